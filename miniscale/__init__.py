@@ -1,0 +1,1 @@
+"""Mini-settings: small trainings that are cheap to verify, and the machinery that runs them."""

@@ -1,0 +1,151 @@
+"""What is run and what came of it: trial specs, states and results."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+Scalar = bool | int | float | str
+
+
+class State(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    OVER_BUDGET = "over_budget"
+    DIVERGED = "diverged"
+    TAMPERED = "tampered"
+    CANCELLED = "cancelled"
+
+
+class Cause(StrEnum):
+    """Why a trial failed; only ``INFRASTRUCTURE`` is retried by itself."""
+
+    NONE = ""
+    CRASH = "crash"
+    OOM = "oom"
+    INFRASTRUCTURE = "infrastructure"
+
+
+def digest(value: object, *, length: int = 12) -> str:
+    """Hash a JSON-able value: the same content gives the same short hexadecimal name."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where a trial's number is found.
+
+    Either ``file`` and ``key`` (a JSON file in the output folder, key with dots for nesting) or
+    ``line``, a regular expression with one group whose last match on standard output counts.
+    """
+
+    file: str = ""
+    key: str = ""
+    line: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.file) == bool(self.line):
+            raise ValueError(
+                f"objective: got file={self.file!r} and line={self.line!r}, needs exactly one; "
+                "give 'file' and 'key', or 'line' with one group"
+            )
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One run of one arm on one rung with one seed, ready to execute anywhere.
+
+    ``identity`` names the content (what is trained, evaluated and measured); the folders, limits
+    and device say only how it runs and are not part of it.
+    """
+
+    identity: str
+    arm: str
+    rung: str
+    seed: int
+    trainer: tuple[str, ...]
+    evaluator: tuple[str, ...]
+    tree: str
+    out: str
+    reading: Reading
+    extra_readings: Mapping[str, Reading] = field(default_factory=dict)
+    locked: Mapping[str, str] = field(default_factory=dict)
+    """File name in ``tree`` -> SHA-256 that it must have before and after the trial."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 3600.0
+    memory_gb: float = 4.0
+    threads: int = 1
+    gpus: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain JSON data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "TrialSpec":
+        """Rebuild a spec from :meth:`to_json`."""
+        known = dict(data)
+        known["trainer"] = tuple(known["trainer"])
+        known["evaluator"] = tuple(known["evaluator"])
+        known["reading"] = Reading(**known["reading"])
+        known["extra_readings"] = {k: Reading(**v) for k, v in known["extra_readings"].items()}
+        return TrialSpec(**known)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What came of a trial.
+
+    ``value`` is the objective in its own direction and unit, None unless complete. ``metrics``
+    holds every other number: ``flops``, ``tokens``, ``sealed_bpb``, ``peak_memory_gb``,
+    ``cpu_seconds`` where known.
+    """
+
+    identity: str
+    state: State
+    value: float | None = None
+    cause: Cause = Cause.NONE
+    reason: str = ""
+    seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.state is State.COMPLETE) != (self.value is not None):
+            raise ValueError(f"result {self.identity}: state {self.state} with value {self.value}")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"result {self.identity}: value {self.value} is not finite")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the trial left a number."""
+        return self.state is State.COMPLETE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "TrialResult":
+        """Rebuild a result from :meth:`to_json`."""
+        known = dict(data)
+        known["state"] = State(known["state"])
+        known["cause"] = Cause(known["cause"])
+        return TrialResult(**known)
+
+
+def read_result(folder: Path) -> TrialResult | None:
+    """Return the result that a worker left in a trial's folder, or None if there is none yet."""
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    return TrialResult.from_json(json.loads(path.read_text()))
