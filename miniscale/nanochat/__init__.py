@@ -1,0 +1,1 @@
+"""A miniature nanochat: one dial, real text, a budget in FLOPs. See train.py."""

@@ -1,0 +1,160 @@
+"""Locked companion of ``train.py``: where tokens come from, what a step costs, what is reported.
+
+A proposer edits ``train.py`` and never this file. It imports nothing of ours: in a trial only the
+two lie side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+LINES = 80  # of metrics at most, however many steps
+Knobs = TypeVar("Knobs")
+
+
+class KnobError(ValueError):
+    """An argument that is not a knob, or a value it cannot take; one line for a person."""
+
+
+def parse_knobs(knobs: type[Knobs], argv: list[str]) -> Knobs:
+    """Read ``--name=value`` strictly into a dataclass; nothing is guessed, nothing abbreviated."""
+    kinds = {f.name: f.type for f in fields(knobs)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for argument in argv:
+        name, equals, text = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals:
+            raise KnobError(f"{argument!r}: must be --name=value")
+        if name not in kinds:
+            raise KnobError(f"--{name}: no such knob; knobs are {', '.join(sorted(kinds))}")
+        values[name] = _parse_value(name, text, str(kinds[name]))
+    try:
+        return knobs(**values)
+    except (TypeError, ValueError) as error:
+        raise KnobError(str(error)) from error
+
+
+def _parse_value(name: str, text: str, kind: str) -> bool | int | float | str:
+    if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise KnobError(f"--{name}={text}: must be true or false")
+        return text.lower() == "true"
+    try:
+        if kind == "int":
+            return int(float(text)) if float(text).is_integer() else int(text)
+        return float(text) if kind == "float" else text
+    except (ValueError, OverflowError) as error:
+        raise KnobError(f"--{name}={text}: must be {kind}") from error
+
+
+class TokenWindows:
+    """Windows of ``context + 1`` tokens in an order fixed by the seed, one epoch after another.
+
+    The order does not depend on the batch, so trials that differ in batch still meet the same
+    windows in the same order. Windows tile the text from an offset that moves with the epoch.
+    """
+
+    def __init__(self, folder: Path, *, context: int, seed: int) -> None:
+        meta = json.loads((folder / "meta.json").read_text())
+        size = (folder / "train.bin").stat().st_size // 2
+        self.vocabulary: int = meta["vocabulary"]
+        self.digest: str = meta["digests"]["train"]
+        self.tokens = size
+        self._text = torch.from_file(str(folder / "train.bin"), size=size, dtype=torch.int16)
+        self._context, self._seed = context, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._window = torch.arange(context + 1)
+        self.windows = (size - 1) // context - 1  # one fewer leaves room for the offset
+        if self.windows < 1:
+            raise KnobError(f"--context={context}: {folder} holds only {size} tokens")
+
+    def _starts(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            rng = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+            order = torch.randperm(self.windows, generator=rng)
+            offset = int(torch.randint(self._context, (1,), generator=rng))
+            self._epoch, self._order = epoch, order * self._context + offset
+        return self._order
+
+    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, (count, context) int64 each: windows first, first + 1, …"""
+        parts = []
+        while count > 0:
+            epoch, place = divmod(first, self.windows)
+            part = self._starts(epoch)[place : place + count]
+            parts.append(part)
+            first, count = first + len(part), count - len(part)
+        starts = torch.cat(parts)[:, None]
+        rows = self._text[starts + self._window].long() & 0xFFFF  # stored unsigned
+        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
+
+
+def counted_flops(run: Callable[[], object]) -> int:
+    """FLOPs of the matrix products that ``run`` really executes, attention included.
+
+    The fused attention kernels of the CPU hide from the counter; the unfused one does not, and
+    does what the formula says: 12 · layers · width · context a token for a training step.
+    """
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        run()
+    return counter.get_total_flops()
+
+
+class Metrics:
+    """Writes ``metrics.jsonl``: at most ``LINES`` flushed lines, the first at the first step."""
+
+    def __init__(self, out: Path, *, steps: int) -> None:
+        self._file = (out / "metrics.jsonl").open("w")
+        self._every = max(1, -(-steps // LINES))
+        self._steps, self._start = steps, time.perf_counter()
+
+    def wanted(self, step: int) -> bool:
+        """Say whether a line is due after this step; the loss need not be looked at otherwise."""
+        return step <= 1 or step % self._every == 0 or step == self._steps
+
+    def seconds(self) -> float:
+        """Seconds since training began."""
+        return time.perf_counter() - self._start
+
+    def write(self, step: int, **values: float) -> None:
+        """Append one line, visible at once."""
+        line: dict[str, float] = {"step": step, "steps": self._steps, **values}
+        line["seconds"] = round(self.seconds(), 3)
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def tune_cpu(threads: int) -> None:
+    """Set what makes small models fast on a CPU without changing any result beyond rounding.
+
+    glibc returns every large block to the system and faults it in again at the next step: keeping
+    them is worth 1.2-2.2x. "medium" matmul precision reaches faster kernels on some processors;
+    on others it rounds to bfloat16, so it is kept only where a probe shows float32 accuracy.
+    """
+    torch.set_num_threads(threads)
+    if platform.system() == "Linux":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+            libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+    rng = torch.Generator().manual_seed(0)
+    for shape in ((512, 32, 128), (128, 512, 32), (1024, 64, 256)):
+        a = torch.randn(shape[0], shape[1], generator=rng)
+        b = torch.randn(shape[1], shape[2], generator=rng)
+        torch.set_float32_matmul_precision("medium")
+        error = (a @ b - (a.double() @ b.double())).abs().max()
+        if error > 1e-5 * shape[1] ** 0.5:
+            torch.set_float32_matmul_precision("highest")
+            return
