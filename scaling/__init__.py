@@ -1,0 +1,29 @@
+"""Laws of loss against compute: fitted with their doubt, forecast, and read as gains.
+
+>>> import numpy as np
+>>> compute = np.array([1e12, 1e13, 1e14, 1e15])
+>>> fit = fit_power_law(compute, PowerLaw(E=1.5, A=90.0, alpha=0.16)(compute))
+>>> print(fit.status, f"{fit.law.E:.2f} {fit.law.alpha:.2f}")
+converged 1.50 0.16
+>>> forecast = forecast_loss(fit, 1e16)
+>>> print(f"{forecast.mean:.3f}")
+1.748
+"""
+
+from scaling.fit import Fit, FitStatus, ScalePoint, fit_power_law
+from scaling.forecast import Forecast, forecast_band, forecast_loss
+from scaling.gain import local_slope, log_multiplier
+from scaling.law import PowerLaw
+
+__all__ = [
+    "Fit",
+    "FitStatus",
+    "Forecast",
+    "PowerLaw",
+    "ScalePoint",
+    "fit_power_law",
+    "forecast_band",
+    "forecast_loss",
+    "local_slope",
+    "log_multiplier",
+]

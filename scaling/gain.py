@@ -1,0 +1,97 @@
+"""What a gain in loss is worth in compute, read off the baseline's law."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.law import PowerLaw
+
+_KNEE = 0.8
+"""Share of the reducible loss up to which the law is inverted; beyond it, along its tangent."""
+
+
+def log_multiplier(
+    laws: Sequence[PowerLaw],
+    *,
+    baseline_loss: float,
+    gain_loss: float,
+    slope: float | None = None,
+) -> float:
+    """How much compute, in nats, a gain in loss is worth to the baseline; positive is better.
+
+    The baseline would need ``exp(g)`` times its compute to gain as much. With d the gain and L the
+    baseline's loss, averaged over the laws of a fit's ensemble::
+
+        g = (1 / alpha) ln( (L - E) / (L - d - E) )
+
+    Past four fifths of the reducible loss L - E the logarithm goes on along its tangent: a gain
+    that a law's floor does not allow is evidence against the floor, not an infinite gain.
+
+    Parameters
+    ----------
+    laws : sequence of PowerLaw
+        The baseline's law, or the ensemble of its fit (``fit.ensemble``).
+    baseline_loss, gain_loss : float
+        Loss of the baseline at the rung; how much lower the change's loss is.
+    slope : float, optional
+        Measured loss per nat of compute, ``g = d / slope`` for laws whose floor lies above the
+        baseline's loss.
+
+    Raises
+    ------
+    ValueError
+        If every law's floor lies above the baseline's loss and no slope is given.
+
+    Examples
+    --------
+    >>> law = PowerLaw(E=1.0, A=8.0, alpha=0.5)
+    >>> gain = law(16.0) - law(16.0 * 1.1)       # what ten percent more compute brings
+    >>> float(np.exp(log_multiplier([law], baseline_loss=law(16.0), gain_loss=gain))).__round__(6)
+    1.1
+    """
+    reducible, alpha = _reducible(laws, baseline_loss)
+    if not len(alpha):
+        return gain_loss / _given(slope, baseline_loss)
+    share = gain_loss / reducible
+    inverted = -np.log1p(-np.minimum(share, _KNEE))
+    tangent = np.maximum(share - _KNEE, 0) / (1 - _KNEE)
+    gains = (inverted + tangent) / alpha
+    if slope is None or len(alpha) == len(laws):
+        return float(gains.mean())
+    undefined = len(laws) - len(alpha)
+    return float((gains.sum() + undefined * gain_loss / slope) / len(laws))
+
+
+def local_slope(
+    laws: Sequence[PowerLaw], *, baseline_loss: float, slope: float | None = None
+) -> float:
+    """Loss per nat of compute where the baseline stands, ``alpha (L - E)`` over the laws.
+
+    The harmonic mean: dividing by it is what :func:`log_multiplier` does to small gains.
+
+    >>> local_slope([PowerLaw(E=1.0, A=8.0, alpha=0.5)], baseline_loss=3.0)
+    1.0
+    """
+    reducible, alpha = _reducible(laws, baseline_loss)
+    if not len(alpha):
+        return _given(slope, baseline_loss)
+    return float(1 / np.mean(1 / (alpha * reducible)))
+
+
+def _reducible(
+    laws: Sequence[PowerLaw], loss: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return loss above the floor and exponent of the laws whose floor lies below the loss."""
+    table = np.array([(loss - law.E, law.alpha) for law in laws]).reshape(-1, 2)
+    defined = table[table[:, 0] > 0]
+    return defined[:, 0], defined[:, 1]
+
+
+def _given(slope: float | None, loss: float) -> float:
+    if slope is None or slope <= 0:
+        raise ValueError(
+            f"loss {loss} lies on or below every law's floor and slope is {slope}: "
+            "give slope=, the measured loss per nat of compute, above 0"
+        )
+    return slope
