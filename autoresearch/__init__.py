@@ -1,0 +1,1 @@
+"""The loop: proposers, console, tracking and the command line."""

@@ -1,0 +1,162 @@
+"""From composed configuration to the objects of a study; everything is checked before any work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch.loop import Limits
+from autoresearch.proposer import Proposer
+from autoresearch.proposer.listed import Listed, from_path
+from autoresearch.proposer.search import Search
+from miniscale.decode import InputError, Node, nearest
+from transfer.change import decode_change
+from transfer.ladder import Ladder, decode_ladder
+from transfer.policy.trend import TrendPolicy
+from transfer.study import EpochRule, Plan
+from transfer.trend import TrendPrior
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a command asks for, decoded."""
+
+    name: str
+    folder: Path
+    ladder: Ladder
+    plan: Plan
+    policy: TrendPolicy
+    proposer: Proposer
+    limits: Limits
+    slots: int | None
+    tracker: Mapping[str, Any]
+    is_dry: bool
+
+    def content(self) -> dict[str, Any]:
+        """Return what must not change when a study is resumed."""
+        return {
+            "ladder": self.ladder.content(),
+            "policy": asdict(self.policy),
+            "seed": self.plan.seed,
+            "in_flight": self.plan.in_flight,
+            "epoch": asdict(self.plan.epoch),
+        }
+
+
+def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
+    """Read a composed configuration.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong.
+    """
+    roots = [*folders, Path.cwd()]
+    node = Node(config, "config")
+    ladder = decode_ladder(node.raw("ladder"), roots=roots)
+    study, budget = Node(node.raw("study", {}), "study"), Node(node.raw("budget", {}), "budget")
+    seed = study.whole("seed", 0)
+    name = study.text("name", ladder.name)
+    plan = Plan(
+        seed=seed,
+        in_flight=study.whole("in_flight", 4, least=1),
+        budget=budget.number("compute", ladder.budget, above=0.0),
+        epoch=_epoch(Node(node.raw("epoch", {}), "epoch")),
+    )
+    hours = budget.optional_number("hours", above=0.0)
+    changes = budget.whole("changes", 40, least=1)
+    limits = Limits(changes) if hours is None else Limits(changes, hours)
+    runner = Node(node.raw("runner", {}), "runner")
+    job = Job(
+        name=name,
+        folder=Path(study.text("root", "studies")).expanduser().resolve() / name,
+        ladder=ladder,
+        plan=plan,
+        policy=_policy(Node(node.raw("policy", {}), "policy")),
+        proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),
+        limits=limits,
+        slots=_slots(runner),
+        tracker=node.raw("tracker", {"name": "none"}),
+        is_dry=node.flag("dry_run", False),
+    )
+    for part in (study, budget, runner):
+        part.finish()
+    _check_budget(job)
+    return job
+
+
+def _check_budget(job: Job) -> None:
+    lowest = job.ladder.rungs[0]
+    seeds = lowest.seeds + max(lowest.seeds, lowest.baseline_seeds)
+    least = sum(rung.cost for rung in job.ladder.rungs[1:]) + lowest.cost * seeds
+    if job.plan.budget < least:
+        raise InputError(
+            f"budget.compute: got {job.plan.budget:g} {job.ladder.unit}, the baseline and one "
+            f"change on the lowest rung alone take {least:g}; raise it"
+        )
+
+
+def _epoch(node: Node) -> EpochRule:
+    rule = EpochRule(
+        accepts=node.whole("accepts", 3, least=1),
+        changes=node.whole("changes", 150, least=1),
+        budget_share=node.number("budget_share", 0.34, above=0.0),
+    )
+    node.finish()
+    return rule
+
+
+def _slots(node: Node) -> int | None:
+    _named(node, ["local"])
+    return node.whole("slots", least=1) if "slots" in node else node.raw("slots")
+
+
+def _named(node: Node, known: Sequence[str]) -> str:
+    name = node.text("name")
+    if name not in known:
+        raise InputError(f"{node.path}.name: '{name}' is unknown; {nearest(name, known)}")
+    return name
+
+
+def _policy(node: Node) -> TrendPolicy:
+    _named(node, ["trend"])
+    default = TrendPolicy()
+    prior = node.child("prior")
+    policy = TrendPolicy(
+        futility=tuple(float(odds) for odds in node.texts("futility")) or default.futility,
+        confidence=node.number("confidence", default.confidence, above=0.0),
+        hopeful=node.number("hopeful", default.hopeful, above=0.0),
+        min_gain=node.number("min_gain", default.min_gain),
+        prior=TrendPrior(
+            **{
+                name: prior.number(name, value, above=0.0)
+                for name, value in asdict(default.prior).items()
+            }
+        ),
+    )
+    prior.finish()
+    node.finish()
+    for odds in (*policy.futility, policy.confidence, policy.hopeful, policy.prior.confidence):
+        if not 0 < odds < 1:
+            raise InputError(f"policy: got {odds}, odds must lie between 0 and 1")
+    return policy
+
+
+def _proposer(node: Node, ladder: Ladder, roots: Sequence[Path], seed: int) -> Proposer:
+    name = _named(node, ["search", "patches", "scripted"])
+    proposer: Proposer
+    if name == "search":
+        proposer = Search(seed=seed, knobs_at_once=node.whole("knobs_at_once", 1, least=1))
+    elif name == "patches":
+        source, base = ladder.setting.source, node.text("base", "HEAD")
+        proposer = from_path(node.text("path"), source=source, roots=roots, base=base)
+    else:
+        proposer = Listed(
+            "scripted",
+            tuple(
+                decode_change(key, child, setting=ladder.setting, roots=roots)
+                for key, child in node.children("changes")
+            ),
+        )
+    node.finish()
+    return proposer

@@ -1,0 +1,195 @@
+"""Composing a configuration, with errors that are one line and name the next step."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoresearch.hardware import device
+from miniscale.decode import InputError, nearest
+
+FLAGS_WITH_VALUE = ("--config-dir", "-cd")
+
+
+def conf_folder() -> Path:
+    """Return the shipped configuration: inside the wheel, or beside the packages in a checkout."""
+    here = Path(__file__).resolve().parent
+    packed = here / "_conf"
+    return packed if packed.is_dir() else here.parent / "conf"
+
+
+def normalise(argv: Sequence[str]) -> list[str]:
+    """Accept ``ladder=x`` for ``+ladder=x``: Hydra knows only one of them."""
+    return [f"+{item}" if item.startswith("ladder=") else item for item in argv]
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[Path], list[str]]:
+    """Split arguments into overrides, the user's folders and Hydra's own flags.
+
+    Raises
+    ------
+    InputError
+        If a folder given by ``--config-dir`` does not exist.
+    """
+    overrides: list[str] = []
+    folders: list[Path] = []
+    flags: list[str] = []
+    items = iter(argv)
+    for item in items:
+        name, equals, value = item.partition("=")
+        if name in FLAGS_WITH_VALUE:
+            folder = Path(value if equals else next(items, "")).expanduser().resolve()
+            if not folder.is_dir():
+                raise InputError(f"--config-dir: no folder {folder}; name an existing one")
+            folders.append(folder)
+        elif item.startswith("-"):
+            flags.append(item)
+        else:
+            overrides.append(item)
+    return overrides, folders, flags
+
+
+def ladders(folders: Sequence[Path]) -> list[str]:
+    """Return the names of all ladders, shipped ones and the user's."""
+    found = {
+        path.stem
+        for folder in (*folders, conf_folder())
+        for path in (folder / "ladder").glob("*.yaml")
+    }
+    return sorted(found - {"base"})
+
+
+def check_ladder(overrides: Sequence[str], folders: Sequence[Path], *, program: str) -> None:
+    """Check that a ladder is named and exists.
+
+    Raises
+    ------
+    InputError
+        With the list of ladders and the command that would work.
+    """
+    named = [item.partition("=")[2] for item in overrides if item.startswith("+ladder=")]
+    known = ladders(folders)
+    if not named:
+        raise InputError(
+            f"no ladder given; there are {', '.join(known)}: "
+            f"type 'python -m {program} +ladder=nanochat'"
+        )
+    if named[0] not in known:
+        raise InputError(
+            f"ladder '{named[0]}' does not exist; {nearest(named[0], known)} "
+            f"(there are {', '.join(known)}; yours is found with --config-dir FOLDER)"
+        )
+
+
+def compose(overrides: Sequence[str], folders: Sequence[Path], *, name: str) -> dict[str, Any]:
+    """Compose a configuration to plain data.
+
+    Raises
+    ------
+    InputError
+        For whatever is wrong with the overrides or the files, in one line.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    OmegaConf.register_new_resolver("hardware", device, replace=True)
+    search = ",".join(f"file://{folder}" for folder in folders)
+    extra = [f"hydra.searchpath=[{search}]"] if folders else []
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            config = hydra_compose(name, overrides=[*overrides, *extra])
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_one_line(error, overrides, name)) from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _one_line(error: Exception, overrides: Sequence[str], name: str) -> str:
+    """Turn Hydra's message into one line; a misspelt key gets the nearest known one."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    text = " ".join((str(error) or str(cause)).split()).replace(
+        "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.", ""
+    )
+    wrong = str(getattr(cause, "full_key", "") or getattr(error, "full_key", "") or "")
+    if "is not in struct" in str(cause) and wrong:
+        return f"{wrong}: no such key; {nearest(wrong, _keys(overrides, name))}"
+    if "Missing mandatory value" in text:
+        return f"{wrong}: missing; add '{wrong}=…' to the command"
+    option = re.search(r"Could not find '(\w+)/(\S+)' Available options in '\w+': (.*?) Config", text)
+    if option:
+        group, value, known = option.groups()
+        return f"{group}={value}: no such option; {nearest(value, known.split())}"
+    return text.strip() or type(error).__name__
+
+
+def _keys(overrides: Sequence[str], name: str) -> list[str]:
+    """Return all keys of the configuration without the user's own values."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import DictConfig
+
+    groups = [item for item in overrides if item.startswith("+ladder=")]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = hydra_compose(name, overrides=groups)
+
+    def walk(node: DictConfig, prefix: str) -> list[str]:
+        found = []
+        for key in node:
+            child = node._get_node(key)
+            found.append(f"{prefix}{key}")
+            if isinstance(child, DictConfig) and not child._is_none():
+                found += walk(child, f"{prefix}{key}.")
+        return found
+
+    return walk(config, "")
+
+
+def fail(error: InputError) -> int:
+    """Print an input error the one way there is, and return the exit code."""
+    sys.stderr.write(f"error: {error}\n")
+    return 2
+
+
+def run_with(
+    argv: Sequence[str], main: Callable[[dict[str, Any], Sequence[Path]], int], *, program: str
+) -> int:
+    """Compose from the command line and call ``main`` with plain data and the user's folders.
+
+    Hydra's own flags (``--help``, ``--cfg``, ``--multirun`` …) are Hydra's to answer.
+    """
+    try:
+        overrides, folders, flags = split(normalise(argv))
+        if flags:
+            return _by_hydra(normalise(argv), main, folders)
+        check_ladder(overrides, folders, program=program)
+        return main(compose(overrides, folders, name="config"), folders)
+    except InputError as error:
+        return fail(error)
+
+
+def _by_hydra(
+    argv: Sequence[str],
+    main: Callable[[dict[str, Any], Sequence[Path]], int],
+    folders: Sequence[Path],
+) -> int:
+    import hydra
+    from omegaconf import DictConfig, OmegaConf
+
+    OmegaConf.register_new_resolver("hardware", device, replace=True)
+
+    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    def entry(config: DictConfig) -> int:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+        try:
+            return main(plain, folders)
+        except InputError as error:
+            return fail(error)
+
+    sys.argv = [sys.argv[0], *argv]
+    code = entry()
+    return int(code or 0)

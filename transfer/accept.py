@@ -1,0 +1,42 @@
+"""What an accepted change's commit says."""
+
+import math
+
+from transfer.events import Judged, Outlook, Proposed
+from transfer.ladder import Ladder
+from transfer.state import State
+
+
+def multiplier(outlook: Outlook) -> str:
+    """Say a gain as the compute it is worth, with its 80 % interval: ``1.06x [1.02, 1.10]``."""
+    low, mean, high = (math.exp(g) for g in (outlook.low, outlook.mean, outlook.high))
+    return f"{mean:.2f}x [{low:.2f}, {high:.2f}]"
+
+
+def message(ladder: Ladder, state: State, proposed: Proposed, verdict: Judged) -> str:
+    """Write the commit message: the hypothesis, and the evidence in trailers."""
+    change = proposed.change
+    lines = [change.title[:60], "", change.hypothesis or "No hypothesis was given.", ""]
+    for effect in verdict.effects:
+        lines.append(
+            f"Effect-{effect.rung}: {effect.loss_gain:+.4f} +- {effect.loss_se:.4f} "
+            f"{ladder.setting.objective.name} (positive is better), {effect.n} runs, "
+            f"{effect.n_pairs} pairs"
+        )
+    if verdict.outlook is not None:
+        lines += [
+            f"Gain-at-target: {multiplier(verdict.outlook)} compute, 80 % interval",
+            f"Odds: {verdict.outlook.odds:.2f}",
+        ]
+    trials = [
+        identity
+        for rung in ladder.rungs
+        for identity in state.requests.get((proposed.arm, rung.name), {}).values()
+    ]
+    lines += [
+        f"Target: {ladder.target_name}, {ladder.target:g} {ladder.unit}",
+        f"Verdict: {verdict.outcome}",
+        f"Change: {proposed.arm}",
+        f"Trials: {' '.join(trials)}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,267 @@
+"""What can happen in a study; the journal holds these and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from miniscale.trial import TrialResult
+from transfer.change import Change
+
+VERSION = 1
+"""Version of the record format; older journals open for ever."""
+
+
+class Outcome(StrEnum):
+    """What a study concludes of a change."""
+
+    CERTIFIED = "accepted, certified"
+    PROVISIONAL = "accepted, provisional"
+    SCALE_BOUND = "scale_bound"
+    REJECTED = "rejected"
+    UNDECIDED = "undecided"
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the change goes into the working head."""
+        return self in (Outcome.CERTIFIED, Outcome.PROVISIONAL)
+
+
+class Action(StrEnum):
+    """The next step for a change."""
+
+    STOP = "stop"
+    REPEAT = "repeat"
+    PROMOTE = "promote"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Improvement of a change over its baseline on one rung; positive is better.
+
+    ``gain`` and ``gain_se`` are in nats of compute (0.05 is worth 5 % more compute), ``loss_gain``
+    and ``loss_se`` in the objective's unit.
+    """
+
+    rung: str
+    position: float
+    """ln(scale / lowest rung's scale)."""
+    n: int
+    n_pairs: int
+    n_baseline: int
+    loss_gain: float
+    loss_se: float
+    gain: float
+    gain_se: float
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the evidence says of a change at the target, in nats of compute.
+
+    ``odds`` is the probability that the gain at the target is positive.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    odds: float
+    slope: float
+    """Posterior mean of the gain's change per nat of compute."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One trial that a tick asks for."""
+
+    arm: str
+    rung: str
+    seed: int
+    identity: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """A study began."""
+
+    name: str
+    ladder_digest: str
+    seed: int
+    policy: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Based:
+    """A baseline was set: changes from now on are measured against this commit."""
+
+    arm: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A change entered the study."""
+
+    arm: str
+    base: str
+    change: Change
+    rescreens: str = ""
+    """The earlier change that this one repeats on a newer baseline."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A proposal never became a change: a duplicate, a bad patch, an unknown knob."""
+
+    title: str
+    reason: str
+    proposer: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A prediction of a rung's effect, written down before the rung is run; nats of compute."""
+
+    arm: str
+    rung: str
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A batch of trials that decisions wait for; all decisions are taken between ticks."""
+
+    number: int
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial ended."""
+
+    result: TrialResult
+    cost: float
+    """What it took from the budget, in the ladder's unit."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The policy chose a next step for a change on a rung."""
+
+    arm: str
+    tick: int
+    """How many ticks had ended."""
+    rung: str
+    action: Action
+    effects: tuple[Effect, ...]
+    outlook: Outlook | None
+    seeds: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict: what is concluded of a change, and from what."""
+
+    arm: str
+    outcome: Outcome
+    effects: tuple[Effect, ...]
+    outlook: Outlook | None
+    reasons: tuple[str, ...]
+    price: float = 0.0
+    """What deciding an undecided change would cost, in the ladder's unit."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted change became a commit on the study's branch."""
+
+    arm: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """An accepted change waits: it will be measured again on a newer baseline."""
+
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The study ended or paused."""
+
+    reason: str
+    is_final: bool = field(default=True)
+
+
+Event = (
+    Started
+    | Based
+    | Proposed
+    | Refused
+    | Forecast
+    | Tick
+    | Tried
+    | Decided
+    | Judged
+    | Accepted
+    | Deferred
+    | Stopped
+)
+
+_TYPES: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        Started,
+        Based,
+        Proposed,
+        Refused,
+        Forecast,
+        Tick,
+        Tried,
+        Decided,
+        Judged,
+        Accepted,
+        Deferred,
+        Stopped,
+    )
+}
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """Return an event as plain JSON data with its type."""
+    return {"type": type(event).__name__.lower(), **asdict(event)}
+
+
+def decode(data: Mapping[str, Any]) -> Event:
+    """Rebuild an event from :func:`encode`.
+
+    Raises
+    ------
+    KeyError
+        If the type is unknown.
+    """
+    fields = {key: value for key, value in data.items() if key not in {"type", "v", "seq", "t"}}
+    kind = _TYPES[data["type"]]
+    if kind is Proposed:
+        fields["change"] = Change.from_json(fields["change"])
+    if kind is Tick:
+        fields["requests"] = tuple(Request(**request) for request in fields["requests"])
+    if kind is Tried:
+        fields["result"] = TrialResult.from_json(fields["result"])
+    if kind in (Decided, Judged):
+        fields["effects"] = tuple(Effect(**effect) for effect in fields["effects"])
+        fields["outlook"] = Outlook(**fields["outlook"]) if fields["outlook"] else None
+    if kind is Decided:
+        fields["action"] = Action(fields["action"])
+    if kind is Judged:
+        fields["outcome"] = Outcome(fields["outcome"])
+        fields["reasons"] = tuple(fields["reasons"])
+    return kind(**fields)

@@ -1,0 +1,174 @@
+"""The ladder: ordered sizes of one setting, and the target beyond them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from miniscale.decode import InputError, Node
+from miniscale.rung import Rung, check_placeholders, decode_rung
+from miniscale.setting import Setting, decode_setting
+from miniscale.trial import digest
+from transfer.change import Change, decode_change
+
+
+@dataclass(frozen=True)
+class PriorLaw:
+    """The baseline's law as measured when the ladder was made; used before there are runs."""
+
+    floor: float
+    exponent: float
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Ordered rungs of one setting, and the scale that is never run."""
+
+    name: str
+    about: str
+    setting: Setting
+    rungs: tuple[Rung, ...]
+    target_name: str
+    target: float
+    scale_name: str
+    unit: str
+    budget: float
+    """Default budget of a study in the ladder's unit."""
+    panel: tuple[Change, ...]
+    prior: PriorLaw | None = None
+    matches: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+
+    def rung(self, name: str) -> Rung:
+        """Return a rung by name."""
+        return self.rungs[self.index(name)]
+
+    def index(self, name: str) -> int:
+        """Return a rung's place, 0 for the lowest."""
+        for place, rung in enumerate(self.rungs):
+            if rung.name == name:
+                return place
+        raise InputError(f"rung '{name}': not on ladder {self.name}; it has {self.names}")
+
+    @property
+    def names(self) -> str:
+        """Rung names from low to high, as a person reads them."""
+        return " → ".join(rung.name for rung in self.rungs)
+
+    def position(self, scale: float) -> float:
+        """Return x = ln(scale / lowest rung's scale), in nats of compute."""
+        return math.log(scale / self.rungs[0].scale)
+
+    def content(self) -> dict[str, Any]:
+        """Return what makes two studies comparable."""
+        return {
+            "setting": self.setting.content(),
+            "rungs": {
+                rung.name: {"scale": rung.scale, "params": dict(rung.params)} for rung in self.rungs
+            },
+            "target": self.target,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Hash of :meth:`content`."""
+        return digest(self.content())
+
+    def warnings(self) -> list[str]:
+        """Say what this ladder cannot do, one line each."""
+        said = []
+        if len(self.rungs) < 3:
+            said.append(
+                f"ladder {self.name} has {len(self.rungs)} rung(s): no change can be certified "
+                "with fewer than three, accepts are provisional; add rungs"
+            )
+        if not self.setting.is_measured_outside:
+            said.append(
+                f"setting {self.setting.name} has no evaluator: its trainer reports its own "
+                f"{self.setting.objective.name}, which a hostile change could forge"
+            )
+        return said
+
+
+def _decode_rungs(node: Node) -> tuple[Rung, ...]:
+    rungs = [decode_rung(name, child) for name, child in node.children("rungs")]
+    if not rungs:
+        raise InputError(
+            f"{node.path}.rungs: got none, a ladder needs at least one (three to certify); "
+            "add 'rungs: {small: {scale: …, params: {…}}, …}'"
+        )
+    for lower, upper in pairwise(rungs):
+        if upper.scale <= lower.scale:
+            raise InputError(
+                f"{node.path}.rungs.{upper.name}.scale: got {upper.scale:g}, must be above "
+                f"{lower.name}'s {lower.scale:g}; order rungs from small to large"
+            )
+    return tuple(rungs)
+
+
+def _decode_prior(node: Node) -> PriorLaw | None:
+    if "law" not in node:
+        node.raw("law")
+        return None
+    law = node.child("law")
+    prior = PriorLaw(law.number("E"), law.number("alpha", above=0.0))
+    law.finish()
+    return prior
+
+
+def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
+    """Read a composed ladder.
+
+    Parameters
+    ----------
+    data
+        Plain data under the configuration's key ``ladder``.
+    roots
+        Folders that relative paths are looked up in, in order.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong, with its path, the rule and the next step.
+    """
+    node = Node(data, "ladder")
+    if "setting" not in node:
+        raise InputError("ladder.setting: missing; add '- /setting: NAME' to the ladder's defaults")
+    setting = decode_setting(node.child("setting"), roots=roots)
+    rungs = _decode_rungs(node)
+    for rung in rungs:
+        check_placeholders(setting, rung)
+    target, scale, budget = node.child("target"), node.child("scale"), node.child("budget")
+    top = rungs[-1]
+    target_scale = target.number("scale", above=0.0)
+    if target_scale < top.scale:
+        raise InputError(
+            f"ladder.target.scale: got {target_scale:g}, must not be below the top rung {top.name}'s "
+            f"{top.scale:g}; raise the target or drop the rung"
+        )
+    panel = node.child("panel")
+    ladder = Ladder(
+        name=node.text("name"),
+        about=node.text("about", ""),
+        setting=setting,
+        rungs=rungs,
+        target_name=target.text("name", "target"),
+        target=target_scale,
+        scale_name=scale.text("name", "compute"),
+        unit=scale.text("unit", "units"),
+        budget=budget.number("compute", 40 * sum(rung.cost for rung in rungs), above=0.0),
+        panel=tuple(
+            decode_change(name, child, setting=setting, roots=roots)
+            for name, child in panel.children("changes")
+        ),
+        prior=_decode_prior(node),
+        matches=node.texts("matches"),
+        unmatched=node.texts("unmatched"),
+    )
+    node.raw("holdout")
+    budget.raw("changes")  # a default of the study, read by conf/config.yaml
+    for part in (target, scale, budget, panel, node):
+        part.finish()
+    return ladder

@@ -1,0 +1,184 @@
+"""From runs to effects: noise by rung, and each change's gain in log compute multiplier.
+
+Method and symbols: effects through one baseline law, control variate by shared seeds, noise
+pooled over all replicates of a rung with a weak prior.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling import Fit, FitStatus, PowerLaw, fit_power_law, local_slope, log_multiplier
+from transfer.events import Effect
+from transfer.ladder import Ladder
+
+Losses = Mapping[int, float]
+"""Seed -> loss, lower is better."""
+
+PRIOR_DF = 4.0
+PRIOR_NOISE = 0.02
+"""Noise expected before there are replicates: 2 % of compute, with the weight of 4 of them."""
+PRIOR_RHO, PRIOR_PAIRS = 0.5, 8.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spread of a single run's loss on one rung, and how far a shared seed shares it."""
+
+    sd: float
+    df: int
+    """Degrees of freedom measured; 0 means assumed."""
+    rho: float
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """One baseline's law, as the means to turn loss into compute.
+
+    ``slopes`` is |dL / d ln C| by rung. ``laws`` is empty where the runs follow no law: then gains
+    are local, loss over slope.
+    """
+
+    fit: Fit
+    laws: tuple[PowerLaw, ...]
+    slopes: Mapping[str, float]
+
+
+def yardstick(ladder: Ladder, baseline: Mapping[str, Losses]) -> Yardstick:
+    """Fit the baseline's law over its rungs.
+
+    Parameters
+    ----------
+    baseline
+        Rung -> seed -> loss; rungs without runs are absent or empty.
+
+    Raises
+    ------
+    ValueError
+        If no rung has a run.
+    """
+    rungs = [rung for rung in ladder.rungs if baseline.get(rung.name)]
+    means = {rung.name: float(np.mean(list(baseline[rung.name].values()))) for rung in rungs}
+    compute = [rung.scale for rung in rungs for _ in baseline[rung.name]]
+    loss = [value for rung in rungs for value in baseline[rung.name].values()]
+    fit = fit_power_law(compute, loss)
+    if fit.status in (FitStatus.NOT_DECREASING, FitStatus.AT_BOUND):
+        return Yardstick(fit, (), _line_slopes(ladder, means))
+    if fit.status is FitStatus.TOO_FEW_SCALES and ladder.prior is not None:
+        prior = ladder.prior
+        local = {n: prior.exponent * abs(loss - prior.floor) for n, loss in means.items()}
+        return Yardstick(fit, (), local)
+    slopes = {
+        name: local_slope(fit.ensemble, baseline_loss=loss) for name, loss in means.items()
+    }
+    return Yardstick(fit, fit.ensemble, slopes)
+
+
+def _line_slopes(ladder: Ladder, means: Mapping[str, float]) -> dict[str, float]:
+    """Slope of the straight line through all rungs, never zero."""
+    x = [ladder.position(ladder.rung(name).scale) for name in means]
+    slope = abs(float(np.polyfit(x, list(means.values()), 1)[0]))
+    least = 1e-12 + 1e-6 * max(abs(loss) for loss in means.values())
+    return dict.fromkeys(means, max(slope, least))
+
+
+def pooled_noise(
+    groups: Sequence[Losses], pairs: Sequence[tuple[Losses, Losses]], *, slope: float
+) -> Noise:
+    """Pool the spread of replicates on one rung.
+
+    ``sd^2 = (nu0 s0^2 + sum of squares) / (nu0 + degrees of freedom)`` with nu0 = 4 and
+    s0 = .02 slope, floored at 1e-4 of the loss. rho is the pooled correlation of the two arms over
+    shared seeds, shrunk to .5 with the weight of 8 pairs and clipped to [0, .95].
+
+    Parameters
+    ----------
+    groups
+        Every arm's runs on the rung, the baseline's included.
+    pairs
+        (baseline, change) runs on the rung.
+    """
+    squares, df, level = 0.0, 0, 0.0
+    for group in groups:
+        values = np.array(list(group.values()))
+        if values.size:
+            level = max(level, abs(float(values.mean())))
+        if values.size >= 2:
+            squares += float(((values - values.mean()) ** 2).sum())
+            df += values.size - 1
+    prior = (PRIOR_NOISE * slope) ** 2
+    sd = math.sqrt((PRIOR_DF * prior + squares) / (PRIOR_DF + df))
+    rho, n_pairs = _pooled_correlation(pairs)
+    return Noise(max(sd, 1e-4 * level, 1e-300), df, rho, n_pairs)
+
+
+def _pooled_correlation(pairs: Sequence[tuple[Losses, Losses]]) -> tuple[float, int]:
+    cross, left, right, n = 0.0, 0.0, 0.0, 0
+    for baseline, change in pairs:
+        shared = sorted(baseline.keys() & change.keys())
+        if len(shared) < 2:
+            continue
+        b = np.array([baseline[seed] for seed in shared])
+        y = np.array([change[seed] for seed in shared])
+        b, y = b - b.mean(), y - y.mean()
+        cross, left, right = cross + float(b @ y), left + float(b @ b), right + float(y @ y)
+        n += len(shared) - 1
+    measured = cross / math.sqrt(left * right) if left > 0 and right > 0 else 0.0
+    rho = (PRIOR_PAIRS * PRIOR_RHO + n * measured) / (PRIOR_PAIRS + n)
+    return min(max(rho, 0.0), 0.95), n
+
+
+def effect(
+    ladder: Ladder,
+    rung_name: str,
+    *,
+    baseline: Losses,
+    change: Losses,
+    noise: Noise,
+    ruler: Yardstick,
+) -> Effect:
+    """Estimate a change's improvement on one rung.
+
+    With n runs of the change, m of the baseline and a share f of the n on shared seeds,
+
+        d = mean(b) - mean(y) + (rho / n) sum over shared seeds of (b - mean(b))
+        Var d = sd^2 (1 - rho^2 f) / n + (1 - rho f)^2 sd^2 / m
+        g = (1 / alpha) ln((L - E) / (L - d - E)),   L = mean(b)
+
+    (a control variate: plain pair differences help only where rho > .5).
+
+    Raises
+    ------
+    ValueError
+        If either arm has no run on the rung.
+    """
+    if not baseline or not change:
+        raise ValueError(f"effect on {rung_name}: both arms need a run; run them first")
+    n, m = len(change), len(baseline)
+    shared = baseline.keys() & change.keys()
+    f = len(shared) / n
+    mean_b = float(np.mean(list(baseline.values())))
+    mean_y = float(np.mean(list(change.values())))
+    carried = sum(baseline[seed] - mean_b for seed in shared)
+    d = mean_b - mean_y + noise.rho / n * carried
+    variance = noise.sd**2 * (
+        (1 - noise.rho**2 * f) / n + (1 - noise.rho * f) ** 2 / m
+    )
+    slope = ruler.slopes[rung_name]
+    gain = d / slope
+    if ruler.laws:
+        gain = log_multiplier(ruler.laws, baseline_loss=mean_b, gain_loss=d, slope=slope)
+    return Effect(
+        rung=rung_name,
+        position=ladder.position(ladder.rung(rung_name).scale),
+        n=n,
+        n_pairs=len(shared),
+        n_baseline=m,
+        loss_gain=d,
+        loss_se=math.sqrt(variance),
+        gain=gain,
+        gain_se=math.sqrt(variance) / slope,
+    )

@@ -1,0 +1,91 @@
+"""The trend of a change's effect over scale, and its outlook at the target."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from transfer.events import Effect, Outlook
+
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class TrendPrior:
+    """What is assumed of effects before they are measured; nats of compute.
+
+    level_sd
+        Spread of effects at the highest measured rung.
+    slope_sd
+        Spread of their change per nat of compute.
+    misfit, misfit_share
+        Error of a rung that replicates do not remove: hypot(misfit_share |g|, misfit).
+    drift
+        Doubt per nat beyond the highest measured rung.
+    confidence
+        Of the interval reported.
+    """
+
+    level_sd: float = 0.15
+    slope_sd: float = 0.03
+    misfit: float = 0.004
+    misfit_share: float = 0.2
+    drift: float = 0.004
+    confidence: float = 0.8
+
+
+def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) -> Outlook:
+    """Forecast a change's gain at a position beyond its highest measured rung.
+
+    The effect is a line in x = ln C, ``g(x) = a + b (x - x_last)`` with a ~ N(0, level_sd^2) and
+    b ~ N(0, slope_sd^2); each rung carries its run noise and its misfit. At distance
+    D = position - x_last half of a forecast rise is believed and all of a forecast fall, and a
+    loss that vanishes does not become a win:
+
+        t = a + min(bD, bD / 2), at most 0 where a < 0
+        Var t = Var(a + bD) + hypot(misfit_share t, misfit)^2 + (drift D)^2
+
+    Raises
+    ------
+    ValueError
+        If there is no effect to start from.
+    """
+    if not effects:
+        raise ValueError("outlook: no effect measured; run the change on a rung first")
+    last = effects[-1].position
+    design = np.array([[1.0, effect.position - last] for effect in effects])
+    gains = np.array([effect.gain for effect in effects])
+    noise = np.array(
+        [
+            effect.gain_se**2 + (prior.misfit_share * effect.gain) ** 2 + prior.misfit**2
+            for effect in effects
+        ]
+    )
+    precision = np.diag([prior.level_sd**-2, prior.slope_sd**-2])
+    precision += design.T @ (design / noise[:, None])
+    covariance = np.linalg.inv(precision)
+    level, slope = covariance @ (design.T @ (gains / noise))
+    distance = position - last
+    rise = slope * distance
+    mean = level + min(rise, rise / 2)
+    if level < 0:
+        mean = min(mean, 0.0)
+    at = np.array([1.0, distance])
+    variance = (
+        float(at @ covariance @ at)
+        + (prior.misfit_share * mean) ** 2
+        + prior.misfit**2
+        + (prior.drift * distance) ** 2
+    )
+    sd = math.sqrt(variance)
+    half = NORMAL.inv_cdf(0.5 + prior.confidence / 2) * sd
+    return Outlook(
+        mean=float(mean),
+        sd=sd,
+        low=float(mean - half),
+        high=float(mean + half),
+        odds=NORMAL.cdf(mean / sd),
+        slope=float(slope),
+    )
