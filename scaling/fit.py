@@ -21,7 +21,7 @@ from scaling.profile import (
 
 MISFIT = 0.004
 """How far a scale lies off any law, in nats of compute, whatever the number of its runs."""
-_PRIOR_NOISE, _PRIOR_DF = 0.02, 4.0
+_PRIOR_NOISE, _PRIOR_DF = 0.02, 2.0
 """Noise of one run in nats of compute, and the number of runs that this guess is worth."""
 _FREE_FLOOR = 0.1
 """A floor in doubt by more than this share of the lowest loss counts as not identified."""
@@ -213,8 +213,8 @@ def _pooled_noise(
 ) -> tuple[Array, float]:
     """Return the noise of one run by scale, and its degrees of freedom in all.
 
-    In units of the slope pooled over all scales, from a guess worth four runs; then by scale,
-    from that pool worth four runs again. Never below 1e-4 of the loss or a quarter of a
+    In units of the slope pooled over all scales, from a guess worth two runs; then by scale,
+    from that pool worth two runs again. Never below 1e-4 of the loss or a quarter of a
     neighbour's.
     """
     df = counts - 1

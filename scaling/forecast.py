@@ -32,7 +32,7 @@ def forecast_loss(
     """Predict the loss that a run at a compute will show.
 
     The interval holds the doubt about the law (its ensemble), the law's own misfit at a scale
-    (0.4 % of compute, see STATISTICS in the documentation of ``transfer``) and the run's noise.
+    (0.4 % of compute, ``MISFIT``) and the run's noise.
 
     Parameters
     ----------

@@ -61,15 +61,19 @@ class Profile:
 
 
 def profile_floors(means: Means) -> Profile:
-    """Profile the floor over everything the data allow, narrowing the grid twice."""
-    top = float(means.loss.min())
-    low, high = means.lowest_floor, means.lowest_floor + 0.999 * (top - means.lowest_floor)
-    profile = _profile(means, np.linspace(low, high, _N_FLOORS))
-    for _ in range(2):
-        kept = np.flatnonzero(profile.weight > profile.weight.max() * np.exp(-_NEGLIGIBLE))
-        floors = profile.floor
-        low, high = floors[max(kept[0] - 1, 0)], floors[min(kept[-1] + 1, _N_FLOORS - 1)]
-        profile = _profile(means, np.linspace(low, high, _N_FLOORS))
+    """Profile the floor over everything the data allow, narrowing the grid twice.
+
+    The grid is even in the square root of the floor: the prior leans to low floors, so that an
+    error that can vanish (E = 0) keeps its coverage.
+    """
+    base, reach = means.lowest_floor, float(means.loss.min()) - means.lowest_floor
+    low, high = 0.0, 0.9995
+    for last in (False, False, True):
+        root = np.linspace(low, high, _N_FLOORS)
+        profile = _profile(means, base + reach * root**2)
+        if not last:
+            kept = np.flatnonzero(profile.weight > profile.weight.max() * np.exp(-_NEGLIGIBLE))
+            low, high = root[max(kept[0] - 1, 0)], root[min(kept[-1] + 1, _N_FLOORS - 1)]
     return profile
 
 
@@ -98,8 +102,12 @@ def law_of(means: Means, floor: float, alpha: float, amplitude: float) -> PowerL
 
 
 def draw_laws(means: Means, profile: Profile, n: int) -> tuple[PowerLaw, ...]:
-    """Return n laws, equally likely given the data; no randomness, evenly spread quantiles."""
+    """Return n laws, equally likely given the data; no randomness, evenly spread quantiles.
+
+    Standard deviations are widened for noise that is itself estimated, as Student's are.
+    """
     uniform, normal = _spread(n)
+    normal = normal * np.sqrt((means.df + 1) / (means.df - 1))
     at = np.minimum(np.searchsorted(np.cumsum(profile.weight), uniform), _N_FLOORS - 1)
     floor = profile.floor[at]
     alpha = profile.alpha[at] + profile.sd_alpha[at] * normal[0]
