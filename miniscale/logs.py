@@ -1,0 +1,93 @@
+"""What a trial printed: kept within a cap, searched while it passes, quoted in a reason."""
+
+import os
+import re
+from collections import deque
+
+LOG_BYTES = 10_000_000
+REASON_CHARACTERS = 2_000
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class CappedLog:
+    """A log file that keeps the first and the last half of its cap and counts the rest."""
+
+    def __init__(self, path: str, *, cap_bytes: int = LOG_BYTES) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._half = cap_bytes // 2
+        self._room = self._half
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._left_out = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Add what was printed; it is on disk at once until half the cap is reached."""
+        head, rest = chunk[: self._room], chunk[self._room :]
+        if head:
+            os.write(self._file, head)
+            self._room -= len(head)
+        if not rest:
+            return
+        self._tail.append(rest)
+        self._tail_bytes += len(rest)
+        while self._tail_bytes - len(self._tail[0]) >= self._half:
+            gone = len(self._tail.popleft())
+            self._tail_bytes -= gone
+            self._left_out += gone
+
+    def close(self) -> None:
+        """Write the kept end, after a line that says how much is missing before it."""
+        if self._left_out:
+            os.write(self._file, f"\n[... {self._left_out} bytes left out ...]\n".encode())
+        for chunk in self._tail:
+            os.write(self._file, chunk)
+        os.close(self._file)
+
+
+class LastMatch:
+    """The last match of a one-group pattern in text that arrives in pieces.
+
+    Matches are looked for in whole lines, so a pattern cannot span two pieces by chance.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern.encode(), re.MULTILINE)
+        self._open_line = b""
+        self.text: str | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Search the lines that this piece completes."""
+        whole, newline, rest = (self._open_line + chunk).rpartition(b"\n")
+        self._open_line = rest[-65_536:]
+        if newline:
+            self._search(whole)
+
+    def finish(self) -> None:
+        """Search the last line, which may lack its newline."""
+        self._search(self._open_line)
+        self._open_line = b""
+
+    def _search(self, text: bytes) -> None:
+        for match in self._pattern.finditer(text):
+            self.text = (match.group(1) or b"").decode(errors="replace")
+
+
+def plain(text: str) -> str:
+    """Remove escape sequences and control characters; newlines and tabs stay."""
+    return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r", "\n")))
+
+
+def last_words(output: bytes, *, lines: int = 30) -> str:
+    """Return the informative end of a program's output: its traceback, or its last lines."""
+    text = plain(output.decode(errors="replace"))
+    kept = [line.rstrip() for line in text.splitlines() if line.strip()]
+    starts = [i for i, line in enumerate(kept) if line.startswith("Traceback (most recent")]
+    if starts and len(kept) - starts[-1] <= lines:
+        kept = kept[starts[-1] :]
+    return capped("\n".join(kept[-lines:]))
+
+
+def capped(text: str, *, characters: int = REASON_CHARACTERS) -> str:
+    """Shorten a reason from its front, where it says least."""
+    return text if len(text) <= characters else "..." + text[3 - characters :]
