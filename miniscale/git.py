@@ -1,4 +1,4 @@
-"""Git as a library: no user's configuration, hooks, signing or prompts; the same hashes anywhere."""
+"""Git without the user's configuration, hooks or prompts: the same hashes anywhere."""
 
 import os
 import shutil

@@ -116,7 +116,7 @@ def _headers(patch: str) -> list[tuple[str, str]]:
     """Return the lines outside hunks, with the path of those that name one."""
     found = []
     old = new = 0
-    for line in patch.splitlines():
+    for line in patch.split("\n"):
         if old > 0 or new > 0:
             old -= line[:1] in (" ", "-", "")
             new -= line[:1] in (" ", "+", "")
@@ -135,4 +135,5 @@ def _name(text: str) -> str:
     if not text.startswith('"'):
         return text.split("\t")[0].strip()
     body = text[1 : text.rfind('"')]
-    return _OCTAL.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], body)
+    plain = _OCTAL.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], body)
+    return plain.encode("latin-1", "replace").decode("utf-8", "replace")

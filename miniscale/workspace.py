@@ -35,6 +35,7 @@ class Workspace:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder = folder.resolve()
         self._repo = folder / "repo"
         self._trees = folder / "trees"
         record = json.loads((self._repo / ".git" / _RECORD).read_text())
@@ -67,7 +68,6 @@ class Workspace:
         ValueError
             If a pattern matches no file, or a file is a link or called ``knobs.json``.
         """
-        folder = folder.resolve()
         if not (folder / "repo").exists():
             paths = Paths(tuple(editable), tuple(locked))
             _make(folder, source=source, paths=paths, knobs=knobs)
@@ -182,7 +182,7 @@ class Workspace:
 
     def _apply(self, tree: Path, patch: str) -> bool:
         check(patch, self._paths)
-        names = set(_names(tree))
+        names, knobs = set(_names(tree)), (tree / KNOBS_FILE).read_bytes()
         options = ("apply", "--whitespace=nowarn", f"-p{strip_level(patch)}")
         merged = False
         try:
@@ -194,6 +194,8 @@ class Workspace:
             except GitError:
                 raise PatchRefused(f"the patch does not apply: {error}") from None
         self._verify(tree, names)
+        if (tree / KNOBS_FILE).read_bytes() != knobs:
+            raise PatchRefused(f"the patch changes {KNOBS_FILE!r}; give knob values as knobs")
         return merged
 
     def _verify(self, tree: Path, before: set[str]) -> None:

@@ -56,6 +56,8 @@ class _Running:
         self.process = process
         self.lanes = lanes
         self.gpus = tuple(gpus)
+        self.words = b""
+        """What the worker itself printed, which is nothing unless it broke."""
 
     @property
     def pipe(self) -> IO[bytes]:
@@ -191,20 +193,24 @@ class LocalRunner:
             self._selector.register(run.pipe.fileno(), selectors.EVENT_READ)
 
     def _collect(self, handle: int) -> None:
-        """Take up a worker that ended: its result, another attempt, or a failure."""
+        """Take up what a worker printed or, once it ended: its result, another attempt, or a failure."""
         run = self._running[handle]
-        words = run.pipe.read().decode(errors="replace").strip()
+        chunk = os.read(handle, 65_536)
+        run.words = (run.words + chunk)[-1500:]
+        if chunk:
+            return
         run.process.wait()
         spec, attempt = run.spec, self._attempts[run.spec.identity]
         self._release(handle)
         result = _read(spec)
         if result is None:
             _sweep(spec)
+            words = run.words.decode(errors="replace").strip()
             result = TrialResult(
                 identity=spec.identity,
                 state=State.FAILED,
                 cause=Cause.INFRASTRUCTURE,
-                reason=f"worker ended with {run.process.returncode} and no result: {words[-1500:]}",
+                reason=f"worker ended with {run.process.returncode} and no result: {words}",
                 attempt=attempt,
             )
         if result.cause is Cause.INFRASTRUCTURE and attempt + 1 < MAX_ATTEMPTS:
@@ -265,4 +271,9 @@ def _finished(spec: TrialSpec) -> TrialResult | None:
 def _sweep(spec: TrialSpec) -> None:
     """Kill what a worker that was itself killed could not: processes marked by its TMPDIR."""
     mark = f"TMPDIR={worker.temporary_folder(spec.out)}".encode()
-    processes.send(processes.marked_by(mark), signal.SIGKILL)
+    for _ in range(10):  # one may have started another while we looked
+        found = processes.marked_by(mark)
+        if not found:
+            return
+        processes.send(found, signal.SIGKILL)
+        time.sleep(0.01)
