@@ -80,10 +80,10 @@ def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
 def test_time_out_is_over_trainer_and_evaluator_together(tmp_path: Path) -> None:
     sleeps = (*PYTHON, "import time; time.sleep(30)")
     start = time.monotonic()
-    result = run(tmp_path, WRITES % 1, evaluator=sleeps, timeout_s=0.4)
+    result = run(tmp_path, WRITES % 1, evaluator=sleeps, timeout_s=1.5)
     assert result.state is State.TIMED_OUT
-    assert "evaluator ran past timeout_s=0.4" in result.reason
-    assert time.monotonic() - start < 5
+    assert "evaluator ran past timeout_s=1.5" in result.reason
+    assert time.monotonic() - start < 10
 
 
 @needs_proc
@@ -252,7 +252,7 @@ def test_daemons_and_those_that_ignore_term_are_gone_at_the_end(tmp_path: Path) 
 @needs_proc
 @pytest.mark.parametrize("wanted", [State.TIMED_OUT, State.CANCELLED])
 def test_a_stopped_trial_leaves_nothing_either(tmp_path: Path, wanted: State) -> None:
-    trial = spec(tmp_path, ESCAPES + "time.sleep(60)", timeout_s=0.8)
+    trial = spec(tmp_path, ESCAPES + "time.sleep(60)", timeout_s=3.0)
     started = subprocess.Popen(worker.command(write_spec(trial)))
     mark = f"{trial.out}MARK"
     assert until(lambda: len(processes_with(mark)) == 3)
@@ -276,6 +276,16 @@ def test_kill_nine_of_the_harness_leaves_nothing(tmp_path: Path) -> None:
     harness.wait()
     assert until(lambda: not processes_with(str(tmp_path)))
     assert not (tmp_path / "trials/t/result.json").exists()
+
+
+@needs_proc
+def test_kill_nine_of_the_worker_takes_its_trainer_along(tmp_path: Path) -> None:
+    path = write_spec(spec(tmp_path, "import time; time.sleep(60)"))
+    started = subprocess.Popen(worker.command(path))
+    assert until(lambda: len(processes_with(f"{tmp_path}/trials/t")) == 2)
+    started.kill()
+    started.wait()
+    assert until(lambda: not processes_with(f"{tmp_path}/trials/t"))
 
 
 def test_a_worker_whose_parent_is_gone_already_runs_nothing(tmp_path: Path) -> None:
