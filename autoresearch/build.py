@@ -31,6 +31,8 @@ class Job:
     slots: int | None
     tracker: Mapping[str, Any]
     is_dry: bool
+    roots: tuple[Path, ...]
+    """Folders that relative paths were looked up in."""
 
     def content(self) -> dict[str, Any]:
         """Return what must not change when a study is resumed."""
@@ -78,6 +80,7 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         slots=_slots(runner),
         tracker=node.raw("tracker", {"name": "none"}),
         is_dry=node.flag("dry_run", False),
+        roots=tuple(roots),
     )
     for part in (study, budget, runner):
         part.finish()

@@ -120,7 +120,9 @@ def _one_line(error: Exception, overrides: Sequence[str], name: str) -> str:
         return f"{wrong}: no such key; {nearest(wrong, _keys(overrides, name))}"
     if "Missing mandatory value" in text:
         return f"{wrong}: missing; add '{wrong}=…' to the command"
-    option = re.search(r"Could not find '(\w+)/(\S+)' Available options in '\w+': (.*?) Config", text)
+    option = re.search(
+        r"Could not find '(\w+)/(\S+)' Available options in '\w+': (.*?) Config", text
+    )
     if option:
         group, value, known = option.groups()
         return f"{group}={value}: no such option; {nearest(value, known.split())}"

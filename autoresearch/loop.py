@@ -40,7 +40,9 @@ class Interrupted(Exception):
     """Someone asked the study to stop now."""
 
 
-def guarded(observers: list[Observer], call: Callable[[Observer], None], warn: Callable[[str], None]) -> None:
+def guarded(
+    observers: list[Observer], call: Callable[[Observer], None], warn: Callable[[str], None]
+) -> None:
     """Call every observer; one that fails is dropped with a word, and the study goes on."""
     for observer in list(observers):
         try:

@@ -3,7 +3,8 @@
 It is a real trainer for a runner (``python -m miniscale.oracle --compute=… --seed=… --out=…``)
 and the same arithmetic in the process (:class:`OracleRunner`), at well under a millisecond a trial.
 
-    L = E + A (C e^g(x))^-alpha + noise,   x = ln(C / C0),   g(x) = gain max(1 - x / vanish, -2) + drift x
+    L = E + A (C e^g(x))^-alpha + noise,   x = ln(C / C0)
+    g(x) = gain max(1 - x / vanish, -2) + drift x
 """
 
 import json

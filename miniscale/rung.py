@@ -35,11 +35,14 @@ class Rung:
     gpus: int = 0
     seconds: float = 0.0
     """What a trial took where the ladder was made; 0 if not said. Only forecasts use it."""
+    noise: float = 0.0
+    """Seed noise of one run in nats of compute as measured there; 0 if not said. Likewise."""
 
     def __post_init__(self) -> None:
         if self.max_seeds < self.seeds:
             raise InputError(
-                f"rung {self.name}: max_seeds {self.max_seeds} is below seeds {self.seeds}; raise it"
+                f"rung {self.name}: max_seeds {self.max_seeds} is below seeds {self.seeds}; "
+                "raise it"
             )
 
 
@@ -79,6 +82,7 @@ def decode_rung(name: str, node: Node) -> Rung:
         threads=node.whole("threads", 1, least=1),
         gpus=node.whole("gpus", 0),
         seconds=node.number("seconds", 0.0),
+        noise=node.number("noise", 0.0),
     )
     node.finish()
     return rung

@@ -162,7 +162,9 @@ def find_source(text: str, roots: Sequence[Path], *, path: str) -> Path:
         except ModuleNotFoundError:
             spec = None
         if spec is None or not spec.submodule_search_locations:
-            raise InputError(f"{path}: package '{name}' is not installed; install it or name a folder")
+            raise InputError(
+                f"{path}: package '{name}' is not installed; install it or name a folder"
+            )
         return Path(next(iter(spec.submodule_search_locations)))
     candidates = [root / Path(text).expanduser() for root in roots]
     for candidate in candidates:

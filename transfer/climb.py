@@ -111,7 +111,8 @@ def failure(ladder: Ladder, state: State, arm: str) -> str:
         for seed, result in state.losses(arm, rung.name).items():
             if not result.is_complete:
                 what = f"{result.state} {result.cause}".strip()
-                return f"{what} on {rung.name}, seed {seed}: {result.reason.strip()[-300:]}"
+                said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
+                return f"{what} on {rung.name}, seed {seed}: {said.strip()[:300]}"
     return ""
 
 
@@ -178,9 +179,7 @@ def _step(
     foreseen = policy.foresee(evidence, decision.rung)
     if decision.action is not Action.PROMOTE or foreseen is None:
         return Step(decided)
-    forecast = Forecast(
-        proposed.arm, decision.rung, foreseen.mean, foreseen.low, foreseen.high
-    )
+    forecast = Forecast(proposed.arm, decision.rung, foreseen.mean, foreseen.low, foreseen.high)
     return Step(decided, forecast=forecast)
 
 

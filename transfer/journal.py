@@ -43,11 +43,16 @@ class Journal:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._lock.close()
             raise InputError(
                 f"study folder {folder.parent}: another process is running this study; "
                 "wait for it, or start another with study.name=…"
             ) from None
-        events, self.repairs = read_journal(folder, repair=True)
+        try:
+            events, self.repairs = read_journal(folder, repair=True)
+        except InputError:
+            self._lock.close()
+            raise
         self.events: list[Event] = events
         self._seq = len(events)
         self._file: int | None = None

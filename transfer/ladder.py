@@ -145,8 +145,8 @@ def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
     target_scale = target.number("scale", above=0.0)
     if target_scale < top.scale:
         raise InputError(
-            f"ladder.target.scale: got {target_scale:g}, must not be below the top rung {top.name}'s "
-            f"{top.scale:g}; raise the target or drop the rung"
+            f"ladder.target.scale: got {target_scale:g}, must not be below the top rung "
+            f"{top.name}'s {top.scale:g}; raise the target or drop the rung"
         )
     panel = node.child("panel")
     ladder = Ladder(

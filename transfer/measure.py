@@ -71,9 +71,7 @@ def yardstick(ladder: Ladder, baseline: Mapping[str, Losses]) -> Yardstick:
         prior = ladder.prior
         local = {n: prior.exponent * abs(loss - prior.floor) for n, loss in means.items()}
         return Yardstick(fit, (), local)
-    slopes = {
-        name: local_slope(fit.ensemble, baseline_loss=loss) for name, loss in means.items()
-    }
+    slopes = {name: local_slope(fit.ensemble, baseline_loss=loss) for name, loss in means.items()}
     return Yardstick(fit, fit.ensemble, slopes)
 
 
@@ -164,9 +162,7 @@ def effect(
     mean_y = float(np.mean(list(change.values())))
     carried = sum(baseline[seed] - mean_b for seed in shared)
     d = mean_b - mean_y + noise.rho / n * carried
-    variance = noise.sd**2 * (
-        (1 - noise.rho**2 * f) / n + (1 - noise.rho * f) ** 2 / m
-    )
+    variance = noise.sd**2 * ((1 - noise.rho**2 * f) / n + (1 - noise.rho * f) ** 2 / m)
     slope = ruler.slopes[rung_name]
     gain = d / slope
     if ruler.laws:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from miniscale.decode import InputError
 from miniscale.rung import Folders, Tree, trial_spec
-from miniscale.trial import Scalar, State as TrialState, TrialResult, TrialSpec
+from miniscale.trial import Scalar, TrialResult, TrialSpec
+from miniscale.trial import State as TrialState
 from miniscale.workspace import PatchRefused
 from transfer.accept import message
 from transfer.change import Change, checked
@@ -38,9 +38,7 @@ class Trees(Protocol):
     def first(self) -> str:
         """Return the commit that the study starts from."""
 
-    def checkout(
-        self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]
-    ) -> Tree:
+    def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
         """Return a tree of ``parent`` with the change applied."""
 
     def accept(
@@ -110,6 +108,11 @@ class Study:
         self._data = dict(data)
         self._on_event = on_event
         self._checked_out: dict[str, Tree] = {}
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that has happened, in order."""
+        return self._ledger.events
 
     def record(self, event: Event) -> None:
         """Journal an event, then take it into account, then tell who listens."""
@@ -277,9 +280,7 @@ class Study:
             step = decided[proposed.arm]
             if step.action in (Action.PROMOTE, Action.REPEAT):
                 rung = self.ladder.rung(step.rung)
-                asked += wanted(
-                    self.ladder, proposed, rung, step.seeds, study_seed=self.plan.seed
-                )
+                asked += wanted(self.ladder, proposed, rung, step.seeds, study_seed=self.plan.seed)
         new = [
             (arm, rung, seed)
             for arm, rung, seed in unique(asked)

@@ -17,9 +17,10 @@ class TrendPrior:
     """What is assumed of effects before they are measured; nats of compute.
 
     level_sd
-        Spread of effects at the highest measured rung.
-    slope_sd
-        Spread of their change per nat of compute.
+        Spread of effects at the highest measured rung, or the largest one seen if that is more.
+    slope_sd, slope_share
+        Spread of their change per nat of compute: hypot(slope_share max|g|, slope_sd), since large
+        effects change more (structural gains fade by a tenth to a fifth of themselves a nat).
     misfit, misfit_share
         Error of a rung that replicates do not remove: hypot(misfit_share |g|, misfit).
     drift
@@ -30,6 +31,7 @@ class TrendPrior:
 
     level_sd: float = 0.15
     slope_sd: float = 0.03
+    slope_share: float = 0.1
     misfit: float = 0.004
     misfit_share: float = 0.2
     drift: float = 0.004
@@ -39,8 +41,8 @@ class TrendPrior:
 def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) -> Outlook:
     """Forecast a change's gain at a position beyond its highest measured rung.
 
-    The effect is a line in x = ln C, ``g(x) = a + b (x - x_last)`` with a ~ N(0, level_sd^2) and
-    b ~ N(0, slope_sd^2); each rung carries its run noise and its misfit. At distance
+    The effect is a line in x = ln C, ``g(x) = a + b (x - x_last)`` with normal priors of zero mean
+    on a and b; each rung carries its run noise and its misfit. At distance
     D = position - x_last half of a forecast rise is believed and all of a forecast fall, and a
     loss that vanishes does not become a win:
 
@@ -63,7 +65,10 @@ def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) ->
             for effect in effects
         ]
     )
-    precision = np.diag([prior.level_sd**-2, prior.slope_sd**-2])
+    largest = float(np.abs(gains).max())
+    level_sd = max(prior.level_sd, largest)
+    slope_sd = math.hypot(prior.slope_sd, prior.slope_share * largest)
+    precision = np.diag([level_sd**-2, slope_sd**-2])
     precision += design.T @ (design / noise[:, None])
     covariance = np.linalg.inv(precision)
     level, slope = covariance @ (design.T @ (gains / noise))

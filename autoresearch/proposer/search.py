@@ -1,6 +1,7 @@
 """The default proposer: the ladder's panel first, then its knobs by Optuna's TPE."""
 
 import random
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,7 @@ class Search:
             return None
         return self._sample(ladder, state, open_knobs, place)
 
-    def _sample(
-        self, ladder: Ladder, state: State, knobs: dict[str, Knob], place: int
-    ) -> Change:
+    def _sample(self, ladder: Ladder, state: State, knobs: dict[str, Knob], place: int) -> Change:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -51,7 +50,9 @@ class Search:
         base = accepted_knobs(ladder, state)
         fixed = {name: base[name] for name in knobs if name not in moved}
         tpe = optuna.samplers.TPESampler(seed=rng.randrange(2**31), n_startup_trials=4)
-        sampler = optuna.samplers.PartialFixedSampler(fixed, tpe)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.PartialFixedSampler(fixed, tpe)
         study = optuna.create_study(sampler=sampler)
         study.add_trials(_history(state, base, knobs))
         spaces: dict[str, Any] = {name: distribution(knob) for name, knob in knobs.items()}
@@ -105,9 +106,7 @@ def _history(state: State, base: dict[str, Scalar], knobs: dict[str, Knob]) -> l
             continue
         value = FAILED if verdict.outlook is None else -verdict.outlook.mean
         params = _only({**base, **change.knobs}, knobs)
-        found.append(
-            optuna.trial.create_trial(params=params, distributions=spaces, value=value)
-        )
+        found.append(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
     return found
 
 

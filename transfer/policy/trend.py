@@ -70,9 +70,7 @@ class TrendPolicy:
         reason = f"odds {look.odds:.2f} at the target: not clearly worse"
         return Decision(Action.PROMOTE, upper.name, (reason,), look, seeds=upper.seeds)
 
-    def _at_top(
-        self, evidence: Evidence, look: Outlook, rung: Rung, effect: Effect
-    ) -> Decision:
+    def _at_top(self, evidence: Evidence, look: Outlook, rung: Rung, effect: Effect) -> Decision:
         if look.odds >= self.confidence and look.mean >= self.min_gain:
             outcome, reason = _standing(evidence)
             return Decision(Action.ACCEPT, rung.name, (reason,), look, outcome=outcome)

@@ -1,0 +1,36 @@
+"""``python -m autoresearch +ladder=NAME``: run a study, or resume it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autoresearch.config import run_with
+
+
+def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
+    """Run what a composed configuration asks for."""
+    from autoresearch.build import decode_job
+
+    job = decode_job(config, folders)
+    if job.is_dry:
+        from autoresearch.dryrun import show
+
+        return show(job)
+    from autoresearch.session import run_study, typed_command
+
+    return run_study(job, config, command=typed_command())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["doctor"]:
+        from autoresearch.doctor import main as doctor
+
+        return doctor()
+    return run_with(arguments, study, program="autoresearch")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""What a person sees while a study runs: lines of verdicts, and the trials running now."""
+
+import math
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from miniscale.progress import Progress
+from miniscale.progress import progress as read_progress
+from miniscale.runner import Runner
+from miniscale.trial import TrialSpec
+from transfer.accept import multiplier
+from transfer.events import (
+    Accepted,
+    Based,
+    Decided,
+    Deferred,
+    Effect,
+    Event,
+    Judged,
+    Proposed,
+    Refused,
+    Stopped,
+    Tried,
+)
+from transfer.study import Study
+
+Z80 = 1.2816
+"""Half-width of an 80 % normal interval in standard errors."""
+PLAIN_EVERY_S = 20.0
+
+
+def effect_words(effect: Effect) -> str:
+    """Write an effect in the objective's unit: ``+0.0041 [+0.0019, +0.0063]  5 pairs``."""
+    half = Z80 * effect.loss_se
+    low, high = effect.loss_gain - half, effect.loss_gain + half
+    n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
+    return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
+
+
+def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
+    """Return the first lines of a study."""
+    ladder, state = study.ladder, study.state
+    better = "lower" if ladder.setting.objective.is_minimized else "higher"
+    word = f"resumed: {len(state.changes)} changes, {len(state.accepted)} accepted"
+    target = f"target {ladder.target_name} ({ladder.target:.2g} {ladder.unit})"
+    lines = [
+        f"study    {folder}   {word if is_resumed else 'new'}",
+        f"ladder   {ladder.names}, {target}, {ladder.setting.objective.name} {better} is better",
+    ]
+    lines += [f"matched  {text}" for text in ladder.matches]
+    lines += [f"warning  {text}" for text in ladder.warnings()]
+    return lines
+
+
+class Console:
+    """Prints a study's events as lines; on a terminal it also shows running trials live.
+
+    Parameters
+    ----------
+    out
+        Where to print; colours and the live part appear only where it is a terminal.
+    limit
+        Number of changes that the study may try.
+    """
+
+    def __init__(self, out: TextIO = sys.stdout, *, limit: int, clock_start: float = 0.0) -> None:
+        from rich.console import Console as RichConsole
+
+        self._rich = RichConsole(file=out, highlight=False, soft_wrap=True)
+        self._limit = limit
+        self._started = clock_start
+        self._live: object | None = None
+        self._last_plain = -math.inf
+        self._printed: set[tuple[str, str, int]] = set()
+
+    def lines(self, texts: list[str]) -> None:
+        """Print plain lines."""
+        for text in texts:
+            self._rich.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self._rich.print(f"warning  {text}", style="yellow", markup=False)
+
+    def event(self, study: Study, event: Event) -> None:
+        """Print what an event means to a person, if anything."""
+        match event:
+            case Proposed():
+                again = f"  (again: {event.rescreens})" if event.rescreens else ""
+                self._line(event.arm, event.change.title, f"new   {event.change.kind}{again}")
+            case Refused():
+                self._line("--", event.title, f"refused: {event.reason}", style="dim")
+            case Decided():
+                self._decided(study, event)
+            case Judged():
+                self._judged(study, event)
+            case Accepted():
+                self._line(event.arm, "", f"commit {event.commit[:7]}", style="green")
+            case Deferred():
+                self._line(event.arm, "", f"waits for the next baseline: {event.reason}")
+            case Based():
+                title = "first baseline" if event.arm == "b0" else "new baseline: the working head"
+                self._line(event.arm, title, f"commit {event.commit[:7]}")
+            case Tried() if not event.result.is_complete:
+                reason = (event.result.reason.strip().splitlines() or [""])[-1]
+                self._line("", "", f"trial {event.result.state}: {reason}", style="red")
+            case Stopped():
+                self._rich.print(f"stopped  {event.reason}", markup=False)
+
+    def _line(self, arm: str, title: str, text: str, style: str = "") -> None:
+        self._rich.print(f"{arm:<4} {title:<34.34} {text}", style=style, markup=False)
+
+    def _decided(self, study: Study, event: Decided) -> None:
+        change = study.state.changes[event.arm]
+        for effect in event.effects:
+            key = (event.arm, effect.rung, effect.n)
+            if key in self._printed:
+                continue
+            self._printed.add(key)
+            text = f"{effect.rung:<6} {effect_words(effect)}"
+            if effect is event.effects[-1]:
+                text += f"  {event.action}"
+                text += self._hit(study, event.arm, effect)
+            self._line(event.arm, change.change.title, text)
+
+    def _hit(self, study: Study, arm: str, effect: Effect) -> str:
+        forecast = study.state.forecasts.get((arm, effect.rung))
+        if forecast is None:
+            return ""
+        doubt = math.hypot((forecast.high - forecast.low) / 2, Z80 * effect.gain_se)
+        word = "hit" if abs(effect.gain - forecast.mean) <= doubt else "missed"
+        return (
+            f"   forecast {math.exp(forecast.mean):.2f}x, came {math.exp(effect.gain):.2f}x {word}"
+        )
+
+    def _judged(self, study: Study, event: Judged) -> None:
+        look = event.outlook
+        where = f"at {study.ladder.target_name} "
+        text = "" if look is None else f"{where}{multiplier(look)} compute, odds {look.odds:.2f}"
+        outcome = str(event.outcome)
+        style = "dim"
+        if event.outcome.is_accepted:
+            outcome, style = outcome.upper(), "bold green"
+        why = "; ".join(event.reasons)[:160]
+        if event.price:
+            why += f"; deciding it would take {event.price:.2g} {study.ladder.unit}"
+        title = study.state.changes[event.arm].change.title
+        said = f"{outcome}  {text}  ({why})" if text else f"{outcome}  ({why})"
+        self._line(event.arm, title, said, style=style)
+
+    def progress(self, study: Study, runner: Runner) -> None:
+        """Show the running trials: live on a terminal, else a line now and then."""
+        import time
+
+        running = runner.running()
+        if self._rich.is_terminal:
+            self._show_live(study, running)
+        elif time.monotonic() - self._last_plain > PLAIN_EVERY_S and running:
+            self._last_plain = time.monotonic()
+            words = ", ".join(_trial_words(spec) for spec in running)
+            left = len(study.state.pending())
+            self.lines([f"running  {words}; {left} to go · {budget_words(study, self._limit)}"])
+
+    def _show_live(self, study: Study, running: list[TrialSpec]) -> None:
+        from rich.live import Live
+        from rich.text import Text
+
+        if self._live is None:
+            self._live = Live(console=self._rich, auto_refresh=False, transient=True)
+            self._live.start()
+        text = Text(f"budget   {budget_words(study, self._limit)}\n", style="bold")
+        for spec in running:
+            text.append(f"running  {_trial_words(spec)}\n")
+        assert isinstance(self._live, Live)
+        self._live.update(text, refresh=True)
+
+    def close(self, study: Study) -> None:
+        """Take the live part away."""
+        from rich.live import Live
+
+        if isinstance(self._live, Live):
+            self._live.stop()
+            self._live = None
+
+
+def budget_words(study: Study, limit: int) -> str:
+    """Say what is spent: ``24 of 40 changes · 1.1e13 of 3e13 FLOPs``."""
+    ladder, state = study.ladder, study.state
+    return (
+        f"{len(state.changes)} of {limit} changes · "
+        f"{state.spent:.2g} of {study.plan.budget:.2g} {ladder.unit} · "
+        f"{len(state.accepted)} accepted"
+    )
+
+
+def _trial_words(spec: TrialSpec) -> str:
+    progress: Progress | None = read_progress(Path(spec.out))
+    name = f"{spec.arm} {spec.rung} seed {spec.seed}"
+    if progress is None:
+        return f"{name} starting"
+    filled = round(12 * progress.step / max(progress.steps, 1))
+    bar = "━" * filled + "─" * (12 - filled)
+    loss = "" if progress.loss is None else f" loss {progress.loss:.3f}"
+    return f"{name} {bar} {progress.step}/{progress.steps}{loss}"

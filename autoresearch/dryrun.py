@@ -1,0 +1,144 @@
+"""``dry_run=true``: rungs, costs, what they can resolve, and the bill, before anything is spent."""
+
+import math
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.build import Job
+from autoresearch.console import Console
+from miniscale import data
+from miniscale.progress import progress
+from miniscale.rung import Folders, Rung, trial_spec
+from miniscale.runner.local import LocalRunner
+from miniscale.trial import TrialSpec
+from miniscale.workspace import Workspace
+from transfer.measure import PRIOR_NOISE, PRIOR_RHO
+
+PROBE_S = 2.0
+PATIENCE_S = 60.0
+SURVIVAL = 0.5
+"""assumption: half of the changes tried on a rung go on to the next one."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a probe saw: seconds of one trial on the lowest rung, and trials side by side."""
+
+    seconds: float
+    slots: int
+
+
+def detectable(rung: Rung) -> float:
+    """Return the smallest gain that the rung's planned pairs resolve, nats of compute.
+
+    ``2.5 sigma sqrt((1 - rho^2) / n + (1 - rho)^2 / n_b)``, with rho = .5 assumed.
+    """
+    noise = rung.noise or PRIOR_NOISE
+    own = (1 - PRIOR_RHO**2) / rung.seeds
+    shared = (1 - PRIOR_RHO) ** 2 / max(rung.seeds, rung.baseline_seeds)
+    return 2.5 * noise * math.sqrt(own + shared)
+
+
+def probe(job: Job, scratch: Path) -> Speed:
+    """Train on the lowest rung for two seconds, on all slots at once, and extrapolate."""
+    setting, rung = job.ladder.setting, job.ladder.rungs[0]
+    folders = Folders(scratch / "trials", scratch / "cache")
+    digests = data.prepare(setting, folders.cache)
+    trees = Workspace.create(
+        scratch,
+        source=setting.source,
+        editable=setting.editable,
+        locked=setting.locked,
+        knobs=setting.defaults(),
+    )
+    tree = trees.checkout("b0", parent=trees.first(), patch="", knobs={})
+    runner = LocalRunner(job.slots)
+    try:
+        slots = max(runner.slots // rung.threads, 1)
+        specs = [
+            trial_spec(setting, rung, arm="b0", seed=s, tree=tree, data=digests, folders=folders)
+            for s in range(slots)
+        ]
+        started = time.monotonic()
+        runner.submit(specs)
+        seconds = _watch(runner, specs[0], started)
+    finally:
+        runner.close()
+    return Speed(seconds, slots)
+
+
+def _watch(runner: LocalRunner, spec: TrialSpec, started: float) -> float:
+    """Wait for two seconds of steps, or for the whole trial, and return seconds a trial."""
+    first: tuple[float, int] | None = None
+    while time.monotonic() - started < PATIENCE_S:
+        if any(result.identity == spec.identity for result in runner.poll(0.1)):
+            return time.monotonic() - started
+        seen, now = progress(Path(spec.out)), time.monotonic()
+        if seen is None:
+            continue
+        if first is None:
+            first = (now, seen.step)
+        elif now - first[0] >= PROBE_S and seen.step > first[1]:
+            pace = (now - first[0]) / (seen.step - first[1])
+            return now - started + pace * (seen.steps - seen.step)
+    return time.monotonic() - started
+
+
+def seconds_by_rung(job: Job, speed: Speed) -> dict[str, float]:
+    """Return seconds a trial takes here by rung: the ladder's own times, scaled by the probe."""
+    lowest = job.ladder.rungs[0]
+    found = {}
+    for rung in job.ladder.rungs:
+        relative = rung.cost / lowest.cost
+        if rung.seconds and lowest.seconds:
+            relative = rung.seconds / lowest.seconds
+        found[rung.name] = speed.seconds * relative
+    return found
+
+
+def forecast_seconds(job: Job, by_rung: dict[str, float], slots: int) -> float:
+    """Forecast the wall time of a study that spends its budget."""
+    spent = seconds = 0.0
+    for place, rung in enumerate(job.ladder.rungs):
+        trials = job.limits.changes * SURVIVAL**place * rung.seeds + rung.baseline_seeds
+        spent += trials * rung.cost
+        seconds += trials * by_rung[rung.name]
+    share = min(1.0, job.plan.budget / spent)
+    return seconds * share / slots
+
+
+def show(job: Job) -> int:
+    """Print the dry run; leaves nothing behind."""
+    console = Console(sys.stdout, limit=job.limits.changes)
+    ladder = job.ladder
+    with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
+        speed = probe(job, Path(scratch))
+    by_rung = seconds_by_rung(job, speed)
+    lines = [
+        f"dry run  {ladder.name}: {ladder.names}, target {ladder.target_name} "
+        f"({ladder.target:.2g} {ladder.unit}); nothing is spent",
+        f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>8}{'resolves':>10}",
+    ]
+    for rung in ladder.rungs:
+        noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
+        lines.append(
+            f"{rung.name:<10}{rung.scale:>10.2g}{by_rung[rung.name]:>9.1f}{rung.seeds:>7}"
+            f"{noise:>8}{math.expm1(detectable(rung)):>10.1%}"
+        )
+    total = forecast_seconds(job, by_rung, speed.slots)
+    lines += [
+        "noise    of one run, in compute (? = assumed); resolves: gain in compute that the seeds "
+        "tell from none",
+        f"panel    {len(ladder.panel)} changes, then {job.proposer.name}; "
+        f"at most {job.limits.changes}, {job.plan.in_flight} in flight",
+        f"bill     {job.plan.budget:.2g} {ladder.unit}, about {total / 60:.0f} min on "
+        f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
+        *[f"matched  {text}" for text in ladder.matches],
+        *[f"differs  {text}" for text in ladder.unmatched],
+        *[f"warning  {text}" for text in ladder.warnings()],
+    ]
+    console.lines(lines)
+    return 0

@@ -1,0 +1,159 @@
+"""One session of a study: opens everything, runs the loop, leaves everything closed."""
+
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from transfer.report import write_report
+
+from autoresearch.build import Job
+from autoresearch.console import Console, budget_words, header
+from autoresearch.loop import Interrupted, Observer, run
+from autoresearch.tracking import make_tracker
+from miniscale import data
+from miniscale.rung import Folders
+from miniscale.runner.local import LocalRunner
+from miniscale.workspace import Workspace
+from transfer import tables
+from transfer.folder import StudyFolder, open_folder
+from transfer.journal import Journal
+from transfer.study import Study, Trees
+
+
+def environment() -> dict[str, str]:
+    """Return what a study ran on, for its record."""
+    versions = {}
+    for name in ("torch", "numpy", "scale-transfer"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {"python": platform.python_version(), "machine": platform.machine(), **versions}
+
+
+class Stop:
+    """The first interrupt asks for a stop, the second one insists."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self.is_asked:
+            raise KeyboardInterrupt
+        self.is_asked = True
+
+
+def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
+    """Run or resume a study, print its end, and return the exit code.
+
+    Raises
+    ------
+    InputError
+        If the study cannot begin: nothing is written then.
+    """
+    folder = StudyFolder(job.folder)
+    digests = data.prepare(
+        job.ladder.setting, job.folder.parent / ".cache" / job.ladder.setting.name
+    )
+    content = {**job.content(), "data": digests}
+    kept = {**config, "roots": [str(root) for root in job.roots]}
+    is_resumed = open_folder(folder, content=content, config=kept)
+    journal = Journal(folder.journal, clock=time.time)
+    console = Console(limit=job.limits.changes)
+    for repair in journal.repairs:
+        console.warn(f"journal repaired: {repair}")
+    observers: list[Observer] = [console]
+    study = Study(
+        job.ladder,
+        policy=job.policy,
+        plan=job.plan,
+        ledger=journal,
+        trees=open_trees(job, folder),
+        folders=Folders(folder.trials, job.folder.parent / ".cache" / job.ladder.setting.name),
+        data=digests,
+        on_event=lambda event: notify(study, event),
+    )
+
+    def notify(study: Study, event: Any) -> None:
+        from autoresearch.loop import guarded
+
+        guarded(observers, lambda observer: observer.event(study, event), console.warn)
+
+    console.lines(header(study, job.folder, is_resumed=is_resumed))
+    tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
+    if tracker is not None:
+        observers.append(tracker)
+    runner = LocalRunner(job.slots)
+    stop = Stop()
+    started = time.monotonic()
+    try:
+        study.start(job.name, environment())
+        reason = run(
+            study,
+            proposer=job.proposer,
+            runner=runner,
+            limits=job.limits,
+            observers=observers,
+            clock=time.monotonic,
+            is_interrupted=lambda: stop.is_asked,
+            warn=console.warn,
+        )
+        code = 0
+    except (Interrupted, KeyboardInterrupt):
+        reason, code = "interrupted; nothing finished is lost", 130
+    finally:
+        runner.close()
+        close(study, observers, console.warn)
+        journal.close()
+    write_results(study, folder)
+    minutes = (time.monotonic() - started) / 60
+    console.lines(
+        [
+            f"ended    {reason} · {minutes:.1f} min · {budget_words(study, job.limits.changes)}",
+            f"report   {folder.report / 'index.html'}",
+            f"again    {command}" if code else f"next     python -m transfer status {folder.path}",
+        ]
+    )
+    return code
+
+
+def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:
+    """Close every observer; a tracker that fails to close is only worth a warning."""
+    from autoresearch.loop import guarded
+
+    guarded(observers, lambda observer: observer.close(study), warn)
+
+
+def open_trees(job: Job, folder: StudyFolder) -> Trees:
+    """Return the study's own git repository, made at the first start."""
+    setting = job.ladder.setting
+    return Workspace.create(
+        folder.path,
+        source=setting.source,
+        editable=setting.editable,
+        locked=setting.locked,
+        knobs=setting.defaults(),
+    )
+
+
+def write_results(study: Study, folder: StudyFolder) -> None:
+    """Write everything a person reads afterwards; all of it is made from the journal."""
+    tables.write_results_tsv(study.ladder, study.state, folder.path / "results.tsv")
+    write_report(study.ladder, study.state, folder.report)
+
+
+def typed_command() -> str:
+    """Return the command as a person would type it again."""
+    return " ".join(["python -m autoresearch", *sys.argv[1:]])
+
+
+__all__ = ["Path", "environment", "run_study", "typed_command", "write_results"]

@@ -1,0 +1,20 @@
+"""Ladders of the oracle trainer for tests: planted truth, no training."""
+
+from pathlib import Path
+from typing import Any
+
+from autoresearch.build import Job, decode_job
+from autoresearch.config import compose
+
+
+def oracle_job(*overrides: str) -> Job:
+    """Return the shipped oracle study, with overrides as on the command line."""
+    return decode_job(oracle_config(*overrides), [])
+
+
+def oracle_config(*overrides: str) -> dict[str, Any]:
+    """Return the composed configuration of the shipped oracle study."""
+    return compose(["+ladder=oracle", "tracker=none", *overrides], [], name="config")
+
+
+ROOT = Path(__file__).resolve().parent.parent

@@ -1,0 +1,85 @@
+"""Bad input gets one clear line: the value, the rule, the next step; nothing is written."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from oracle import ROOT
+
+CASES = {
+    "no ladder": ([], "python -m autoresearch +ladder=nanochat"),
+    "unknown ladder": (["+ladder=nanochta"], "did you mean 'nanochat'?"),
+    "misspelt key": (["+ladder=oracle", "budget.hourz=3"], "did you mean 'budget.hours'?"),
+    "misspelt group": (["+ladder=oracle", "agnt=search"], "did you mean 'agent'?"),
+    "unknown option": (["+ladder=oracle", "agent=serch"], "did you mean 'search'?"),
+    "missing value": (["+ladder=oracle", "agent=patches"], "add 'agent.path=…'"),
+    "no patch": (["+ladder=oracle", "agent=patches", "agent.path=nope"], "no patch file"),
+    "no rungs": (["+ladder=oracle", "~ladder.rungs"], "needs at least one"),
+    "wrong type": (["+ladder=oracle", "ladder.rungs.small.seeds=two"], "expected int, got 'two'"),
+    "placeholder": (["+ladder=oracle", "~ladder.rungs.top.params.compute"], "top.params.compute"),
+    "order": (["+ladder=oracle", "ladder.rungs.small.scale=100"], "order rungs from small"),
+    "target": (["+ladder=oracle", "ladder.target.scale=5"], "raise the target"),
+    "budget": (["+ladder=oracle", "budget.compute=5"], "raise it"),
+    "odds": (["+ladder=oracle", "policy.confidence=95"], "between 0 and 1"),
+    "folder": (["+ladder=oracle", "study.root=/proc/nothing"], "cannot be written"),
+    "config dir": (["+ladder=oracle", "--config-dir=/nowhere"], "no folder"),
+}
+
+
+def run(arguments: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "autoresearch", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
+    case: str, tmp_path: Path
+) -> None:
+    arguments, words = CASES[case]
+    done = run(arguments, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_whose_ladder_changed_says_what_and_how_to_start_another(tmp_path: Path) -> None:
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    assert run(few, tmp_path).returncode == 0
+    done = run([*few, "ladder.rungs.top.scale=200"], tmp_path)
+    assert done.returncode == 2
+    assert "ladder.rungs.top.scale: was 216 when study oracle began and is 200 now" in done.stderr
+    assert "study.name=" in done.stderr
+
+
+def test_one_or_two_rungs_are_warned_of(tmp_path: Path) -> None:
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    done = run([*few, "~ladder.rungs.top", "~ladder.rungs.large"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no change can be certified" in done.stdout
+
+
+def test_a_damaged_journal_is_refused_and_a_torn_one_repaired(tmp_path: Path) -> None:
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    assert run(few, tmp_path).returncode == 0
+    folder = tmp_path / "studies" / "oracle"
+    shutil.copytree(folder, tmp_path / "studies" / "copy")
+    path = next((folder / "journal").glob("*.jsonl"))
+    with path.open("ab") as file:
+        file.write(b'{"v":1,"se')
+    done = run(few, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "journal repaired" in done.stdout
+    content = path.read_bytes()
+    path.write_bytes(content[:200] + b"#" + content[201:])
+    done = run(few, tmp_path)
+    assert done.returncode == 2
+    assert "damaged record" in done.stderr

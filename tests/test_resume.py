@@ -1,0 +1,96 @@
+"""Killed anywhere and started again, with any number of slots: the same study."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracle import ROOT
+
+from transfer.events import Judged, Tried
+from transfer.journal import read_journal
+from transfer.load import load
+
+OVERRIDES = ["+ladder=oracle", "tracker=none", "budget.changes=10", "budget.compute=1e9"]
+
+
+def start(root: Path, *overrides: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoresearch", *OVERRIDES, f"study.root={root}", *overrides],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(root: Path, *overrides: str) -> None:
+    process = start(root, *overrides)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said.decode()
+
+
+def verdicts(root: Path) -> dict[str, Judged]:
+    return load(root / "oracle").state.verdicts
+
+
+def trials_run(root: Path) -> Counter[str]:
+    events, _ = read_journal(root / "oracle" / "journal")
+    return Counter(event.result.identity for event in events if isinstance(event, Tried))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a study that ran undisturbed on one slot."""
+    root = tmp_path_factory.mktemp("whole")
+    finish(root, "runner.slots=1")
+    return root
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_interrupted_ten_times_a_study_ends_the_same(
+    whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    rng = random.Random(int(number))
+    for _ in range(10):
+        process = start(tmp_path, "runner.slots=2")
+        time.sleep(rng.uniform(0.3, 1.5))
+        os.kill(process.pid, number)
+        process.communicate(timeout=60)
+    finish(tmp_path, "runner.slots=2")
+    assert verdicts(tmp_path) == verdicts(whole)
+    assert trials_run(tmp_path) == trials_run(whole)
+    assert set(trials_run(whole).values()) == {1}
+
+
+@pytest.mark.level2
+def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
+    finish(tmp_path, "runner.slots=2")
+    assert verdicts(tmp_path) == verdicts(whole)
+
+
+@pytest.mark.level2
+def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) -> None:
+    from autoresearch.build import decode_job
+    from autoresearch.config import compose
+    from transfer.simulate import simulate
+
+    config: dict[str, Any] = compose(OVERRIDES, [], name="config")
+    job = decode_job(config, [])
+    study = simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan)
+    stored = verdicts(whole)
+    assert {arm: stored[arm] for arm in study.state.verdicts} == study.state.verdicts
+
+
+@pytest.mark.level2
+def test_an_ended_study_typed_again_runs_nothing(whole: Path) -> None:
+    before = trials_run(whole)
+    finish(whole, "runner.slots=1")
+    assert trials_run(whole) == before

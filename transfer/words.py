@@ -1,0 +1,155 @@
+"""A study in words: the lines that ``status`` and ``show`` print."""
+
+import json
+import math
+
+from transfer.accept import multiplier
+from transfer.events import Effect, Judged, Proposed
+from transfer.load import Loaded
+from transfer.state import count
+
+Z80 = 1.2816
+
+
+def status(loaded: Loaded) -> list[str]:
+    """Say where a study stands: budget, verdicts, and one line a change."""
+    state, ladder = loaded.state, loaded.ladder
+    better = "lower" if ladder.setting.objective.is_minimized else "higher"
+    lines = [
+        f"study    {loaded.folder.path}",
+        f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
+        f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
+        f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
+        f"{len(state.results)} trials, {len(state.changes)} changes",
+        f"verdicts {verdict_words(loaded)}",
+        f"forecast {forecast_words(loaded)}",
+    ]
+    if state.stopped is not None:
+        lines.append(f"stopped  {state.stopped.reason}")
+    elif state.pending():
+        lines.append(f"running  {len(state.pending())} trials asked for have not ended")
+    lines.append("")
+    for proposed in state.changes.values():
+        lines.append(change_line(loaded, proposed))
+    return lines
+
+
+def verdict_words(loaded: Loaded) -> str:
+    """Count verdicts: ``2 accepted, certified · 5 rejected · 3 in flight``."""
+    counted = {name: n for name, n in count(loaded.state).items() if n}
+    counted["in flight"] = len(loaded.state.in_flight())
+    return " · ".join(f"{n} {name}" for name, n in counted.items() if n) or "none yet"
+
+
+def forecast_words(loaded: Loaded) -> str:
+    """Say how forecasts of the next rung fared: hits of their 80 % intervals."""
+    scored = [s for s in (score(loaded, *key) for key in loaded.state.forecasts) if s is not None]
+    if not scored:
+        return "none scored yet"
+    return f"{sum(scored)} of {len(scored)} fell into their 80 % interval"
+
+
+def score(loaded: Loaded, arm: str, rung: str) -> bool | None:
+    """Whether a rung's effect fell into its forecast's interval, noise of it included.
+
+    None while the rung has not been measured.
+    """
+    forecast = loaded.state.forecasts[arm, rung]
+    decided = [d for d in loaded.state.decisions if d.arm == arm]
+    for decision in decided:
+        for effect in decision.effects:
+            if effect.rung == rung:
+                half = math.hypot((forecast.high - forecast.low) / 2, Z80 * effect.gain_se)
+                return abs(effect.gain - forecast.mean) <= half
+    return None
+
+
+def change_line(loaded: Loaded, proposed: Proposed) -> str:
+    """Say a change and its verdict in one line."""
+    verdict = loaded.state.verdicts.get(proposed.arm)
+    if verdict is None:
+        return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
+    look = verdict.outlook
+    odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
+    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {verdict.outcome:<22}{odds}"
+
+
+def show(loaded: Loaded, arm: str) -> list[str]:
+    """Tell one change in full: hypothesis, edit, trials, forecasts, verdict and why."""
+    state = loaded.state
+    proposed = state.changes[arm]
+    change = proposed.change
+    lines = [
+        f"{arm}  {change.title}",
+        f"hypothesis  {change.hypothesis or 'none given'}",
+        f"kind        {change.kind}, {change.category or 'no category'}, by {change.proposer}",
+        f"against     {proposed.base} (commit {state.bases[proposed.base][:7]})",
+    ]
+    if change.known:
+        lines.append(f"known       {change.known}")
+    if change.is_twin:
+        lines.append("edit        none: a null twin on seeds of its own")
+    if change.knobs:
+        lines.append(f"knobs       {json.dumps(dict(change.knobs))}")
+    if change.patch:
+        lines += ["patch", *(f"  {line}" for line in change.patch.splitlines())]
+    lines += ["", *trial_lines(loaded, arm), *forecast_lines(loaded, arm), ""]
+    verdict = state.verdicts.get(arm)
+    return lines + (verdict_lines(loaded, verdict) if verdict else ["verdict     in flight"])
+
+
+def trial_lines(loaded: Loaded, arm: str) -> list[str]:
+    """List a change's trials."""
+    lines = []
+    for rung in loaded.ladder.rungs:
+        for seed, result in loaded.state.losses(arm, rung.name).items():
+            value = "—" if result.value is None else f"{result.value:.5f}"
+            why = "" if result.is_complete else f"  {result.cause} {result.reason.strip()[-200:]}"
+            lines.append(
+                f"trial       {rung.name:<8} seed {seed:<6} {result.state:<10} {value:>9} "
+                f"{result.seconds:6.1f} s  {result.identity}{why}"
+            )
+    return lines
+
+
+def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
+    """List a change's forecasts, each written down before its rung was run."""
+    lines = []
+    for (name, rung), forecast in loaded.state.forecasts.items():
+        if name != arm:
+            continue
+        low, mean, high = (math.exp(g) for g in (forecast.low, forecast.mean, forecast.high))
+        word = {True: "hit", False: "missed", None: "not run yet"}[score(loaded, arm, rung)]
+        lines.append(f"forecast    {rung:<8} {mean:.2f}x [{low:.2f}, {high:.2f}]  {word}")
+    return lines
+
+
+def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
+    """Tell a verdict: effects by rung, outlook, reasons, price."""
+    lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
+    lines.append(f"verdict     {verdict.outcome}")
+    if verdict.outlook is not None:
+        lines.append(
+            f"at target   {multiplier(verdict.outlook)} compute (80 % interval), "
+            f"odds of a gain {verdict.outlook.odds:.2f}"
+        )
+    lines += [f"because     {reason}" for reason in verdict.reasons]
+    if verdict.price:
+        lines.append(f"price       {verdict.price:.2g} {loaded.ladder.unit} more to decide it")
+    commit = loaded.state.accepted.get(verdict.arm)
+    if commit:
+        lines.append(f"commit      {commit}")
+    if verdict.arm in loaded.state.deferred:
+        lines.append(f"waits       {loaded.state.deferred[verdict.arm]}")
+    return lines
+
+
+def effect_words(effect: Effect) -> str:
+    """Write an effect on a rung, loss and compute, with 80 % intervals; positive is better."""
+    half, wide = Z80 * effect.loss_se, Z80 * effect.gain_se
+    low, high = math.exp(effect.gain - wide), math.exp(effect.gain + wide)
+    return (
+        f"{effect.rung:<8} {effect.loss_gain:+.4f} [{effect.loss_gain - half:+.4f}, "
+        f"{effect.loss_gain + half:+.4f}]  = {math.exp(effect.gain):.2f}x "
+        f"[{low:.2f}, {high:.2f}] compute  {effect.n} runs, {effect.n_pairs} pairs"
+    )
