@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.config import run_with
+from miniscale.compose import run_with
 
 
 def study(config: dict[str, Any], folders: Sequence[Path]) -> int:

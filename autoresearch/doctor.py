@@ -7,7 +7,7 @@ import sys
 from importlib import metadata, util
 from pathlib import Path
 
-from autoresearch.hardware import has_cuda
+from miniscale.hardware import has_cuda
 
 
 def _version(package: str) -> str:

@@ -79,7 +79,7 @@ def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.level2
 def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) -> None:
     from autoresearch.build import decode_job
-    from autoresearch.config import compose
+    from miniscale.compose import compose
     from transfer.simulate import simulate
 
     config: dict[str, Any] = compose(OVERRIDES, [], name="config")

@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoresearch.hardware import device
 from miniscale.decode import InputError, nearest
+from miniscale.hardware import device
 
 FLAGS_WITH_VALUE = ("--config-dir", "-cd")
 
 
 def conf_folder() -> Path:
     """Return the shipped configuration: inside the wheel, or beside the packages in a checkout."""
-    here = Path(__file__).resolve().parent
-    packed = here / "_conf"
-    return packed if packed.is_dir() else here.parent / "conf"
+    root = Path(__file__).resolve().parent.parent
+    packed = root / "autoresearch" / "_conf"
+    return packed if packed.is_dir() else root / "conf"
 
 
 def normalise(argv: Sequence[str]) -> list[str]:
-    """Accept ``ladder=x`` for ``+ladder=x``: Hydra knows only one of them."""
-    return [f"+{item}" if item.startswith("ladder=") else item for item in argv]
+    """Accept ``ladder=x`` for ``+ladder=x``, ``knobs.x=…`` likewise: Hydra knows only one."""
+    return [f"+{item}" if item.startswith(("ladder=", "knobs.")) else item for item in argv]
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[Path], list[str]]:
@@ -158,18 +158,22 @@ def fail(error: InputError) -> int:
 
 
 def run_with(
-    argv: Sequence[str], main: Callable[[dict[str, Any], Sequence[Path]], int], *, program: str
+    argv: Sequence[str],
+    main: Callable[[dict[str, Any], Sequence[Path]], int],
+    *,
+    program: str,
+    name: str = "config",
 ) -> int:
-    """Compose from the command line and call ``main`` with plain data and the user's folders.
+    """Compose ``name`` from the command line and call ``main`` with plain data and folders.
 
     Hydra's own flags (``--help``, ``--cfg``, ``--multirun`` …) are Hydra's to answer.
     """
     try:
         overrides, folders, flags = split(normalise(argv))
         if flags:
-            return _by_hydra(normalise(argv), main, folders)
+            return _by_hydra(normalise(argv), main, folders, name)
         check_ladder(overrides, folders, program=program)
-        return main(compose(overrides, folders, name="config"), folders)
+        return main(compose(overrides, folders, name=name), folders)
     except InputError as error:
         return fail(error)
 
@@ -178,13 +182,14 @@ def _by_hydra(
     argv: Sequence[str],
     main: Callable[[dict[str, Any], Sequence[Path]], int],
     folders: Sequence[Path],
+    name: str,
 ) -> int:
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
     OmegaConf.register_new_resolver("hardware", device, replace=True)
 
-    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=name)
     def entry(config: DictConfig) -> int:
         plain: Any = OmegaConf.to_container(config, resolve=True)
         try:
