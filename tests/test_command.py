@@ -3,11 +3,12 @@
 import pytest
 
 from miniscale.command import placeholders, render
+from miniscale.trial import Scalar
 
 
 def test_values_are_filled_in_wherever_they_stand() -> None:
     template = ["{python}", "train.py", "--depth={depth}", "{out}/{seed}.json"]
-    values = {"python": "/usr/bin/python", "depth": 2, "out": "o", "seed": 7}
+    values: dict[str, Scalar] = {"python": "/usr/bin/python", "depth": 2, "out": "o", "seed": 7}
     assert render(template, values) == ("/usr/bin/python", "train.py", "--depth=2", "o/7.json")
 
 
@@ -17,7 +18,7 @@ def test_floats_read_back_exactly(value: float) -> None:
 
 
 def test_knobs_expand_to_one_option_each() -> None:
-    knobs = {"lr": 0.02, "qk_norm": True, "tied": False, "act": "relu", "n": 3}
+    knobs: dict[str, Scalar] = {"lr": 0.02, "qk_norm": True, "tied": False, "act": "relu", "n": 3}
     options = ("--lr=0.02", "--qk_norm=true", "--tied=false", "--act=relu", "--n=3")
     assert render(["run", "{knobs}", "end"], {}, knobs=knobs) == ("run", *options, "end")
     assert render(["{knobs}"], {}) == ()
