@@ -193,7 +193,7 @@ class LocalRunner:
             self._selector.register(run.pipe.fileno(), selectors.EVENT_READ)
 
     def _collect(self, handle: int) -> None:
-        """Take up what a worker printed or, once it ended: its result, another attempt, or a failure."""
+        """Take what a worker printed; once it ended, its result, a retry or a failure."""
         run = self._running[handle]
         chunk = os.read(handle, 65_536)
         run.words = (run.words + chunk)[-1500:]
