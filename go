@@ -28,7 +28,7 @@ setup() {
     fi
     if ! cmp -s pyproject.toml .venv/installed.toml; then
         echo "go: installing what pyproject.toml names into .venv (about a minute)" >&2
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]" >&2
+        .venv/bin/python -m pip install -qq --disable-pip-version-check -e ".[test]" >&2
         cp pyproject.toml .venv/installed.toml
     fi
 }
