@@ -5,8 +5,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from importlib import metadata
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,14 +14,14 @@ from transfer.report import write_report
 
 from autoresearch.build import Job
 from autoresearch.console import Console, budget_words, header
-from autoresearch.loop import Interrupted, Observer, run
+from autoresearch.loop import Interrupted, Observer, guarded, run
 from autoresearch.tracking import make_tracker
 from miniscale import data
 from miniscale.rung import Folders
 from miniscale.runner.local import LocalRunner
 from miniscale.workspace import Workspace
 from transfer import tables
-from transfer.folder import StudyFolder, open_folder
+from transfer.folder import StudyFolder, check_writable, open_folder
 from transfer.journal import Journal
 from transfer.study import Study, Trees
 
@@ -60,41 +60,47 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     InputError
         If the study cannot begin: nothing is written then.
     """
-    folder = StudyFolder(job.folder)
-    digests = data.prepare(
-        job.ladder.setting, job.folder.parent / ".cache" / job.ladder.setting.name
-    )
-    content = {**job.content(), "data": digests}
+    folder, setting = StudyFolder(job.folder), job.ladder.setting
+    cache = job.folder.parent / ".cache" / setting.name
+    check_writable(folder.path)
+    digests = data.prepare(setting, cache)
     kept = {**config, "roots": [str(root) for root in job.roots]}
-    is_resumed = open_folder(folder, content=content, config=kept)
-    journal = Journal(folder.journal, clock=time.time)
+    is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
     console = Console(limit=job.limits.changes)
-    for repair in journal.repairs:
-        console.warn(f"journal repaired: {repair}")
     observers: list[Observer] = [console]
-    study = Study(
-        job.ladder,
-        policy=job.policy,
-        plan=job.plan,
-        ledger=journal,
-        trees=open_trees(job, folder),
-        folders=Folders(folder.trials, job.folder.parent / ".cache" / job.ladder.setting.name),
-        data=digests,
-        on_event=lambda event: notify(study, event),
+    with closing(Journal(folder.journal, clock=time.time)) as journal:
+        for repair in journal.repairs:
+            console.warn(f"journal repaired: {repair}")
+        study = Study(
+            job.ladder,
+            policy=job.policy,
+            plan=job.plan,
+            ledger=journal,
+            trees=open_trees(job, folder),
+            folders=Folders(folder.trials, cache),
+            data=digests,
+            on_event=lambda event: guarded(
+                observers, lambda observer: observer.event(study, event), console.warn
+            ),
+        )
+        console.lines(header(study, job.folder, is_resumed=is_resumed))
+        tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
+        observers += [tracker] if tracker is not None else []
+        reason, code = loop(job, study, observers, console)
+    write_results(study, folder)
+    console.lines(
+        [
+            f"ended    {reason} · {budget_words(study, job.limits.changes)}",
+            f"report   {folder.report / 'index.html'}",
+            f"again    {command}" if code else f"next     python -m transfer status {folder.path}",
+        ]
     )
+    return code
 
-    def notify(study: Study, event: Any) -> None:
-        from autoresearch.loop import guarded
 
-        guarded(observers, lambda observer: observer.event(study, event), console.warn)
-
-    console.lines(header(study, job.folder, is_resumed=is_resumed))
-    tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
-    if tracker is not None:
-        observers.append(tracker)
-    runner = LocalRunner(job.slots)
-    stop = Stop()
-    started = time.monotonic()
+def loop(job: Job, study: Study, observers: list[Observer], console: Console) -> tuple[str, int]:
+    """Run the loop until it ends or is interrupted; return why, and the exit code."""
+    runner, stop = LocalRunner(job.slots), Stop()
     try:
         study.start(job.name, environment())
         reason = run(
@@ -107,29 +113,16 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
             is_interrupted=lambda: stop.is_asked,
             warn=console.warn,
         )
-        code = 0
+        return reason, 0
     except (Interrupted, KeyboardInterrupt):
-        reason, code = "interrupted; nothing finished is lost", 130
+        return "interrupted; nothing finished is lost", 130
     finally:
         runner.close()
         close(study, observers, console.warn)
-        journal.close()
-    write_results(study, folder)
-    minutes = (time.monotonic() - started) / 60
-    console.lines(
-        [
-            f"ended    {reason} · {minutes:.1f} min · {budget_words(study, job.limits.changes)}",
-            f"report   {folder.report / 'index.html'}",
-            f"again    {command}" if code else f"next     python -m transfer status {folder.path}",
-        ]
-    )
-    return code
 
 
 def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:
     """Close every observer; a tracker that fails to close is only worth a warning."""
-    from autoresearch.loop import guarded
-
     guarded(observers, lambda observer: observer.close(study), warn)
 
 
@@ -154,6 +147,3 @@ def write_results(study: Study, folder: StudyFolder) -> None:
 def typed_command() -> str:
     """Return the command as a person would type it again."""
     return " ".join(["python -m autoresearch", *sys.argv[1:]])
-
-
-__all__ = ["Path", "environment", "run_study", "typed_command", "write_results"]

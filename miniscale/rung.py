@@ -120,36 +120,25 @@ def trial_spec(
     Its identity is the digest of content: setting, files and knobs, rung params, threads, data
     digests and seed. Folder names, limits and the arm's label are not part of it.
     """
-    identity = digest(
-        {
-            "setting": setting.content_digest,
-            "tree": tree.digest,
-            "params": dict(rung.params),
-            "threads": rung.threads,
-            "data": dict(data),
-            "seed": seed,
-        }
-    )
-    out = folders.trials / identity
+    identity = _identity(setting, rung, seed=seed, tree=tree, data=data)
     values: dict[str, Scalar] = {
         **rung.params,
         "python": sys.executable,
         "tree": str(tree.path),
-        "out": str(out),
+        "out": str(folders.trials / identity),
         "cache": str(folders.cache),
         "seed": seed,
         "threads": rung.threads,
     }
-    knobs = dict(tree.knobs)
     return TrialSpec(
         identity=identity,
         arm=arm,
         rung=rung.name,
         seed=seed,
-        trainer=render(setting.command, values, knobs=knobs),
-        evaluator=render(setting.evaluator, values, knobs=knobs),
+        trainer=render(setting.command, values, knobs=tree.knobs),
+        evaluator=render(setting.evaluator, values, knobs=tree.knobs),
         tree=str(tree.path),
-        out=str(out),
+        out=str(folders.trials / identity),
         reading=setting.objective.reading,
         locked=setting.locked_digests,
         env=dict(setting.env),
@@ -158,3 +147,17 @@ def trial_spec(
         threads=rung.threads,
         gpus=rung.gpus,
     )
+
+
+def _identity(
+    setting: Setting, rung: Rung, *, seed: int, tree: Tree, data: Mapping[str, str]
+) -> str:
+    content = {
+        "setting": setting.content_digest,
+        "tree": tree.digest,
+        "params": dict(rung.params),
+        "threads": rung.threads,
+        "data": dict(data),
+        "seed": seed,
+    }
+    return digest(content)

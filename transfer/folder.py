@@ -1,6 +1,7 @@
 """The study's folder: where things lie, and whether a study may go on with this configuration."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +73,14 @@ def open_folder(
     Raises
     ------
     InputError
-        If the folder cannot be written, or the content differs from the study's.
+        If the content differs from the study's.
     """
     fresh = json.loads(json.dumps(content))
     if folder.exists:
         known = json.loads(folder.config.read_text())
         _check_same(folder, known["content"], fresh)
-        _check_writable(folder)
         return True
-    _check_writable(folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
     record = {"content": fresh, "digest": digest(fresh), "config": config}
     part = folder.config.with_suffix(".part")
     part.write_text(json.dumps(record, indent=1, default=str))
@@ -88,15 +88,21 @@ def open_folder(
     return False
 
 
-def _check_writable(folder: StudyFolder) -> None:
+def check_writable(path: Path) -> None:
+    """Check that a study's folder can be made and written; leaves nothing behind.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        probe = folder.path / ".writable"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
     except OSError as error:
         raise InputError(
-            f"study folder {folder.path}: cannot be written ({error.strerror}); "
+            f"study folder {path}: cannot be written ({error.strerror}); "
             "give another with study.root=FOLDER"
         ) from None
 

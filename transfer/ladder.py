@@ -140,35 +140,45 @@ def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
     rungs = _decode_rungs(node)
     for rung in rungs:
         check_placeholders(setting, rung)
-    target, scale, budget = node.child("target"), node.child("scale"), node.child("budget")
-    top = rungs[-1]
-    target_scale = target.number("scale", above=0.0)
-    if target_scale < top.scale:
-        raise InputError(
-            f"ladder.target.scale: got {target_scale:g}, must not be below the top rung "
-            f"{top.name}'s {top.scale:g}; raise the target or drop the rung"
-        )
-    panel = node.child("panel")
+    scale, budget = node.child("scale"), node.child("budget")
+    target_name, target = _decode_target(node.child("target"), rungs[-1])
     ladder = Ladder(
         name=node.text("name"),
         about=node.text("about", ""),
         setting=setting,
         rungs=rungs,
-        target_name=target.text("name", "target"),
-        target=target_scale,
+        target_name=target_name,
+        target=target,
         scale_name=scale.text("name", "compute"),
         unit=scale.text("unit", "units"),
         budget=budget.number("compute", 40 * sum(rung.cost for rung in rungs), above=0.0),
-        panel=tuple(
-            decode_change(name, child, setting=setting, roots=roots)
-            for name, child in panel.children("changes")
-        ),
+        panel=_decode_panel(node.child("panel"), setting, roots),
         prior=_decode_prior(node),
         matches=node.texts("matches"),
         unmatched=node.texts("unmatched"),
     )
-    node.raw("holdout")
+    node.raw("holdout")  # sizes that no study runs; read by entry points that do
     budget.raw("changes")  # a default of the study, read by conf/config.yaml
-    for part in (target, scale, budget, panel, node):
+    for part in (scale, budget, node):
         part.finish()
     return ladder
+
+
+def _decode_target(node: Node, top: Rung) -> tuple[str, float]:
+    name, scale = node.text("name", "target"), node.number("scale", above=0.0)
+    node.finish()
+    if scale < top.scale:
+        raise InputError(
+            f"ladder.target.scale: got {scale:g}, must not be below the top rung {top.name}'s "
+            f"{top.scale:g}; raise the target or drop the rung"
+        )
+    return name, scale
+
+
+def _decode_panel(node: Node, setting: Setting, roots: Sequence[Path]) -> tuple[Change, ...]:
+    panel = tuple(
+        decode_change(name, child, setting=setting, roots=roots)
+        for name, child in node.children("changes")
+    )
+    node.finish()
+    return panel

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transfer.events import Effect, Outlook
 
@@ -54,6 +55,29 @@ def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) ->
     ValueError
         If there is no effect to start from.
     """
+    level, slope, covariance = _posterior(effects, prior)
+    distance = position - effects[-1].position
+    rise = slope * distance
+    mean = level + min(rise, rise / 2)
+    if level < 0:
+        mean = min(mean, 0.0)
+    at = np.array([1.0, distance])
+    variance = (
+        float(at @ covariance @ at)
+        + (prior.misfit_share * mean) ** 2
+        + prior.misfit**2
+        + (prior.drift * distance) ** 2
+    )
+    sd = math.sqrt(variance)
+    half = NORMAL.inv_cdf(0.5 + prior.confidence / 2) * sd
+    odds = NORMAL.cdf(mean / sd)
+    return Outlook(mean=mean, sd=sd, low=mean - half, high=mean + half, odds=odds, slope=slope)
+
+
+def _posterior(
+    effects: Sequence[Effect], prior: TrendPrior
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Return mean level at the last rung, mean slope, and their covariance, (2, 2)."""
     if not effects:
         raise ValueError("outlook: no effect measured; run the change on a rung first")
     last = effects[-1].position
@@ -68,29 +92,7 @@ def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) ->
     largest = float(np.abs(gains).max())
     level_sd = max(prior.level_sd, largest)
     slope_sd = math.hypot(prior.slope_sd, prior.slope_share * largest)
-    precision = np.diag([level_sd**-2, slope_sd**-2])
-    precision += design.T @ (design / noise[:, None])
+    precision = np.diag([level_sd**-2, slope_sd**-2]) + design.T @ (design / noise[:, None])
     covariance = np.linalg.inv(precision)
     level, slope = covariance @ (design.T @ (gains / noise))
-    distance = position - last
-    rise = slope * distance
-    mean = level + min(rise, rise / 2)
-    if level < 0:
-        mean = min(mean, 0.0)
-    at = np.array([1.0, distance])
-    variance = (
-        float(at @ covariance @ at)
-        + (prior.misfit_share * mean) ** 2
-        + prior.misfit**2
-        + (prior.drift * distance) ** 2
-    )
-    sd = math.sqrt(variance)
-    half = NORMAL.inv_cdf(0.5 + prior.confidence / 2) * sd
-    return Outlook(
-        mean=float(mean),
-        sd=sd,
-        low=float(mean - half),
-        high=float(mean + half),
-        odds=NORMAL.cdf(mean / sd),
-        slope=float(slope),
-    )
+    return float(level), float(slope), covariance
