@@ -138,26 +138,25 @@ def fit_power_law(
     >>> str(fit.status), len(fit.ensemble)
     ('E not identified', 100)
     """
-    rows = _checked(compute, loss, weight, noise_sd)
-    scales, counts, rough = _scale_means(rows)
-    means, noise = scales
+    (means, noise), counts, rough = _scale_means(_checked(compute, loss, weight, noise_sd))
     law, status, ensemble = _solve(means, rough, n_ensemble)
     residual = means.loss - law(np.exp(means.t + means.centre))
-    points = zip(
-        np.exp(means.t + means.centre).tolist(),
-        means.loss.tolist(),
-        counts.tolist(),
-        noise.tolist(),
-        (residual / np.sqrt(means.variance)).tolist(),
-        strict=True,
-    )
     return Fit(
         law=law,
         status=status,
         ensemble=ensemble,
-        scales=tuple(ScalePoint(*point) for point in points),
+        scales=_scale_points(means, counts, noise, residual),
         residual_sd=float(np.sqrt(np.mean(residual**2))),
     )
+
+
+def _scale_points(
+    means: Means, counts: Array, noise: Array, residual: Array
+) -> tuple[ScalePoint, ...]:
+    compute = np.exp(means.t + means.centre)
+    misfit = residual / np.sqrt(means.variance)
+    rows = np.stack([compute, means.loss, counts, noise, misfit], axis=1)
+    return tuple(ScalePoint(*row) for row in rows.tolist())
 
 
 def _checked(
