@@ -1,0 +1,232 @@
+"""The report says what the study found, whatever its state, and nothing of a change gets loose."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+from oracle import oracle_job
+
+from miniscale.oracle import OracleRunner
+from miniscale.trial import TrialResult, TrialSpec
+from transfer.change import Change
+from transfer.findings import Findings, Group, survey
+from transfer.ladder import Ladder
+from transfer.report import write_report
+from transfer.simulate import simulate
+from transfer.state import State, replay
+from transfer.study import Study
+
+HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=y> & "quoted" $\\frac'
+
+
+@cache
+def shipped() -> Study:
+    """Return the shipped oracle study at its end."""
+    job = oracle_job()
+    return simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan)
+
+
+class Altered(OracleRunner):
+    """The oracle with its values changed."""
+
+    def __init__(self, alter: Callable[[float, TrialSpec], float]) -> None:
+        super().__init__()
+        self._alter = alter
+        self._specs: dict[str, TrialSpec] = {}
+
+    def submit(self, specs: Sequence[TrialSpec]) -> None:
+        self._specs.update((spec.identity, spec) for spec in specs)
+        super().submit(specs)
+
+    def poll(self, timeout_s: float) -> list[TrialResult]:
+        return [
+            replace(result, value=self._alter(result.value, self._specs[result.identity]))
+            if result.value is not None
+            else result
+            for result in super().poll(timeout_s)
+        ]
+
+
+def altered(ladder: Ladder, alter: Callable[[float, TrialSpec], float]) -> Study:
+    job = oracle_job()
+    changes = [Change(title="good", knobs={"gain": 0.2}), Change(title="bad", knobs={"gain": -0.2})]
+    return simulate(ladder, changes, policy=job.policy, plan=job.plan, runner=Altered(alter))
+
+
+def page_of(ladder: Ladder, state: State, folder: Path) -> str:
+    write_report(ladder, state, folder)
+    return (folder / "index.html").read_text()
+
+
+def found() -> Findings:
+    return survey(shipped().ladder, shipped().state)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the shipped study's report."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(shipped().ladder, shipped().state, folder)
+    return folder
+
+
+class Balance(HTMLParser):
+    """Counts tags that are opened and not closed, and keeps the text between them."""
+
+    VOID = ("meta", "br", "path", "circle", "use", "rect", "line", "image")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_names_every_change_with_its_verdict(report: Path) -> None:
+    page = (report / "index.html").read_text()
+    for arm, proposed in shipped().state.changes.items():
+        assert f'<details id="{arm}">' in page
+        assert proposed.change.title in page
+    for word in ("accepted, certified", "scale-bound", "undecided", "rejected", "crashed"):
+        assert word in page
+    for part in ("Scaling law of the baseline", "How our forecasts fared", "null twins passed"):
+        assert part in page
+    assert "everything but compute" in page
+
+
+def test_the_page_is_well_formed_small_and_refers_to_nothing_outside(report: Path) -> None:
+    page = (report / "index.html").read_text()
+    assert len(page.encode()) < 400_000
+    assert not re.search(r"https?:|src=|<script|@import|url\((?!#)", page)
+    parser = Balance()
+    parser.feed(page)
+    assert not parser.open
+    assert len(re.findall(r"<figure", page)) == 4
+
+
+def test_colours_follow_the_readers_theme(report: Path) -> None:
+    page = (report / "index.html").read_text()
+    body = page[page.index("</head>") :]
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search(r"#[0-9a-f]{6}\b", body)
+
+
+def test_the_same_state_gives_the_same_files(report: Path, tmp_path: Path) -> None:
+    write_report(shipped().ladder, replay(shipped().events), tmp_path)
+    files = sorted(path.name for path in report.iterdir())
+    assert "index.html" in files
+    assert not [name for name in files if name.endswith(".part")]
+    for name in files:
+        assert (report / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_nothing_that_a_change_says_becomes_markup(tmp_path: Path) -> None:
+    job = oracle_job()
+    hostile = Change(
+        title=HOSTILE,
+        hypothesis=HOSTILE,
+        category=HOSTILE,
+        known=HOSTILE,
+        proposer=HOSTILE,
+        knobs={"gain": 0.2},
+    )
+    again = replace(hostile, category="twice")
+    study = simulate(job.ladder, [hostile, again], policy=job.policy, plan=job.plan)
+    assert study.state.refused
+    proposed = study.state.changes["c1"]
+    patched = replace(
+        proposed, change=replace(proposed.change, patch=f"--- a\n+{HOSTILE}\n-{HOSTILE}")
+    )
+    study.state.changes["c1"] = patched
+    page = page_of(study.ladder, study.state, tmp_path)
+    parser = Balance()
+    parser.feed(page)
+    assert not parser.tags & {"script", "img"}
+    assert page.count("&lt;script&gt;") >= 6
+
+
+@pytest.mark.parametrize("n_events", [0, 2, 9, 40])
+def test_any_moment_of_a_study_can_be_reported(n_events: int, tmp_path: Path) -> None:
+    state = replay(shipped().events[:n_events])
+    page = page_of(shipped().ladder, state, tmp_path)
+    assert "No verdict yet" in page or state.verdicts
+    assert (tmp_path / "progress.png").stat().st_size > 1000
+
+
+def test_a_ladder_of_one_rung_says_that_it_has_no_law(tmp_path: Path) -> None:
+    ladder = oracle_job().ladder
+    single = replace(ladder, rungs=ladder.rungs[:1])
+    study = altered(single, lambda value, spec: value)
+    page = page_of(single, study.state, tmp_path)
+    assert "too few scales" in page
+    assert "certified with fewer than three" in page
+
+
+def test_a_metric_to_maximise_is_shown_in_its_own_direction(tmp_path: Path) -> None:
+    ladder = oracle_job().ladder
+    objective = replace(ladder.setting.objective, name="accuracy", is_minimized=False)
+    ladder = replace(ladder, setting=replace(ladder.setting, objective=objective))
+    study = altered(ladder, lambda value, spec: 3.0 - value)
+    page = page_of(ladder, study.state, tmp_path)
+    findings = survey(ladder, study.state)
+    assert [row.group for row in findings.rows] == [Group.ACCEPTED, Group.REJECTED]
+    assert findings.rows[0].effects[0].loss_gain > 0
+    assert "accuracy, higher is better" in page
+
+
+def test_losses_that_do_not_fall_are_called_no_law(tmp_path: Path) -> None:
+    ladder = oracle_job().ladder
+    study = altered(ladder, lambda value, spec: 2.0 - value)
+    page = page_of(ladder, study.state, tmp_path)
+    assert "No law: not decreasing" in page
+    assert "check the rungs" in page
+
+
+def test_the_headline_tells_what_else_happened() -> None:
+    findings = found()
+    assert findings.stack is not None
+    assert findings.stack.arms == tuple(shipped().state.accepted)
+    assert findings.stack.low < findings.stack.mean < findings.stack.high
+    refuted = {row.title for row in findings.refuted}
+    assert "a gain that reverses" in refuted
+    assert "null twin" not in refuted
+    assert [row.title for row in findings.twins] == ["null twin"]
+
+
+def test_every_forecast_whose_rung_was_run_is_scored() -> None:
+    findings, state = found(), shipped().state
+    tested = {
+        (arm, rung)
+        for arm, rung in state.forecasts
+        if any(result.is_complete for result in state.losses(arm, rung).values())
+    }
+    assert {(s.forecast.arm, s.forecast.rung) for s in findings.scored} == tested
+    assert findings.n_hits == sum(abs(s.miss) <= s.half for s in findings.scored)
+
+
+def test_tables_come_as_parquet_and_csv(report: Path) -> None:
+    state = shipped().state
+    n_trials = sum(len(state.losses(*key)) for key in state.requests)
+    for name, rows in (("trials", n_trials), ("changes", len(state.changes))):
+        assert len(pl.read_parquet(report / f"{name}.parquet")) == rows
+        assert len(pl.read_csv(report / f"{name}.csv")) == rows
+    assert pl.read_parquet(report / "effects.parquet")["gain"].is_not_null().all()
+
+
+def test_a_deferred_change_is_not_counted_as_accepted() -> None:
+    findings, state = found(), shipped().state
+    assert {row.arm for row in findings.of(Group.SET_ASIDE)} == set(state.deferred)
+    assert all("measured again as" in row.note for row in findings.of(Group.SET_ASIDE))

@@ -1,0 +1,285 @@
+"""The report as one HTML file: no script, no reference outward, light and dark."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from transfer.canvas import round_number
+from transfer.chapters import chapter, in_order, verdict_table
+from transfer.findings import Findings, Group, hit_interval, interval, times
+from transfer.markup import esc, facts, inline, number, share, table, variables
+from transfer.scaling_plot import scale_words
+
+
+def page(findings: Findings, figures: Mapping[str, str]) -> str:
+    """Write the report; ``figures`` are SVG by name."""
+    name = findings.state.started.name if findings.state.started else findings.ladder.name
+    css = Path(__file__).with_name("page.css").read_text()
+    parts = [
+        f"<h1>{esc(name)}</h1>",
+        f"<p class='quiet'>{esc(findings.ladder.about)}</p>" if findings.ladder.about else "",
+        _headline(findings),
+        _header(findings),
+        _progress(figures),
+        _scaling(findings, figures),
+        _verdicts(findings, figures),
+        _forecasts(findings, figures),
+        _changes(findings),
+        _refused(findings),
+        _footer(findings),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(name)}</title>\n<style>\n{variables()}{css}</style></head>\n<body>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</body></html>\n"
+    )
+
+
+def _headline(findings: Findings) -> str:
+    stack, target = findings.stack, esc(findings.ladder.target_name)
+    if stack is None:
+        words = "Nothing accepted" if findings.state.verdicts else "No verdict yet"
+        n = len(findings.state.in_flight())
+        return (
+            f'<div class="headline"><b>{words}</b>{len(findings.state.verdicts)} changes judged, '
+            f"{n} in flight.</div>{_tiles(findings)}"
+        )
+    n = len(stack.arms)
+    certified = sum(
+        1
+        for row in findings.of(Group.ACCEPTED)
+        if row.verdict and "certified" in row.verdict.outcome.value
+    )
+    added = " Gains measured apart are assumed to add up." if n > 1 else ""
+    return (
+        f'<div class="headline"><b class="won">{times(stack.mean)} compute at {target}</b>'
+        f"80 % interval {times(stack.low)} to {times(stack.high)}, odds of a gain "
+        f"{stack.odds:.2f}: {n} accepted ({certified} certified, {n - certified} provisional)."
+        f"{added}</div>{_tiles(findings)}"
+    )
+
+
+def _tiles(findings: Findings) -> str:
+    lowest = esc(findings.ladder.rungs[0].name)
+    refuted, clear = findings.refuted, findings.refuted_clearly
+    tiles = []
+    if refuted:
+        names = ", ".join(esc(row.arm) for row in refuted[:8])
+        names += f" and {len(refuted) - 8} more" if len(refuted) > 8 else ""
+        tiles.append(
+            (
+                f"{len(refuted)} better at {lowest}, refused",
+                f"{names}: “lower, so keep” would have kept them; {len(clear)} of them won "
+                "beyond noise there.",
+            )
+        )
+    if findings.scored:
+        n = len(findings.scored)
+        low, high = hit_interval(findings.n_hits, n)
+        tiles.append(
+            (
+                f"{findings.n_hits} of {n} forecasts hit",
+                "80 % intervals, written down before the run; hit rate "
+                f"{share(findings.n_hits / n)} [{share(low)}, {share(high)}].",
+            )
+        )
+    twins = findings.twins
+    passed = sum(1 for row in twins if row.verdict and row.verdict.outcome.is_accepted)
+    if twins:
+        words = "Changes that change nothing, sent through everything: false positives as they are."
+        tiles.append((f"{passed} of {len(twins)} null twins passed", words))
+    ended = [(group, len(findings.of(group))) for group in Group]
+    said = " · ".join(f"{n} {group.value}" for group, n in ended if n)
+    if said:
+        tiles.append((f"{len(findings.rows)} changes", esc(said)))
+    cells = "".join(f"<div><b>{big}</b>{small}</div>" for big, small in tiles)
+    return f'<div class="tiles">{cells}</div>' if cells else ""
+
+
+def _header(findings: Findings) -> str:
+    ladder, state = findings.ladder, findings.state
+    objective = ladder.setting.objective
+    better = "lower is better" if objective.is_minimized else "higher is better"
+    spent = f"{round_number(state.spent)} {ladder.unit}"
+    seconds = sum(result.seconds for result in state.results.values())
+    hours = f", {seconds / 3600:.2g} trial-hours" if seconds else ""
+    pairs = [
+        ("ladder", esc(f"{ladder.name}: {scale_words(findings)}")),
+        (
+            "target",
+            esc(f"{ladder.target_name}, {round_number(ladder.target)} {ladder.unit}, never run"),
+        ),
+        (
+            "metric",
+            esc(f"{objective.name}, {better}; ")
+            + (
+                "measured by an evaluator of its own"
+                if ladder.setting.is_measured_outside
+                else "as the trainer reports it"
+            ),
+        ),
+        (
+            "spent",
+            esc(
+                f"{spent} (the ladder's default budget is {round_number(ladder.budget)}), "
+                f"{len(state.results)} trials{hours}"
+            ),
+        ),
+    ]
+    if ladder.matches:
+        pairs.append(("matched", "<br>".join(esc(text) for text in ladder.matches)))
+    if ladder.unmatched:
+        pairs.append(("not matched", "<br>".join(esc(text) for text in ladder.unmatched)))
+    if state.stopped is not None:
+        pairs.append(("ended", esc(state.stopped.reason)))
+    elif state.pending():
+        pairs.append(("running", f"{len(state.pending())} trials asked for have not ended"))
+    warnings = "".join(f"<li>{esc(text)}</li>" for text in findings.warnings())
+    return facts(pairs) + (f'<ul class="warnings">{warnings}</ul>' if warnings else "")
+
+
+def _figure(figures: Mapping[str, str], name: str, *, kind: str = "") -> str:
+    return f'<figure class="{kind}">{inline(figures[name], name)}</figure>'
+
+
+def _progress(figures: Mapping[str, str]) -> str:
+    return (
+        "<h2>Progress</h2><figcaption>Each change once at the lowest rung, where a plain loop "
+        "decides, and once at the target, where we do. The green line is the accepted stack. Up "
+        "is better.</figcaption>" + _figure(figures, "progress")
+    )
+
+
+def _scaling(findings: Findings, figures: Mapping[str, str]) -> str:
+    fit, ladder = findings.fit, findings.ladder
+    caption = "No baseline run yet."
+    if fit is not None:
+        caption = (
+            f"{fit.n_runs:g} runs of the first baseline on {fit.n_scales} rungs; "
+            f"{fit.status}: {fit.status.advice}. Below: what lies off the law, in compute."
+        )
+    rows = []
+    for scale in fit.scales if fit is not None else ():
+        rung = min(ladder.rungs, key=lambda r: abs(r.scale / scale.compute - 1))
+        noise, slope = findings.noise[rung.name], findings.slopes[rung.name]
+        sign = 1 if ladder.setting.objective.is_minimized else -1
+        rows.append(
+            [
+                esc(rung.name),
+                esc(round_number(rung.scale)),
+                number(sign * scale.mean),
+                f"{scale.n_runs:g}",
+                number(noise.sd, 5),
+                share(noise.sd / slope, ".1f"),
+                f"{noise.rho:.2f}",
+                f"{scale.misfit:+.1f}".replace("-", "−"),
+            ]
+        )
+    name = esc(ladder.setting.objective.name)
+    head = [
+        "rung",
+        esc(ladder.unit),
+        f"mean {name}",
+        "runs",
+        "sd of a run",
+        "in compute",
+        "shared by pairs",
+        "off the law (se)",
+    ]
+    noise_table = table(head, rows, numbers=range(1, 8)) if rows else ""
+    return (
+        f"<h2>Scaling law of the baseline</h2><figcaption>{esc(caption)}</figcaption>"
+        + _figure(figures, "scaling")
+        + noise_table
+    )
+
+
+def _verdicts(findings: Findings, figures: Mapping[str, str]) -> str:
+    if not findings.rows:
+        return ""
+    return (
+        "<h2>Gains over the rungs</h2><figcaption>Solid: measured. Dashed: on to the forecast at "
+        "the target (diamond). Bars are 80 % intervals.</figcaption>"
+        + _figure(figures, "gains")
+        + "<h2>Verdicts</h2><figcaption>What a change is worth in compute: 1.10x means the "
+        "baseline would need 10 % more. Small figures: 80 % interval, n runs.</figcaption>"
+        + verdict_table(findings)
+    )
+
+
+def _forecasts(findings: Findings, figures: Mapping[str, str]) -> str:
+    if not findings.scored:
+        return ""
+    rows = []
+    for rung in findings.ladder.rungs:
+        told = [s for s in findings.scored if s.forecast.rung == rung.name]
+        if not told:
+            continue
+        hits = sum(s.is_hit for s in told)
+        low, high = hit_interval(hits, len(told))
+        bias = sum(s.miss for s in told) / len(told)
+        size = sum(abs(s.miss) for s in told) / len(told)
+        rows.append(
+            [
+                esc(rung.name),
+                str(len(told)),
+                str(hits),
+                share(hits / len(told)),
+                f"{share(low)} – {share(high)}",
+                share(bias, "+.1f"),
+                share(size, ".1f"),
+            ]
+        )
+    head = ["rung", "forecasts", "hits", "hit rate", "80 % interval", "mean miss", "mean |miss|"]
+    missed = [s for s in findings.scored if not s.is_hit]
+    lines = [
+        [
+            esc(s.forecast.arm),
+            esc(s.forecast.rung),
+            interval(s.forecast.low, s.forecast.mean, s.forecast.high),
+            times(s.effect.gain),
+            str(s.effect.n),
+        ]
+        for s in sorted(missed, key=lambda s: -abs(s.miss) / s.half)[:20]
+    ]
+    misses = ""
+    if lines:
+        misses = "<h3>Missed</h3>" + table(
+            ["change", "rung", "predicted", "came", "runs"], lines, numbers=(2, 3, 4)
+        )
+    return (
+        "<h2>How our forecasts fared</h2><figcaption>Every forecast was journaled before its rung "
+        "was run. An honest 80 % interval is hit four times in five; more hits mean intervals "
+        "wider than need be. Misses are in compute, came minus predicted.</figcaption>"
+        + _figure(figures, "forecasts", kind="narrow")
+        + table(head, rows, numbers=range(1, 7))
+        + misses
+    )
+
+
+def _changes(findings: Findings) -> str:
+    if not findings.rows:
+        return ""
+    chapters = "\n".join(chapter(findings, row) for row in in_order(findings))
+    return f"<h2>Changes in full</h2>\n{chapters}"
+
+
+def _refused(findings: Findings) -> str:
+    refused = findings.state.refused
+    if not refused:
+        return ""
+    rows = [
+        [esc(r.title, most=120), esc(r.reason, most=300), esc(r.proposer)] for r in refused[:60]
+    ]
+    return "<h2>Refused before any trial</h2>" + table(["proposal", "why", "by"], rows)
+
+
+def _footer(findings: Findings) -> str:
+    started = findings.state.started
+    if started is None:
+        return ""
+    env = " · ".join(f"{k} {v}" for k, v in sorted(started.environment.items()))
+    words = f"policy {started.policy} · seed {started.seed} · ladder {started.ladder_digest}"
+    tables = "Tables beside this file: trials, effects, changes (.parquet and .csv)."
+    return f"<footer>{esc(words)}<br>{esc(env)}<br>{tables}</footer>"
