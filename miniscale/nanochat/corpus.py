@@ -11,7 +11,7 @@ import json
 import lzma
 import re
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +115,7 @@ class Tokenizer:
         parts = [piece[i : i + 1] for i in range(len(piece))]
         never = len(self.ranks)
         while len(parts) > 1:
-            ranks = [self.ranks.get(a + b, never) for a, b in zip(parts, parts[1:], strict=False)]
+            ranks = [self.ranks.get(a + b, never) for a, b in pairwise(parts)]
             best = min(range(len(ranks)), key=ranks.__getitem__)
             if ranks[best] == never:
                 break

@@ -54,7 +54,9 @@ def documents(corpus: Path) -> Iterator[str]:
         try:
             yield from pl.read_parquet(path, columns=["text"])["text"].drop_nulls()
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise CorpusError(f"corpus {path}: unreadable shard ({error}); fetch it again") from error
+            raise CorpusError(
+                f"corpus {path}: unreadable shard ({error}); fetch it again"
+            ) from error
 
 
 def split_of(index: int) -> str:
