@@ -140,6 +140,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--corpus", type=Path, default=None, help="folder of parquet shards")
     options = parser.parse_args(argv)
     try:
+        if options.corpus is not None and not options.corpus.name:
+            raise CorpusError(
+                "corpus '': must be a folder of parquet shards; name it by NANOCHAT_CORPUS=DIR"
+            )
         digests = prepare(options.cache, options.corpus)
     except (CorpusError, OSError) as error:
         sys.stderr.write(f"prepare: {error}\n")

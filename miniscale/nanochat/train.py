@@ -89,8 +89,6 @@ class Knobs:
     average: float = 0.0  # last share of the steps whose weights are averaged
     # loss
     z_loss: float = 0.0
-    # a null change: other random numbers and nothing else
-    salt: int = 0
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -523,7 +521,7 @@ def train(k: Knobs) -> int:
     data = TokenWindows(Path(k.data), context=k.context or RULES[k.rules].context, seed=k.seed)
     a = architecture(k, data.vocabulary)
     model = GPT(a)
-    initialise(model, k.seed + 1_000_003 * k.salt)
+    initialise(model, k.seed)
     model.to(k.device)
     p = plan(k, a, counted_flops_per_token(model, data, k.device))
     muon, adams = optimizers(model, k, p)

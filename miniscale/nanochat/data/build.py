@@ -24,10 +24,10 @@ from miniscale.nanochat.corpus import (
 DATA = Path(__file__).parent
 
 
-def read_package(package: Path) -> bytes:
-    """Join the stripped addresses in file order by two newlines; the corpus, byte for byte."""
-    texts = [p.read_text(encoding="utf-8").strip() for p in sorted(package.glob("data/*.txt"))]
-    return "\n\n".join(texts).encode()
+def read_package(package: Path) -> list[bytes]:
+    """Addresses in order of file name, stripped of surrounding white space."""
+    paths = sorted(package.glob("data/*.txt"))
+    return [path.read_text(encoding="utf-8").strip().encode() for path in paths]
 
 
 def train_merges(documents: list[str], *, vocabulary: int) -> list[str]:
@@ -41,18 +41,19 @@ def train_merges(documents: list[str], *, vocabulary: int) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Write ``sotu.txt.xz`` and ``tokenizer.json`` beside this file; 2 if the text differs."""
+    """Write the corpus, its lengths and the tokenizer beside this file; 2 if the text differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--package", type=Path, required=True)
     package = parser.parse_args(argv).package
-    text = read_package(package)
+    documents = read_package(package)
+    text = b"\n\n".join(documents)
     digest = hashlib.sha256(text).hexdigest()
     if digest != CORPUS_SHA256:
         sys.stderr.write(f"{package}: text digest {digest[:12]}, expected {CORPUS_SHA256[:12]}\n")
         return 2
     (DATA / "sotu.txt.xz").write_bytes(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME))
-    documents = split_documents(text)
-    merges = train_merges(documents["train"], vocabulary=VOCABULARY)
+    (DATA / "lengths.json").write_text(json.dumps([len(document) for document in documents]))
+    merges = train_merges(split_documents(text)["train"], vocabulary=VOCABULARY)
     tokenizer = json.dumps({"bos": len(merges), "tokens": merges}, indent=0)
     (DATA / "tokenizer.json").write_text(tokenizer + "\n")
     sys.stdout.write(f"tokenizer {hashlib.sha256((tokenizer + chr(10)).encode()).hexdigest()}\n")
