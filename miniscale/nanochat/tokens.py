@@ -174,7 +174,8 @@ class Metrics:
     """Writes ``metrics.jsonl``: at most ``LINES`` flushed lines, the first at the first step."""
 
     def __init__(self, out: Path, *, steps: int) -> None:
-        self._file = (out / "metrics.jsonl").open("w")
+        self._path = out / "metrics.jsonl"
+        self._path.write_text("")
         self._every = max(1, -(-steps // LINES))
         self._steps, self._start = steps, time.perf_counter()
 
@@ -190,8 +191,8 @@ class Metrics:
         """Append one line, visible at once."""
         line: dict[str, float] = {"step": step, "steps": self._steps, **values}
         line["seconds"] = round(self.seconds(), 3)
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def tune_cpu(threads: int) -> None:
