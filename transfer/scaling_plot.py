@@ -136,7 +136,6 @@ def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> lis
 
 def _rest_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
     """Draw what lies off the law, in nats of compute."""
-    ladder = findings.ladder
     if fit.status is FitStatus.NOT_DECREASING:
         axes.text(
             0.5,
