@@ -285,9 +285,11 @@ def times(gain: float, *, digits: int = 2) -> str:
     """Write a gain in nats as the compute it is worth.
 
     >>> times(0.06), times(-0.7), times(9.0)
-    ('1.06x', '0.50x', '8e+03x')
+    ('1.06x', '0.50x', '8103x')
     """
     value = math.exp(min(max(gain, -700.0), 700.0))
+    if 100 <= value < 1e6:
+        return f"{value:.0f}x"
     return f"{value:.{digits}f}x" if 0.01 <= value < 100 else f"{value:.1g}x"
 
 

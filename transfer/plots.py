@@ -160,7 +160,9 @@ def _target_panel(axes: "Axes", rows: Sequence[Row]) -> None:
     ys.append(total)
     shown = [(look.low, look.high) for _, row, look in looks if row.group is not Group.REJECTED]
     ends = [g for pair in shown for g in pair]
-    low, high = limits([*ends, *ys, *(look.mean for _, _, look in looks)], most=0.6)
+    low, high = limits(
+        [*ends, *ys, *(look.mean for _, _, look in looks)], most=max(0.6, 1.1 * total)
+    )
     for i, row, look in looks:
         colour = light(row.group)
         pale = 1.0 if row.group is Group.ACCEPTED else 0.6

@@ -159,7 +159,8 @@ def _rest_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
     seen = _draw_rest(axes, findings, fit)
     seen.append(max(float((middle[-1] - high[-1]) / slope[-1]), -1.0))
     seen += _draw_accepted(axes, findings)
-    compute_axis(axes, *limits(seen, most=1.2))
+    stack = findings.stack
+    compute_axis(axes, *limits(seen, most=max(1.2, stack.high if stack else 0.0)))
 
 
 def _draw_accepted(axes: "Axes", findings: Findings) -> list[float]:
