@@ -46,7 +46,8 @@ def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
     target = f"target {ladder.target_name} ({ladder.target:.2g} {ladder.unit})"
     lines = [
         f"study    {folder}   {word if is_resumed else 'new'}",
-        f"ladder   {ladder.names}, {target}, {ladder.setting.objective.name} {better} is better",
+        f"ladder   {ladder.name}: {ladder.about}",
+        f"rungs    {ladder.names}, {target}, {ladder.setting.objective.name} {better} is better",
     ]
     lines += [f"matched  {text}" for text in ladder.matches]
     lines += [f"warning  {text}" for text in ladder.warnings()]

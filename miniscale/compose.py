@@ -141,7 +141,7 @@ def _keys(overrides: Sequence[str], name: str) -> list[str]:
 
     def walk(node: DictConfig, prefix: str) -> list[str]:
         found = []
-        for key in node:
+        for key in map(str, node):
             child = node._get_node(key)
             found.append(f"{prefix}{key}")
             if isinstance(child, DictConfig) and not child._is_none():

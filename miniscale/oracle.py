@@ -49,7 +49,7 @@ class Planted:
 
     def loss(self) -> float:
         """Draw the trial's loss; the same fields give the same number."""
-        law = A * (self.compute * math.exp(self.true_gain)) ** -ALPHA
+        law: float = A * (self.compute * math.exp(self.true_gain)) ** -ALPHA
         common = random.Random(f"{self.seed} {self.compute}").gauss(0, 1)
         own_name = f"{self.seed} {self.compute} {self.gain} {self.drift} {self.vanish} {self.idea}"
         own = random.Random(own_name).gauss(0, 1)
@@ -81,7 +81,9 @@ def result_of(spec: TrialSpec) -> TrialResult:
     start = next(i for i, item in enumerate(spec.trainer) if item.startswith("--"))
     planted, _ = parse(spec.trainer[start:])
     if planted.crash and planted.compute >= planted.crash:
-        return TrialResult(spec.identity, State.FAILED, cause=Cause.CRASH, reason="planted crash")
+        return TrialResult(
+            spec.identity, State.FAILED, cause=Cause.CRASH, reason="RuntimeError: planted crash"
+        )
     return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
 
 

@@ -1,6 +1,5 @@
 """Bad input gets one clear line: the value, the rule, the next step; nothing is written."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +55,9 @@ def test_a_study_whose_ladder_changed_says_what_and_how_to_start_another(tmp_pat
     assert run(few, tmp_path).returncode == 0
     done = run([*few, "ladder.rungs.top.scale=200"], tmp_path)
     assert done.returncode == 2
-    assert "ladder.rungs.top.scale: was 216 when study oracle began and is 200 now" in done.stderr
+    assert (
+        "ladder.rungs.top.scale: was 216.0 when study oracle began and is 200.0 now" in done.stderr
+    )
     assert "study.name=" in done.stderr
 
 
@@ -71,7 +72,6 @@ def test_a_damaged_journal_is_refused_and_a_torn_one_repaired(tmp_path: Path) ->
     few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
     assert run(few, tmp_path).returncode == 0
     folder = tmp_path / "studies" / "oracle"
-    shutil.copytree(folder, tmp_path / "studies" / "copy")
     path = next((folder / "journal").glob("*.jsonl"))
     with path.open("ab") as file:
         file.write(b'{"v":1,"se')

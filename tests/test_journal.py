@@ -27,7 +27,7 @@ from transfer.events import (
     Tick,
     Tried,
 )
-from transfer.journal import Journal, read_journal
+from transfer.journal import Journal, read_journal, sealed
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)
 OUTLOOK = Outlook(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)
@@ -87,6 +87,15 @@ def test_a_damaged_middle_is_refused_with_file_and_line(tmp_path: Path) -> None:
         read_journal(tmp_path)
 
 
+def test_a_single_altered_byte_is_noticed(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    content = path.read_bytes()
+    at = content.index(b"search")
+    path.write_bytes(content[:at] + b"S" + content[at + 1 :])
+    with pytest.raises(InputError, match="damaged record"):
+        read_journal(tmp_path)
+
+
 def test_a_missing_record_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
     lines = path.read_bytes().split(b"\n")
@@ -98,9 +107,7 @@ def test_a_missing_record_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path)
-    path.write_text(
-        json.dumps({"v": 99, "seq": 0, "type": "based", "arm": "b", "commit": "c"}) + "\n"
-    )
+    path.write_bytes(sealed(json.dumps({"v": 99, "seq": 0, "type": "based"})))
     with pytest.raises(InputError, match="newer"):
         read_journal(tmp_path)
 

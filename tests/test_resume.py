@@ -8,14 +8,16 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from oracle import ROOT
 
+from autoresearch.build import decode_job
+from miniscale.compose import compose
 from transfer.events import Judged, Tried
 from transfer.journal import read_journal
 from transfer.load import load
+from transfer.simulate import simulate
 
 OVERRIDES = ["+ladder=oracle", "tracker=none", "budget.changes=10", "budget.compute=1e9"]
 
@@ -78,15 +80,11 @@ def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
 
 @pytest.mark.level2
 def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) -> None:
-    from autoresearch.build import decode_job
-    from miniscale.compose import compose
-    from transfer.simulate import simulate
-
-    config: dict[str, Any] = compose(OVERRIDES, [], name="config")
-    job = decode_job(config, [])
-    study = simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan)
-    stored = verdicts(whole)
-    assert {arm: stored[arm] for arm in study.state.verdicts} == study.state.verdicts
+    job = decode_job(compose(OVERRIDES, [], name="config"), [])
+    stored = load(whole / "oracle").state
+    changes = [p.change for p in stored.changes.values() if not p.rescreens]
+    study = simulate(job.ladder, changes, policy=job.policy, plan=job.plan)
+    assert study.state.verdicts == stored.verdicts
 
 
 @pytest.mark.level2

@@ -235,6 +235,10 @@ _TYPES: dict[str, type[Event]] = {
 }
 
 
+ENVELOPE = frozenset({"type", "v", "seq", "t", "crc"})
+"""Fields that the journal puts around an event."""
+
+
 def encode(event: Event) -> dict[str, Any]:
     """Return an event as plain JSON data with its type."""
     return {"type": type(event).__name__.lower(), **asdict(event)}
@@ -248,7 +252,7 @@ def decode(data: Mapping[str, Any]) -> Event:
     KeyError
         If the type is unknown.
     """
-    fields = {key: value for key, value in data.items() if key not in {"type", "v", "seq", "t"}}
+    fields = {key: value for key, value in data.items() if key not in ENVELOPE}
     kind = _TYPES[data["type"]]
     if kind is Proposed:
         fields["change"] = Change.from_json(fields["change"])

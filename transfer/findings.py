@@ -154,7 +154,7 @@ class Findings:
         if self.fit.status.value != "converged":
             said.append(f"the baseline's law: {self.fit.status}; {self.fit.status.advice}")
         for scale in self.fit.scales:
-            if abs(scale.misfit) > 3:
+            if self.fit.status.is_law and abs(scale.misfit) > 3:
                 said.append(
                     f"the baseline at {scale.compute:.3g} {self.ladder.unit} lies "
                     f"{scale.misfit:+.1f} standard errors from its law: that rung is suspect"

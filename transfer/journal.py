@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ class Journal:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
             self._file = os.open(path, flags, 0o644)
         record = {"v": VERSION, "seq": self._seq, "t": round(self._clock(), 3), **encode(event)}
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
-        os.write(self._file, line.encode())
+        os.write(self._file, sealed(json.dumps(record, separators=(",", ":"), allow_nan=False)))
         if self._is_durable:
             os.fdatasync(self._file)
         self._seq += 1
@@ -77,6 +77,17 @@ class Journal:
             os.close(self._file)
             self._file = None
         self._lock.close()
+
+
+def sealed(text: str) -> bytes:
+    """Return a record's line: its JSON with a CRC-32 of itself as the last field."""
+    return f'{text[:-1]},"crc":"{zlib.crc32(text.encode()):08x}"}}\n'.encode()
+
+
+def is_intact(line: bytes) -> bool:
+    """Whether a line is what was sealed."""
+    text, mark, crc = line.rpartition(b',"crc":"')
+    return bool(mark) and crc == b'%08x"}' % zlib.crc32(text + b"}")
 
 
 def read_records(folder: Path, *, repair: bool = False) -> tuple[list[dict[str, Any]], list[str]]:
@@ -105,11 +116,10 @@ def read_records(folder: Path, *, repair: bool = False) -> tuple[list[dict[str, 
 
 def _parse(line: bytes, path: Path, number: int, expected: int) -> dict[str, Any]:
     advice = "restore the file from a copy, or start another study with study.name=…"
-    try:
-        record = json.loads(line)
-    except ValueError:
-        raise InputError(f"{path}:{number}: damaged record {line[:40]!r}; {advice}") from None
-    if not isinstance(record, dict) or record.get("seq") != expected:
+    if not is_intact(line):
+        raise InputError(f"{path}:{number}: damaged record {line[:40]!r}; {advice}")
+    record: dict[str, Any] = json.loads(line)
+    if record.get("seq") != expected:
         raise InputError(f"{path}:{number}: record {expected} is missing; {advice}")
     if record.get("v", 0) > VERSION:
         raise InputError(
