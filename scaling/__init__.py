@@ -10,17 +10,24 @@ converged 1.50 0.16
 1.748
 """
 
-from scaling.fit import Fit, FitStatus, ScalePoint, fit_power_law
+from scaling.fit import Fit, ScalePoint, fit_power_law
 from scaling.forecast import Forecast, forecast_band, forecast_loss
 from scaling.gain import local_slope, log_multiplier
 from scaling.law import PowerLaw
+from scaling.objective import LossKind, Objective
+from scaling.status import FitStatus
+from scaling.surface import FormFit, fit_form
 
 __all__ = [
     "Fit",
     "FitStatus",
     "Forecast",
+    "FormFit",
+    "LossKind",
+    "Objective",
     "PowerLaw",
     "ScalePoint",
+    "fit_form",
     "fit_power_law",
     "forecast_band",
     "forecast_loss",

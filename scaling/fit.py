@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +17,7 @@ from scaling.profile import (
     law_at_floor,
     profile_floors,
 )
+from scaling.status import FitStatus
 
 MISFIT = 0.004
 """How far a scale lies off any law, in nats of compute, whatever the number of its runs."""
@@ -25,39 +25,6 @@ _PRIOR_NOISE, _PRIOR_DF = 0.02, 2.0
 """Noise of one run in nats of compute, and the number of runs that this guess is worth."""
 _FREE_FLOOR = 0.1
 """A floor in doubt by more than this share of the lowest loss counts as not identified."""
-
-
-class FitStatus(StrEnum):
-    """Whether a fit can be believed; ``advice`` says what to do where it cannot."""
-
-    CONVERGED = "converged"
-    FREE_FLOOR = "E not identified"
-    AT_BOUND = "alpha at a bound"
-    TOO_FEW_SCALES = "too few scales"
-    NOT_DECREASING = "not decreasing"
-
-    @property
-    def advice(self) -> str:
-        """What the status means for a reader, and the next step."""
-        return _ADVICE[self]
-
-    @property
-    def is_law(self) -> bool:
-        """Whether the fit describes the runs; its extrapolation may still be in wide doubt."""
-        return self in (FitStatus.CONVERGED, FitStatus.FREE_FLOOR)
-
-
-_ADVICE = {
-    FitStatus.CONVERGED: "the law is determined by the runs",
-    FitStatus.FREE_FLOOR: "the runs leave the floor E open; answers are averaged over the floors "
-    "they allow. A further scale, or one further apart, would settle it",
-    FitStatus.AT_BOUND: f"alpha ran into {ALPHA_LOW} or {ALPHA_HIGH}; use local slopes, and check "
-    "that hyper-parameters scale properly on every rung",
-    FitStatus.TOO_FEW_SCALES: "two scales give a slope and no law, one gives neither (its slope is "
-    "an assumption); add a rung before believing anything beyond the last",
-    FitStatus.NOT_DECREASING: "loss does not fall with compute; check the rungs' budgets and "
-    "hyper-parameters, or the direction of the metric",
-}
 
 
 @dataclass(frozen=True)
