@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import wandb  # before any test: on the tracker's thread it would meet pytest's warning filters
 from oracle import oracle_job
 from wandb_file import WandbRun, read_run, read_table
 
@@ -20,7 +21,7 @@ from transfer.findings import survey
 from transfer.simulate import KnobTrees, MemoryLedger, simulate
 from transfer.study import Study
 
-OFFLINE = {"name": "wandb", "project": "tests", "mode": "offline"}
+OFFLINE = {"name": wandb.__name__, "project": "tests", "mode": "offline"}
 
 
 @cache
@@ -70,8 +71,14 @@ class Followed:
 
 
 def read_all(folder: Path) -> Followed:
+    """Read all runs; wandb's service writes a run's last lines a moment after its end."""
     paths = sorted((folder / "wandb").glob("offline-run-*"))
-    return Followed(folder, {path: read_run(path) for path in paths})
+    for _ in range(100):
+        runs = {path: read_run(path) for path in paths}
+        if all(run.is_ended for run in runs.values()):
+            break
+        time.sleep(0.1)
+    return Followed(folder, runs)
 
 
 @pytest.fixture(scope="module")

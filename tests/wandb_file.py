@@ -23,6 +23,7 @@ class WandbRun:
     metrics: dict[str, str] = field(default_factory=dict)
     """Metric (or glob) -> the metric it is drawn against."""
     artifacts: list[str] = field(default_factory=list)
+    is_ended: bool = False
 
     def values(self, name: str) -> list[Any]:
         """Return a metric's values in the order logged."""
@@ -72,6 +73,8 @@ def read_run(folder: Path) -> WandbRun:
             found.summary |= _items(record.summary.update)
         elif kind == "metric":
             found.metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        elif kind == "exit":
+            found.is_ended = True
         elif kind == "artifact":
             found.artifacts += [entry.path for entry in record.artifact.manifest.contents]
     return found
