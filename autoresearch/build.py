@@ -1,7 +1,7 @@
 """From composed configuration to the objects of a study; everything is checked before any work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     job = Job(
         name=name,
         folder=Path(study.text("root", "studies")).expanduser().resolve() / name,
-        ladder=ladder,
+        ladder=replace(ladder, budget=plan.budget),
         plan=plan,
         policy=_policy(Node(node.raw("policy", {}), "policy")),
         proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),

@@ -1,7 +1,7 @@
 """Opening a study's folder to look at it; nothing in it is changed."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miniscale.decode import InputError
@@ -40,12 +40,13 @@ def load(path: Path) -> Loaded:
     config = json.loads(folder.config.read_text())["config"]
     roots = [Path(root) for root in config.get("roots", [])]
     ladder = decode_ladder(config["ladder"], roots=roots)
+    budget = float(config["budget"]["compute"] or ladder.budget)
     events, _ = read_journal(folder.journal)
     return Loaded(
         name=folder.path.name,
         folder=folder,
-        ladder=ladder,
+        ladder=replace(ladder, budget=budget),
         events=events,
         state=replay(events),
-        budget=float(config["budget"]["compute"] or ladder.budget),
+        budget=budget,
     )

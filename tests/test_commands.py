@@ -1,0 +1,116 @@
+"""The commands a person types after, before and beside a study."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from oracle import ROOT, oracle_job
+
+from autoresearch.doctor import main as doctor
+from autoresearch.dryrun import detectable, show
+from miniscale.rung import Rung
+from transfer.__main__ import main
+
+FEW = ["+ladder=oracle", "tracker=none", "budget.changes=4"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a short study that was run as a person does."""
+    root = tmp_path_factory.mktemp("commands")
+    done = subprocess.run(
+        [sys.executable, "-m", "autoresearch", *FEW, f"study.root={root}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ACCEPTED, CERTIFIED" in done.stdout
+    return root / "oracle"
+
+
+@pytest.mark.level2
+def test_status_says_where_a_study_stands(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(study)]) == 0
+    said = capsys.readouterr().out
+    assert "1 accepted, certified" in said
+    assert "a gain that holds" in said
+
+
+@pytest.mark.level2
+def test_show_tells_a_change_in_full(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "c1", str(study)]) == 0
+    said = capsys.readouterr().out
+    for word in ("hypothesis", '"gain": 0.2', "forecast", "effect", "at target", "commit"):
+        assert word in said
+
+
+@pytest.mark.level2
+def test_export_gives_a_diff_and_commits_that_git_takes(study: Path, tmp_path: Path) -> None:
+    assert main(["export", str(study), "--out", str(tmp_path / "out")]) == 0
+    clone = tmp_path / "clone"
+    first = "rev-list --max-parents=0 HEAD"
+    subprocess.run(["git", "clone", "-q", study / "repo", clone], check=True)
+    start = subprocess.run(
+        ["git", *first.split()], cwd=clone, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    subprocess.run(["git", "checkout", "-q", start], cwd=clone, check=True)
+    subprocess.run(["git", "apply", tmp_path / "out" / "stack.diff"], cwd=clone, check=True)
+    assert json.loads((clone / "knobs.json").read_text())["gain"] == 0.2
+    mails = (tmp_path / "out" / "stack.mbox").read_text()
+    assert "Gain-at-target: " in mails
+    assert "Odds: " in mails
+
+
+@pytest.mark.level2
+def test_the_study_leaves_tables_that_read_back(study: Path) -> None:
+    effects = pl.read_parquet(study / "report" / "effects.parquet")
+    assert set(effects["rung"]) == {"small", "medium", "large", "top"}
+    results = pl.read_csv(study / "results.tsv", separator="\t")
+    assert results.columns == ["commit", "loss", "memory_gb", "status", "description"]
+    assert set(results["status"]) == {"keep", "discard"}
+
+
+@pytest.mark.level2
+def test_the_report_can_be_made_again(study: Path) -> None:
+    page = study / "report" / "index.html"
+    before = page.read_text()
+    page.unlink()
+    assert main(["report", str(study)]) == 0
+    assert page.read_text() == before
+
+
+@pytest.mark.parametrize("verb", ["status", "report", "export"])
+def test_a_folder_without_a_study_is_one_clear_line(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, str(tmp_path)]) == 2
+    assert "no study here" in capsys.readouterr().err
+
+
+@pytest.mark.level2
+def test_a_dry_run_spends_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert show(oracle_job("dry_run=true")) == 0
+    said = capsys.readouterr().out
+    assert "nothing is spent" in said
+    assert "bill" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_seeds_resolve_smaller_gains() -> None:
+    few = detectable(Rung("r", 1.0, 1.0, seeds=2, baseline_seeds=2, noise=0.05))
+    many = detectable(Rung("r", 1.0, 1.0, seeds=8, max_seeds=8, baseline_seeds=8, noise=0.05))
+    assert many == pytest.approx(few / 2)
+
+
+def test_doctor_says_a_line_for_each_need(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor() == 0
+    said = capsys.readouterr().out
+    for word in ("python", "torch", "git", "wandb", "disk", "cores", "box", "agents"):
+        assert word in said
