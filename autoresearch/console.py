@@ -23,19 +23,11 @@ from transfer.events import (
     Stopped,
     Tried,
 )
+from transfer.findings import Scored, times
 from transfer.study import Study
+from transfer.words import loss_words
 
-Z80 = 1.2816
-"""Half-width of an 80 % normal interval in standard errors."""
 PLAIN_EVERY_S = 20.0
-
-
-def effect_words(effect: Effect) -> str:
-    """Write an effect in the objective's unit: ``+0.0041 [+0.0019, +0.0063]  5 pairs``."""
-    half = Z80 * effect.loss_se
-    low, high = effect.loss_gain - half, effect.loss_gain + half
-    n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
-    return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
 
 
 def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
@@ -119,7 +111,7 @@ class Console:
             if key in self._printed:
                 continue
             self._printed.add(key)
-            text = f"{effect.rung:<6} {effect_words(effect)}"
+            text = f"{effect.rung:<6} {loss_words(effect)}"
             if effect is event.effects[-1]:
                 text += f"  {event.action}"
                 text += self._hit(study, event.arm, effect)
@@ -129,11 +121,8 @@ class Console:
         forecast = study.state.forecasts.get((arm, effect.rung))
         if forecast is None:
             return ""
-        doubt = math.hypot((forecast.high - forecast.low) / 2, Z80 * effect.gain_se)
-        word = "hit" if abs(effect.gain - forecast.mean) <= doubt else "missed"
-        return (
-            f"   forecast {math.exp(forecast.mean):.2f}x, came {math.exp(effect.gain):.2f}x {word}"
-        )
+        word = "hit" if Scored(forecast, effect).is_hit else "missed"
+        return f"   forecast {times(forecast.mean)}, came {times(effect.gain)} {word}"
 
     def _judged(self, study: Study, event: Judged) -> None:
         look = event.outlook

@@ -1,16 +1,14 @@
 """What an accepted change's commit says."""
 
-import math
-
 from transfer.events import Judged, Outlook, Proposed
+from transfer.findings import interval
 from transfer.ladder import Ladder
 from transfer.state import State
 
 
 def multiplier(outlook: Outlook) -> str:
-    """Say a gain as the compute it is worth, with its 80 % interval: ``1.06x [1.02, 1.10]``."""
-    low, mean, high = (math.exp(g) for g in (outlook.low, outlook.mean, outlook.high))
-    return f"{mean:.2f}x [{low:.2f}, {high:.2f}]"
+    """Say a gain as the compute it is worth, with its interval: ``1.06x [1.02, 1.10]``."""
+    return interval(outlook.low, outlook.mean, outlook.high)
 
 
 def message(ladder: Ladder, state: State, proposed: Proposed, verdict: Judged) -> str:

@@ -1,14 +1,12 @@
 """A study in words: the lines that ``status`` and ``show`` print."""
 
 import json
-import math
 
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Proposed
+from transfer.findings import Z80, interval, survey
 from transfer.load import Loaded
 from transfer.state import count
-
-Z80 = 1.2816
 
 
 def status(loaded: Loaded) -> list[str]:
@@ -43,25 +41,10 @@ def verdict_words(loaded: Loaded) -> str:
 
 def forecast_words(loaded: Loaded) -> str:
     """Say how forecasts of the next rung fared: hits of their 80 % intervals."""
-    scored = [s for s in (score(loaded, *key) for key in loaded.state.forecasts) if s is not None]
-    if not scored:
+    found = survey(loaded.ladder, loaded.state)
+    if not found.scored:
         return "none scored yet"
-    return f"{sum(scored)} of {len(scored)} fell into their 80 % interval"
-
-
-def score(loaded: Loaded, arm: str, rung: str) -> bool | None:
-    """Whether a rung's effect fell into its forecast's interval, noise of it included.
-
-    None while the rung has not been measured.
-    """
-    forecast = loaded.state.forecasts[arm, rung]
-    decided = [d for d in loaded.state.decisions if d.arm == arm]
-    for decision in decided:
-        for effect in decision.effects:
-            if effect.rung == rung:
-                half = math.hypot((forecast.high - forecast.low) / 2, Z80 * effect.gain_se)
-                return abs(effect.gain - forecast.mean) <= half
-    return None
+    return f"{found.n_hits} of {len(found.scored)} fell into their 80 % interval"
 
 
 def change_line(loaded: Loaded, proposed: Proposed) -> str:
@@ -114,14 +97,16 @@ def trial_lines(loaded: Loaded, arm: str) -> list[str]:
 
 def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
     """List a change's forecasts, each written down before its rung was run."""
-    lines = []
-    for (name, rung), forecast in loaded.state.forecasts.items():
-        if name != arm:
-            continue
-        low, mean, high = (math.exp(g) for g in (forecast.low, forecast.mean, forecast.high))
-        word = {True: "hit", False: "missed", None: "not run yet"}[score(loaded, arm, rung)]
-        lines.append(f"forecast    {rung:<8} {mean:.2f}x [{low:.2f}, {high:.2f}]  {word}")
-    return lines
+    scored = {
+        (s.forecast.arm, s.forecast.rung): "hit" if s.is_hit else "missed"
+        for s in survey(loaded.ladder, loaded.state).scored
+    }
+    return [
+        f"forecast    {rung:<8} {interval(forecast.low, forecast.mean, forecast.high)}  "
+        f"{scored.get((name, rung), 'not run yet')}"
+        for (name, rung), forecast in loaded.state.forecasts.items()
+        if name == arm
+    ]
 
 
 def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
@@ -146,10 +131,16 @@ def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
 
 def effect_words(effect: Effect) -> str:
     """Write an effect on a rung, loss and compute, with 80 % intervals; positive is better."""
-    half, wide = Z80 * effect.loss_se, Z80 * effect.gain_se
-    low, high = math.exp(effect.gain - wide), math.exp(effect.gain + wide)
+    wide = Z80 * effect.gain_se
     return (
-        f"{effect.rung:<8} {effect.loss_gain:+.4f} [{effect.loss_gain - half:+.4f}, "
-        f"{effect.loss_gain + half:+.4f}]  = {math.exp(effect.gain):.2f}x "
-        f"[{low:.2f}, {high:.2f}] compute  {effect.n} runs, {effect.n_pairs} pairs"
+        f"{effect.rung:<8} {loss_words(effect)}  = "
+        f"{interval(effect.gain - wide, effect.gain, effect.gain + wide)} compute"
     )
+
+
+def loss_words(effect: Effect) -> str:
+    """Write an effect in the objective's unit: ``+0.0041 [+0.0019, +0.0063]  5 pairs``."""
+    half = Z80 * effect.loss_se
+    low, high = effect.loss_gain - half, effect.loss_gain + half
+    n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
+    return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
