@@ -14,7 +14,7 @@ from oracle import ROOT
 
 from autoresearch.build import decode_job
 from miniscale.compose import compose
-from transfer.events import Judged, Tried
+from transfer.events import Judged, Outcome, Tried
 from transfer.journal import read_journal
 from transfer.load import load
 from transfer.simulate import simulate
@@ -85,6 +85,19 @@ def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) ->
     changes = [p.change for p in stored.changes.values() if not p.rescreens]
     study = simulate(job.ladder, changes, policy=job.policy, plan=job.plan)
     assert study.state.verdicts == stored.verdicts
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("seed", range(5))
+def test_five_studies_of_real_processes_are_those_in_memory(seed: int, tmp_path: Path) -> None:
+    chosen = [f"study.seed={seed}", "budget.changes=5"]
+    finish(tmp_path, *chosen)
+    job = decode_job(compose([*OVERRIDES, *chosen], [], name="config"), [])
+    study = simulate(job.ladder, job.ladder.panel[:5], policy=job.policy, plan=job.plan)
+    stored = verdicts(tmp_path)
+    assert study.state.verdicts == stored
+    assert stored["c1"].outcome is Outcome.CERTIFIED
+    assert not any(stored[arm].outcome.is_accepted for arm in ("c2", "c3", "c4", "c5"))
 
 
 @pytest.mark.level2
