@@ -10,8 +10,8 @@ The budget is honest: FLOPs a token are counted on the operations of the first s
 number of steps follows. A change that costs more a token trains on fewer tokens.
 
 The architecture is today's nanochat in our own words: rotary positions, QK norm, ReLU squared,
-RMS norm without parameters, untied head, softcapped logits, value embeddings, scalars on the
-residual stream, Muon for matrices and AdamW for the rest. CPU and CUDA run the same file.
+RMS norm without parameters, untied head, softcapped logits, value embeddings, smear, scalars on
+the residual stream, Muon for matrices, AdamW for the rest. CPU and CUDA run the same file.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return, import-not-found"
@@ -63,6 +63,7 @@ class Knobs:
     activation: str = "relu2"  # relu2, gelu, or swiglu with as many parameters
     mlp_ratio: float = 4.0
     value_embeddings: bool = True
+    smear: bool = True  # part of the last token's embedding in this one's
     residual_scalars: bool = True
     tied_head: bool = False
     softcap: float = 15.0  # 0: none
@@ -170,6 +171,7 @@ class Architecture:
     qk_norm: bool
     activation: str
     value_embeddings: bool
+    smear: bool
     residual_scalars: bool
     tied_head: bool
     softcap: float
@@ -194,6 +196,7 @@ def architecture(k: Knobs, vocabulary: int) -> Architecture:
         qk_norm=k.qk_norm,
         activation=k.activation,
         value_embeddings=k.value_embeddings,
+        smear=k.smear,
         residual_scalars=k.residual_scalars,
         tied_head=k.tied_head,
         softcap=k.softcap,
@@ -310,6 +313,9 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(a, i) for i in range(a.depth))
         if not a.tied_head:
             self.head = nn.Parameter(torch.empty(a.vocabulary, a.width))
+        if a.smear:
+            self.smear_scalar = nn.Parameter(torch.empty(1))
+            self.smear_gate = nn.Parameter(torch.empty(1, min(16, a.width)))
         if a.residual_scalars:  # each layer's input = stream * its scalar + embedding * another
             self.stream_scalar = nn.Parameter(torch.empty(a.depth))
             self.embedding_scalar = nn.Parameter(torch.empty(a.depth))
@@ -325,7 +331,13 @@ class GPT(nn.Module):
     ) -> Tensor:
         """Logits, or the loss where there are targets."""
         a, rotary = self.a, self.rotary[: tokens.size(1)]
-        x = first = norm(F.embedding(tokens, self.embedding))
+        x = norm(F.embedding(tokens, self.embedding))
+        if a.smear:
+            # Without it d2 must first build a head that looks one token back, and when it does is
+            # luck: .03 bpb worse, and three times the seed noise (dev/LOG.md).
+            gate = torch.sigmoid(F.linear(x[:, 1:, : self.smear_gate.size(1)], self.smear_gate))
+            x = torch.cat([x[:, :1], x[:, 1:] + 2 * self.smear_scalar * gate * x[:, :-1]], 1)
+        first = x
         for i, block in enumerate(self.blocks):
             if a.residual_scalars:
                 x = self.stream_scalar[i] * x + self.embedding_scalar[i] * first
@@ -361,10 +373,10 @@ def initialise(model: GPT, seed: int) -> None:
                 p.normal_(0.0, 0.001, generator=rng)
             elif leaf in ("qkv", "up", "values"):
                 p.uniform_(-bound, bound, generator=rng)
-            elif leaf in ("proj", "down", "gate"):
+            elif leaf in ("proj", "down", "gate", "smear_gate"):
                 p.zero_()
             else:
-                p.fill_({"stream_scalar": 1.0, "embedding_scalar": 0.1}[leaf])
+                p.fill_({"stream_scalar": 1.0, "embedding_scalar": 0.1, "smear_scalar": 1.0}[leaf])
 
 
 # ----------------------------------------------------------------------------------- optimizers
