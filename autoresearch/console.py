@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -27,7 +28,8 @@ from transfer.findings import Scored, times
 from transfer.study import Study
 from transfer.words import loss_words
 
-PLAIN_EVERY_S = 20.0
+PLAIN_EVERY_S = 30.0
+"""Time between lines on running trials where there is no terminal; a third in the first minute."""
 
 
 def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
@@ -57,14 +59,14 @@ class Console:
         Number of changes that the study may try.
     """
 
-    def __init__(self, out: TextIO = sys.stdout, *, limit: int, clock_start: float = 0.0) -> None:
+    def __init__(self, out: TextIO = sys.stdout, *, limit: int) -> None:
         from rich.console import Console as RichConsole
 
         self._rich = RichConsole(file=out, highlight=False, soft_wrap=True)
         self._limit = limit
-        self._started = clock_start
+        self._started = time.monotonic()
         self._live: object | None = None
-        self._last_plain = -math.inf
+        self._next_plain = -math.inf
         self._printed: set[tuple[str, str, int]] = set()
 
     def lines(self, texts: list[str]) -> None:
@@ -141,13 +143,13 @@ class Console:
 
     def progress(self, study: Study, runner: Runner) -> None:
         """Show the running trials: live on a terminal, else a line now and then."""
-        import time
-
         running = runner.running()
         if self._rich.is_terminal:
             self._show_live(study, running)
-        elif time.monotonic() - self._last_plain > PLAIN_EVERY_S and running:
-            self._last_plain = time.monotonic()
+        elif running and time.monotonic() > self._next_plain:
+            now = time.monotonic()
+            every = PLAIN_EVERY_S / 3 if now - self._started < 60 else PLAIN_EVERY_S
+            self._next_plain = now + every
             words = ", ".join(_trial_words(spec) for spec in running)
             left = len(study.state.pending())
             self.lines([f"running  {words}; {left} to go · {budget_words(study, self._limit)}"])
