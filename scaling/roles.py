@@ -1,0 +1,135 @@
+"""Which column plays which part, guessed from the names that people use."""
+
+import re
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The part that a column plays in a table of runs."""
+
+    LOSS = "loss"
+    PARAMETERS = "parameters"
+    TOKENS = "tokens"
+    FLOPS = "flops"
+    SECONDS = "seconds"
+    RUN = "run"
+    SEED = "seed"
+    ARM = "arm"
+    STATE = "state"
+
+
+SCALES = (Role.PARAMETERS, Role.TOKENS, Role.FLOPS, Role.SECONDS)
+NUMBERS = (Role.LOSS, *SCALES)
+
+# assumption: the order is the order of trust; the first name present plays the part.
+_NAMES: dict[Role, tuple[str, ...]] = {
+    Role.LOSS: (
+        "loss",
+        "val_bpb",
+        "val_loss",
+        "final_val_loss",
+        "final_loss",
+        "val_val_loss",
+        "val_bpb_min",
+        "validation_loss",
+        "eval_loss",
+        "test_loss",
+        "final_test_loss",
+        "smooth_loss",
+        "bpb",
+        "objective",
+    ),
+    Role.PARAMETERS: (
+        "parameters",
+        "params",
+        "n",
+        "num_params",
+        "n_params",
+        "params_total",
+        "model_size",
+        "params_active_precise",
+        "num_scaling_params",
+        "params_scaling",
+        "params_no_embed",
+        "n_no_emb",
+        "non_embedding_parameters",
+    ),
+    Role.TOKENS: (
+        "tokens",
+        "d",
+        "tokens_trained",
+        "train_tokens",
+        "num_tokens",
+        "n_tokens",
+        "total_tokens",
+        "final_tokens",
+    ),
+    Role.FLOPS: (
+        "flops",
+        "flops_budget",
+        "compute",
+        "c",
+        "training_flop",
+        "training_flops",
+        "total_training_flops",
+        "actual_flops",
+        "final_compute",
+    ),
+    Role.SECONDS: (
+        "seconds",
+        "train_time_sec",
+        "train_time_s",
+        "total_training_time",
+        "training_seconds",
+        "wall_s",
+        "runtime",
+    ),
+    Role.RUN: ("run", "run_id", "run_name", "name", "id", "commit", "trial", "exp_name"),
+    Role.SEED: ("seed", "torch_seed", "config_seed"),
+    Role.ARM: ("arm", "variant", "change", "recipe", "dataset", "optimizer", "description"),
+    Role.STATE: ("checkpoint_state", "decayed", "is_decayed", "cooldown", "annealed"),
+}
+_WITHOUT = ("no_emb", "non_emb", "noemb", "scaling_params", "params_scaling")
+
+
+def plain(name: str) -> str:
+    """Return a column's name as the tables of this module spell it.
+
+    >>> plain("Model Size"), plain("val/bpb")
+    ('model_size', 'val_bpb')
+    """
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def guess_roles(columns: list[str]) -> dict[Role, str]:
+    """Return the column of every part that can be recognised.
+
+    >>> guess_roles(["N", "D", "val loss", "lr"])[Role.TOKENS]
+    'D'
+    """
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(plain(column), column)
+    found = {}
+    for role, names in _NAMES.items():
+        known = [by_name[name] for name in names if name in by_name]
+        if known:
+            found[role] = known[0]
+    return found
+
+
+def rivals(role: Role, columns: list[str], chosen: str) -> list[str]:
+    """Return the other columns that could have played a part."""
+    return [c for c in columns if c != chosen and plain(c) in _NAMES[role]]
+
+
+def counts_embeddings(column: str) -> bool | None:
+    """Whether a column of parameters counts embeddings; None where its name does not say.
+
+    >>> counts_embeddings("params_no_embed"), counts_embeddings("params_total")
+    (False, True)
+    """
+    name = plain(column)
+    if any(part in name for part in _WITHOUT):
+        return False
+    return True if "total" in name or "with_emb" in name else None
