@@ -158,7 +158,8 @@ def _derivatives(problem: Problem, state: _State, width: float) -> tuple[Array, 
 
 def _solve(matrix: Array, vector: Array) -> Array:
     """Solve (batch, P, P) systems, scaled to a unit diagonal and never singular."""
-    scale = np.sqrt(np.abs(np.einsum("bpp->bp", matrix))) + 1e-150
+    scale = np.sqrt(np.abs(np.einsum("bpp->bp", matrix)))
+    scale = np.maximum(scale, 1e-12 * scale.max(1, keepdims=True) + 1e-100)
     unit = matrix / scale[:, :, None] / scale[:, None, :]
     unit += 1e-11 * np.eye(matrix.shape[1])
     answer: Array = np.linalg.solve(unit, (vector / scale)[:, :, None])[:, :, 0] / scale
@@ -175,6 +176,7 @@ def _advance(
     floor = -0.02 * np.einsum("bp,bp->b", gradient, safe) / (1 + state.damping)
     uphill = ~(slope < floor)
     step = np.where(uphill[:, None], -safe / (1 + state.damping)[:, None], step)
+    step = np.where(np.isfinite(step).all(1, keepdims=True), step, 0.0)
     longest = np.abs(step).max(1, keepdims=True)
     step *= np.minimum(1, _LONGEST / np.maximum(longest, 1e-300))
     tried = _look(problem, state.rows, state.theta + step, state.weight, width)
