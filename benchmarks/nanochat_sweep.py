@@ -133,7 +133,7 @@ def law(base: dict[str, dict[int, float]]) -> tuple[float, float, float]:
     """Fit E + A C^-alpha to the baseline's means; return E, A at 1e12 FLOPs, alpha."""
     x = np.array([RUNGS[r] / 1e12 for r in base])
     y = np.array([np.mean(list(v.values())) for v in base.values()])
-    fit, _ = curve_fit(lambda c, e, a, p: e + a * c**-p, x, y, p0=(0.9, 0.7, 0.15), maxfev=20000)
+    fit, _ = curve_fit(lambda c, e, a, p: e + a * c**-p, x, y, p0=(1.0, 0.6, 0.16), maxfev=20000)
     return float(fit[0]), float(fit[1]), float(fit[2])
 
 
@@ -171,10 +171,28 @@ def compare(found: Scores, base: dict[str, dict[int, float]], slope: dict[str, f
         say(f"  {rung} {name:24s} {line}  n {len(d)}{flag}")
 
 
+def pooled_noise(found: Scores, slope: dict[str, float]) -> None:
+    """Print seed noise pooled over all arms of a rung, of one run and of a pair of runs."""
+    for rung in slope:
+        arms = [v for (r, _), v in found.items() if r == rung and len(v) > 1]
+        if not arms:
+            continue
+        own = [np.var(list(v.values()), ddof=1) for v in arms]
+        base = found[rung, "lr x1"]
+        pairs = [[base[s] - v[s] for s in v if s in base] for v in arms if v is not base]
+        run, pair = np.sqrt(np.mean(own)), np.sqrt(np.mean([np.var(p, ddof=1) for p in pairs]))
+        say(
+            f"  {rung} pooled over {len(arms)} arms: one run {run:.4f} bpb = "
+            f"{100 * run / slope[rung]:.1f} % of compute, a paired difference {pair:.4f} = "
+            f"{100 * pair / slope[rung]:.1f} %"
+        )
+
+
 def report() -> None:
     lr = scores(RESULTS / "nanochat_sweep.csv")
     base = {rung: lr[rung, "lr x1"] for rung in RUNGS if (rung, "lr x1") in lr}
     slope = slopes(base)
+    pooled_noise(lr, slope)
     compare(lr, base, slope)
     compare(scores(RESULTS / "nanochat_panel.csv"), base, slope)
 
