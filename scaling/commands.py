@@ -100,6 +100,20 @@ def forecast_command(options: Namespace) -> Report:
     else:
         where = points(options.at, len(scales))
         came = np.full(len(where[0]), np.nan)
+    rows = compute[below], table.loss[below]
+    return _forecast_report(options, table, found, (where, came), rows)
+
+
+def _forecast_report(
+    options: Namespace,
+    table: RunTable,
+    found: Extrapolation,
+    ahead: tuple[tuple[Array, ...], Array],
+    below: tuple[Array, Array],
+) -> Report:
+    where, came = ahead
+    both = (Role.PARAMETERS, Role.TOKENS)
+    factor = _factor(table, tuple(table.scale(r) for r in both)) if len(where) == 2 else 1.0
     forecasts = found.forecast(*where, confidence=options.confidence)
     rows = tuple(
         _forecast_row(p, f, c)
@@ -112,17 +126,17 @@ def forecast_command(options: Namespace) -> Report:
     columns = ("scale", "forecast", f"{options.confidence:.0%} interval", "came", "hit")
     sheets = (Sheet("forecasts", columns, rows[:60]), _weights_sheet(found))
     values = np.array([(f.mean, f.low, f.high) for f in forecasts]).T
-    x = np.prod(np.stack(where), axis=0) * (_factor(table, scales) if len(scales) == 2 else 1)
+    x = np.prod(np.stack(where), axis=0) * factor
     figure = draw_forecast(
-        _curve(found, compute, x, options.confidence),
-        (compute[below], table.loss[below]),
+        _curve(found, below[0], x, options.confidence),
+        below,
         (x, *values, came),
         x_name=_axis(table),
         title=f"forecast: {options.name}",
     )
     series = {"forecast": (x.tolist(), values[0].tolist())}
     series |= {"low": (x.tolist(), values[1].tolist()), "high": (x.tolist(), values[2].tolist())}
-    series |= {"runs": (compute[below].tolist(), table.loss[below].tolist())}
+    series |= {"runs": (below[0].tolist(), below[1].tolist())}
     return Report(
         f"forecast {options.name}", tuple(lines), sheets, _notes(table), figure, series,
         _axis(table),

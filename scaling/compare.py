@@ -124,6 +124,7 @@ def compare(
     ours, theirs = drawn[:, : len(baseline.run)], drawn[:, len(baseline.run) :]
     refits = resample(fit, n + 1, rng, weight=np.maximum(ours, 1e-9))
     base = multipliers(fit, refits.theta, baseline.scales, baseline.loss)
+    scatter = float(np.std(base[0]))
     gain = multipliers(fit, refits.theta, arm.scales, arm.loss)
     gain = gain - _baseline_at(baseline, arm, base, ours)
     at = float(np.log(np.prod(as_scales(form, target)[:, 0])))
@@ -131,7 +132,7 @@ def compare(
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     return Comparison(
         baseline=fit,
-        by_scale=line.by_scale(tails),
+        by_scale=line.by_scale(tails, scatter, rng),
         target=_gain(np.exp(at), line.at(at), tails, len(arm.loss)),
         slope=_gain(np.exp(line.centre), line.slope, tails, len(arm.loss)),
     )
@@ -166,13 +167,20 @@ class _Lines:
         """Return the gain of every resample at a log compute."""
         return np.asarray(self.mean + self.slope * (t - self.centre - self.where))
 
-    def by_scale(self, tails: tuple[float, float]) -> tuple[Gain, ...]:
-        """Return the mean gain at each scale of the arm."""
+    def by_scale(
+        self, tails: tuple[float, float], scatter: float, rng: np.random.Generator
+    ) -> tuple[Gain, ...]:
+        """Return the mean gain at each scale of the arm.
+
+        Resamples of n runs lack an n-th of their variance, all of it where n is 1: it is added
+        from the baseline's scatter about its law.
+        """
         held = []
         for key in np.unique(np.round(self.t, 1)):
             rows = np.round(self.t, 1) == key
             weight = self.weight[:, rows]
             mean = (weight * self.gain[:, rows]).sum(1) / weight.sum(1)
+            mean[1:] += scatter / rows.sum() * rng.standard_normal(len(mean) - 1)
             held.append(_gain(float(np.exp(self.t[rows].mean())), mean, tails, int(rows.sum())))
         return tuple(held)
 

@@ -49,7 +49,7 @@ def gain_sd(
 
     >>> rungs = (Rung(1e18, 0.05, 0.001, 1.0), Rung(1e19, 0.05, 0.001, 10.0))
     >>> round(gain_sd(rungs, (4, 0), target=1e20, gain=0.05, rho=0.5), 4)
-    0.0248
+    0.0195
     """
     kept = [(r, n) for r, n in zip(rungs, seeds, strict=True) if n]
     if not kept:
@@ -87,10 +87,8 @@ def design(
         Log compute multiplier to resolve: ``ln 1.05`` is a gain worth 5 % more compute.
     rho : float
         Correlation of runs of both arms that share a seed.
-    confidence : float
-        One-sided confidence at which the gain must differ from zero.
-    power : float
-        Probability with which it should.
+    confidence, power : float
+        The gain should differ from zero at this one-sided confidence with this probability.
 
     Raises
     ------

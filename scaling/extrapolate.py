@@ -30,7 +30,7 @@ from scaling.laws import (
 )
 from scaling.objective import Array, Objective
 from scaling.resample import Ensemble, resample
-from scaling.rungs import distance_beyond, inner_splits, rung_order
+from scaling.rungs import distance_beyond, inner_splits, rung_orders
 from scaling.surface import FormFit, as_scales, fit_form
 
 SHARPNESS = 8.0
@@ -154,19 +154,11 @@ def extrapolate(
     names = np.arange(len(y)) if run is None else np.asarray(run)
     candidates = forms or (CURVE_FORMS if len(x) == 1 else SURFACE_FORMS)
     data = _Data(x, y, names, objective or Objective())
-    splits = inner_splits(np.log(x), max(len(f.coordinates) for f, _ in candidates))
-    errors = np.array([data.held_out(form, splits) for form, _ in candidates])
-    weights = _weights(errors, np.array([prior for _, prior in candidates]))
-    kept = [i for i in np.argsort(-weights) if weights[i] > _NEGLIGIBLE]
-    share = weights[kept] / weights[kept].sum()
-    chosen = [candidates[i][0] for i in kept]
-    members = tuple(
-        data.member(form, w, float(np.mean(errors[i])) if splits else None, n, rng)
-        for form, w, i in zip(chosen, share.tolist(), kept, strict=True)
-    )
+    directions = inner_splits(np.log(x), max(len(f.coordinates) for f, _ in candidates))
+    members = _members(data, candidates, directions, n, rng)
     noise, df = _noise(members, names)
-    kappa = _kappa(data, chosen, share, splits, rng)
-    return Extrapolation(members, noise, kappa, df, np.log(x))
+    drifts = [_kappa(data, members, masks, rng) for masks in directions or [[]]]
+    return Extrapolation(members, noise, max(drifts), df, np.log(x))
 
 
 @dataclass(frozen=True)
@@ -202,6 +194,31 @@ class _Data:
         return errors
 
 
+def _members(
+    data: _Data,
+    candidates: Sequence[tuple[Form, float]],
+    directions: list[list[NDArray[np.bool_]]],
+    n: int,
+    rng: np.random.Generator,
+) -> tuple[Member, ...]:
+    """Return the forms worth keeping, refitted, by falling weight."""
+    splits = [rows for masks in directions for rows in masks]
+    errors = np.array([data.held_out(form, splits) for form, _ in candidates])
+    weights = _weights(errors, np.array([prior for _, prior in candidates]))
+    kept = [i for i in np.argsort(-weights).tolist() if weights[i] > _NEGLIGIBLE]
+    total = float(weights[kept].sum())
+    return tuple(
+        data.member(
+            candidates[i][0],
+            float(weights[i]) / total,
+            float(np.mean(errors[i])) if splits else None,
+            n,
+            rng,
+        )
+        for i in kept
+    )
+
+
 def _weights(errors: Array, prior: Array) -> Array:
     """Return each form's weight, ``prior (error / least error)^-SHARPNESS``."""
     if errors.size == 0:
@@ -226,7 +243,7 @@ def _noise(members: tuple[Member, ...], run: NDArray[np.generic]) -> tuple[float
     """Return the noise of one run on the larger half of the rows, and its degrees of freedom."""
     first = members[0].fit
     residual = np.sum([m.weight * m.fit.residuals for m in members], axis=0)
-    rung = rung_order(first.problem.x)
+    rung = rung_orders(first.problem.x)[-1]
     upper = rung >= np.sort(rung)[len(rung) // 2 if len(rung) >= 20 else 0]
     n_free = len(first.theta) * upper.mean()
     n_runs = len(np.unique(run[upper]))
@@ -237,8 +254,7 @@ def _noise(members: tuple[Member, ...], run: NDArray[np.generic]) -> tuple[float
 
 def _kappa(
     data: _Data,
-    forms: list[Form],
-    share: Array,
+    members: tuple[Member, ...],
     splits: list[NDArray[np.bool_]],
     rng: np.random.Generator,
 ) -> float:
@@ -248,12 +264,9 @@ def _kappa(
         below, ahead = data.part(rows), data.part(~rows)
         if len(np.unique(below.run)) < 4:
             continue
-        members = tuple(
-            below.member(form, w, None, 40, rng)
-            for form, w in zip(forms, share.tolist(), strict=True)
-        )
-        noise, df = _noise(members, below.run)
-        inner = Extrapolation(members, noise, 0.0, df, np.log(below.x))
+        again = tuple(below.member(m.fit.form, m.weight, None, 40, rng) for m in members)
+        noise, df = _noise(again, below.run)
+        inner = Extrapolation(again, noise, 0.0, df, np.log(below.x))
         mean, sd = inner.spread(*ahead.x)
         missed = _typical(np.log(ahead.loss) - mean) ** 2
         distance = distance_beyond(inner.log_scales, np.log(ahead.x))

@@ -96,7 +96,8 @@ def draw_forecast(
     ``bands`` holds x, mean, low, high of a curve (empty for a surface), ``below`` x and loss of the
     runs fitted, ``came`` x, mean, low, high and the loss measured (NaN where there is none).
     """
-    figure, (top, misses) = blank(2)
+    measured = np.isfinite(came[4])
+    figure, (top, *misses) = blank(2 if measured.any() else 1)
     curve, mean, low, high = bands
     if len(curve):
         _band(top, curve, np.array([low, high]))
@@ -106,22 +107,23 @@ def draw_forecast(
     bars = np.array([mean - low, high - mean])
     top.errorbar(x, mean, yerr=bars, fmt="none", ecolor=_LAW, alpha=0.45, lw=1.2, zorder=2,
                  label="forecast, 95 %")  # fmt: skip
-    measured = np.isfinite(loss)
     if measured.any():
         top.plot(x[measured], loss[measured], "D", ms=3.6, color=_TARGET, label="what came")
     else:
         top.plot(x, mean, "D", ms=5, color=_TARGET, label="forecast")
-    _log_axes(top, "", "loss", title)
-    top.tick_params(labelbottom=False)
+    _log_axes(top, x_name, "loss", title)
     top.legend(frameon=False, fontsize=8.5, loc="upper right")
-    half = np.log(high / low) / 2 * 100
-    misses.errorbar(x, 0 * x, yerr=half, fmt="none", ecolor=_LAW, alpha=0.45, lw=1.2)
-    missed = 100 * np.log(loss[measured] / mean[measured])
-    misses.plot(x[measured], missed, "D", ms=3.4, color=_TARGET)
-    misses.axhline(0, color=_INK, lw=0.8)
-    misses.set(xscale="log", xlim=top.get_xlim(), xlabel=x_name)
-    misses.set_ylabel("came less\nforecast, %", fontsize=9)
-    _dress(misses)
+    for axes in misses:
+        top.tick_params(labelbottom=False)
+        top.set_xlabel("")
+        half = np.log(high / low) / 2 * 100
+        axes.errorbar(x, 0 * x, yerr=half, fmt="none", ecolor=_LAW, alpha=0.45, lw=1.2)
+        missed = 100 * np.log(loss[measured] / mean[measured])
+        axes.plot(x[measured], missed, "D", ms=3.4, color=_TARGET)
+        axes.axhline(0, color=_INK, lw=0.8)
+        axes.set(xscale="log", xlim=top.get_xlim(), xlabel=x_name)
+        axes.set_ylabel("came less\nforecast, %", fontsize=9)
+        _dress(axes)
     return figure
 
 

@@ -1,5 +1,6 @@
 """A report in wandb: native charts over FLOPs, tables and the picture; offline without a key."""
 
+import io
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +41,11 @@ def log_report(
 
 
 def _panels(report: Report, wandb: Any) -> dict[str, object]:
-    panels: dict[str, object] = {"picture": wandb.Image(report.figure)}
+    from PIL import Image
+
+    picture = io.BytesIO()
+    report.figure.savefig(picture, format="png")
+    panels: dict[str, object] = {"picture": wandb.Image(Image.open(picture))}
     for sheet in report.sheets:
         rows = [list(row) for row in sheet.rows]
         panels[f"tables/{sheet.title}"] = wandb.Table(columns=list(sheet.columns), data=rows)
