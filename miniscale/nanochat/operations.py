@@ -53,7 +53,8 @@ class Attention(torch.autograd.Function):
     """``scaled_dot_product_attention(q, k, v, is_causal=True)`` of (batch * heads, time, dim).
 
     For normed q and k only: their products are bounded by the head's dimension, so exp needs no
-    maximum subtracted. At a context of 128 twice as fast as the kernel, which pays at 1,000.
+    maximum subtracted. Meant to be faster than the kernel, and measured to be slower by 10-30 %
+    (dev/LOG.md); it stays until the ladder is next measured, since rounding moves every seed.
     """
 
     @staticmethod

@@ -334,8 +334,8 @@ class GPT(nn.Module):
         a, rotary = self.a, self.rotary[: tokens.size(1)]
         x = norm(F.embedding(tokens, self.embedding))
         if a.smear:
-            # Without it d2 must first build a head that looks one token back, and when it does is
-            # luck: .03 bpb worse, and three times the seed noise (dev/LOG.md).
+            # Without it d2 is .03 bpb worse with about twice the seed noise. assumption: it must
+            # first build a head that looks one token back, and when is luck (dev/LOG.md).
             gate = torch.sigmoid(F.linear(x[:, 1:, : self.smear_gate.size(1)], self.smear_gate))
             x = torch.cat([x[:, :1], x[:, 1:] + 2 * self.smear_scalar * gate * x[:, :-1]], 1)
         first = x
