@@ -44,7 +44,7 @@ def _read(path: Path) -> pl.DataFrame:
     if path.is_dir():
         from scaling.wandb_runs import read_runs
 
-        return read_runs(path)
+        return _as_numbers(read_runs(path))
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv", ".txt"):
         separator = "," if kind == ".csv" else "\t"

@@ -1,6 +1,7 @@
 """Fits of forms: the published Chinchilla optimum, planted laws, derivatives, invariances."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,12 @@ def test_a_form_says_what_its_fit_is_worth(
     assert fit.status.advice
 
 
-def test_a_polish_cut_short_says_so() -> None:
+def test_a_polish_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaling.surface.polish", partial(polish, n_steps=1))
+    assert fit_form(HOFFMANN, N, D, loss=LOSS).status is FitStatus.NOT_CONVERGED
+
+
+def test_an_optimum_is_not_claimed_before_it_is_reached() -> None:
     best = fit_form(HOFFMANN, N, D, loss=LOSS)
     problem = Problem(HOFFMANN, best.problem.y, best.problem.x)
     done = polish(problem, best.theta[None] + 0.1, np.ones((1, 240)), (1e-3,), n_steps=2)

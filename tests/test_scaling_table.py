@@ -175,6 +175,24 @@ def test_autoresearchs_results_leave_crashes_out_and_take_a_constant_scale(tmp_p
     assert "unfinished" in codes(table)
 
 
+def test_runs_that_wandb_recorded_offline_are_read(tmp_path: Path) -> None:
+    import wandb
+
+    settings = wandb.Settings(silent=True, console="off")
+    for i, flops in enumerate((1e15, 1e16, 1e17)):
+        run = wandb.init(project="p", mode="offline", dir=tmp_path, settings=settings,
+                         config={"flops": flops, "seed": 1, "optimizer": {"lr": 0.1}})  # fmt: skip
+        run.log({"val_loss": 9.0})
+        run.log({"val_loss": 3.0 - 0.3 * i})
+        run.finish()
+    wandb.teardown()
+    table = read_table(tmp_path / "wandb")
+    frame = table.frame.sort("flops")
+    assert frame["flops"].to_list() == [1e15, 1e16, 1e17]
+    assert frame["loss"].to_list() == pytest.approx([3.0, 2.7, 2.4])
+    assert len(set(table.run)) == 3
+
+
 FORMATS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "csv": lambda frame, path: frame.write_csv(path),
     "tsv": lambda frame, path: frame.write_csv(path, separator="\t"),
