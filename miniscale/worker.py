@@ -29,7 +29,8 @@ from miniscale.supervise import PARENT_DIED, Ending, Outcome, Supervisor
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """The only variables that reach a trial from outside; secrets stay where they are."""
 DIVERGED_CODE = 3
-TAMPERED_CODE = 4
+REFUSALS = {4: "tampered", 5: "over_budget"}
+"""An evaluator's exit code -> the state, which is also the key of its reason."""
 _BULKY = ("model.safetensors", "tmp")
 _OURS = ("spec.json", "result.json", "log.txt")
 _LAUNCH = (
@@ -198,13 +199,14 @@ class _Trial:
             _remove(os.path.join(self._out, name))
         outcome = self._supervisor.run(argv, cwd=self._spec["tree"], env=env)
         self._timed["evaluator_seconds"] = round(outcome.seconds, 3)
-        if outcome.ending is Ending.EXIT and outcome.code == TAMPERED_CODE:
-            return Finding("tampered", reason=self._accusation(outcome))
+        if outcome.ending is Ending.EXIT and outcome.code in REFUSALS:
+            state = REFUSALS[outcome.code]
+            return Finding(state, reason=self._refusal(outcome, state))
         return self._failure(outcome, "evaluator")
 
-    def _accusation(self, outcome: Outcome) -> str:
+    def _refusal(self, outcome: Outcome, key: str) -> str:
         try:
-            return str(load_json(os.path.join(self._out, "evaluation.json"))["tampered"])
+            return str(load_json(os.path.join(self._out, "evaluation.json"))[key])
         except (ReadingError, KeyError):
             return last_words(outcome.tail) or "the evaluator gave no reason"
 

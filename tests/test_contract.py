@@ -39,6 +39,9 @@ assert (out / "model.safetensors").exists()
 if mode == "tamper":
     (out / "evaluation.json").write_text('{"tampered": "reads the future"}')
     sys.exit(4)
+if mode == "spend":
+    (out / "evaluation.json").write_text('{"over_budget": "twice the FLOPs"}')
+    sys.exit(5)
 value = float("nan") if mode == "nan" else 1.25
 (out / "evaluation.json").write_text(json.dumps({"score": value, "digests": {"data": "abc"}}))
 """
@@ -48,6 +51,7 @@ EXPECTED = {
     "nan": (State.DIVERGED, Cause.NONE),
     "crash": (State.FAILED, Cause.CRASH),
     "tamper": (State.TAMPERED, Cause.NONE),
+    "spend": (State.OVER_BUDGET, Cause.NONE),
 }
 
 
@@ -107,6 +111,8 @@ def test_every_exit_has_its_state(mode: str, tmp_path: Path) -> None:
     assert (result.value is not None) == (mode == "fine")
     if mode == "tamper":
         assert "reads the future" in result.reason
+    if mode == "spend":
+        assert "twice the FLOPs" in result.reason
 
 
 def test_arguments_environment_and_files_are_those_of_the_page(
@@ -143,7 +149,7 @@ def test_the_page_names_every_placeholder_variable_and_state() -> None:
     for name in PASSED_ON:
         assert f"`{name}`" in PAGE
     for state in State:
-        assert f"`{state}`" in PAGE or state is State.OVER_BUDGET
+        assert f"`{state}`" in PAGE
     for cause in set(Cause) - {Cause.NONE}:
         assert f"`{cause}`" in PAGE
 

@@ -85,8 +85,8 @@ def test_the_same_seed_is_bit_identical_and_another_is_not(cache: Path, tmp_path
 
 def test_more_than_the_budget_is_refused(cache: Path, d1: Path, tmp_path: Path) -> None:
     out = shutil.copytree(d1, tmp_path / "over")
-    assert score(cache, out, D1 / 1.1) == 4
-    assert "over budget" in json.loads((out / "evaluation.json").read_text())["tampered"]
+    assert score(cache, out, D1 / 1.1) == 5
+    assert "FLOPs are" in json.loads((out / "evaluation.json").read_text())["over_budget"]
 
 
 def test_weights_that_do_not_fit_the_code_are_refused(

@@ -38,6 +38,10 @@ class TamperedError(Exception):
     """The trial is not what it says it is; the message is the reason on record."""
 
 
+class OverBudgetError(TamperedError):
+    """The trial spent more FLOPs than its rung allows."""
+
+
 @dataclass(frozen=True)
 class Text:
     """Held-out windows of one split and the bytes of each of their targets."""
@@ -145,7 +149,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     flops, tokens = spent_flops(code, model, val, out, device)
     if flops > TOLERATED * options.flops:
         over = flops / options.flops
-        raise TamperedError(f"over budget: {flops:.3g} FLOPs are {over:.2f} of {options.flops:.3g}")
+        raise OverBudgetError(f"{flops:.3g} FLOPs are {over:.2f} of {options.flops:.3g}")
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
         scores = {
             "val_bpb": bits_per_byte(model, val, device=device),
@@ -169,7 +173,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Command line; 0 scored, 4 tampered with (the reason is in evaluation.json)."""
+    """Command line; 0 scored, 4 tampered with, 5 over budget (why is in evaluation.json)."""
     parser = argparse.ArgumentParser(prog="miniscale.nanochat.evaluate", allow_abbrev=False)
     for name in ("code", "data", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -179,11 +183,13 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         result, status = evaluate(options), 0
+    except OverBudgetError as error:
+        result, status = {"over_budget": str(error)}, 5
     except TamperedError as error:
         result, status = {"tampered": str(error)}, 4
     (options.out / "evaluation.json").write_text(json.dumps(result, allow_nan=False) + "\n")
     if status:
-        sys.stderr.write(f"evaluate: tampered: {result['tampered']}\n")
+        sys.stderr.write(f"evaluate: {result}\n")
     return status
 
 
