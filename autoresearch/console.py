@@ -104,7 +104,7 @@ class Console:
                 self._rich.print(f"stopped  {event.reason}", markup=False)
 
     def _line(self, arm: str, title: str, text: str, style: str = "") -> None:
-        self._rich.print(f"{arm:<4} {title:<34.34} {text}", style=style, markup=False)
+        self._rich.print(f"{arm:<4} {title:<36.36} {text}", style=style, markup=False)
 
     def _decided(self, study: Study, event: Decided) -> None:
         change = study.state.changes[event.arm]
