@@ -81,10 +81,9 @@ def design(
     ----------
     rungs : tuple of Rung
         What can be run, up to about six.
-    target : float
-        Compute at which the gain is asked for.
-    gain : float
-        Log compute multiplier to resolve: ``ln 1.05`` is a gain worth 5 % more compute.
+    target, gain : float
+        Compute at which the gain is asked for, and the log compute multiplier to resolve:
+        ``ln 1.05`` is a gain worth 5 % more compute.
     rho : float
         Correlation of runs of both arms that share a seed.
     confidence, power : float
@@ -93,10 +92,9 @@ def design(
     Raises
     ------
     ValueError
-        If the gain is not positive or there is no rung.
+        If the gain is not positive, there is no rung, or loss does not fall at one.
     """
-    if gain <= 0 or not rungs:
-        raise ValueError(f"gain {gain} over {len(rungs)} rungs: give a multiplier above 1, a rung")
+    _check(rungs, gain)
     normal = NormalDist()
     plans = []
     for seeds in itertools.product(_SEEDS, repeat=len(rungs)):
@@ -113,3 +111,12 @@ def design(
     if enough:
         return list(by_top.values())[:n_plans]
     return sorted(plans, key=lambda p: (-round(p.power, 3), p.cost))[:n_plans]
+
+
+def _check(rungs: tuple[Rung, ...], gain: float) -> None:
+    if gain <= 0 or not rungs:
+        raise ValueError(f"gain {gain} over {len(rungs)} rungs: give a multiplier above 1, a rung")
+    if min(r.slope for r in rungs) <= 0 or min(r.noise_sd for r in rungs) < 0:
+        raise ValueError(
+            "loss does not fall at every rung: no gain can be counted in compute there"
+        )

@@ -223,7 +223,7 @@ def _weights(errors: Array, prior: Array) -> Array:
     """Return each form's weight, ``prior (error / least error)^-SHARPNESS``."""
     if errors.size == 0:
         return np.asarray(prior / prior.sum())
-    error = errors.mean(1)
+    error = np.where(np.isfinite(errors), errors, 1e3).mean(1) + 1e-9
     weight = prior * (error / error.min()) ** -SHARPNESS
     return np.asarray(weight / weight.sum())
 

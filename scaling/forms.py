@@ -120,9 +120,8 @@ class PowerSum(Form):
     def log_loss(self, theta: Array, x: Array) -> Array:
         """Return the log of the sum of the terms."""
         total = np.zeros((len(theta), x.shape[1]))
-        with np.errstate(over="ignore"):
-            for u in self._logs(theta, x):
-                total += np.exp(u)
+        for u in self._logs(theta, x):
+            total += bounded_exp(u)
         return np.log(total)
 
     def evaluate(self, theta: Array, x: Array) -> Evaluation:
@@ -190,7 +189,7 @@ class PowerSum(Form):
         values: dict[str, Array] = {}
         for t, (name, _) in enumerate(self.terms):
             log = theta[:, t] + sum(theta[:, p] * centre[j] for j, p in self._slots[t])
-            values[name] = np.exp(log)
+            values[name] = bounded_exp(log)
             for (_, p), (_, exponent) in zip(self._slots[t], self.terms[t][1], strict=True):
                 values[exponent] = theta[:, p]
         return values
@@ -203,6 +202,11 @@ class PowerSum(Form):
             theta[t] = np.log(parameters[name])
             theta[t] -= sum(theta[p] * centre[j] for j, p in self._slots[t])
         return theta
+
+
+def bounded_exp(log: Array) -> Array:
+    """Return exp of a log amplitude, kept finite: of a wild refit only its size is of interest."""
+    return np.exp(np.clip(log, -690.0, 690.0))
 
 
 def nonnegative(basis: Array) -> Array:

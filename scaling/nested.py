@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.forms import Evaluation, Form, nonnegative
+from scaling.forms import Evaluation, Form, bounded_exp, nonnegative
 
 Array = NDArray[np.float64]
 
@@ -97,13 +97,12 @@ class Coupled(Form):
     def natural(self, theta: Array, centre: Array) -> dict[str, Array]:
         """Return the formula's parameters at scale one."""
         a, b, alpha, beta, k = (part[:, 0] for part in self._split(theta))
-        with np.errstate(over="ignore"):
-            first = np.exp((a + alpha * centre[0]) / k)
-            second = np.exp((b + beta * centre[1]) / k)
-            if self.is_kaplan:
-                scale = np.exp((a + alpha * centre[0]) / alpha)
-                return {"Nc": scale, "Dc": second, "alpha_N": alpha, "alpha_D": k}
-        values = {"E": np.exp(theta[:, 0]), "A": first, "B": second}
+        first = bounded_exp((a + alpha * centre[0]) / k)
+        second = bounded_exp((b + beta * centre[1]) / k)
+        if self.is_kaplan:
+            scale = bounded_exp((a + alpha * centre[0]) / alpha)
+            return {"Nc": scale, "Dc": second, "alpha_N": alpha, "alpha_D": k}
+        values = {"E": bounded_exp(theta[:, 0]), "A": first, "B": second}
         return values | {"alpha": alpha / k, "beta": beta / k, "k": k}
 
     def internal(self, parameters: dict[str, float], centre: Array) -> Array:

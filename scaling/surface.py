@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.forms import Form
+from scaling.forms import Form, bounded_exp
 from scaling.objective import Array, Objective
 from scaling.polish import Polished, Problem, polish
 from scaling.status import FitStatus
@@ -61,7 +61,7 @@ class FormFit:
     def many(self, theta: Array, *scales: ArrayLike) -> Array:
         """Return losses (batch, points) of many coordinates, e.g. of resamples."""
         x = np.log(as_scales(self.form, scales)) - self.centre[:, None]
-        return np.exp(self.form.log_loss(theta, x))
+        return bounded_exp(self.form.log_loss(theta, x))
 
     def __str__(self) -> str:
         numbers = ", ".join(f"{name} {value:.7g}" for name, value in self.parameters.items())

@@ -230,13 +230,13 @@ def _canonical(
 
 
 def _word(series: pl.Series) -> pl.Series:
-    if series.dtype.is_nested():
-        raise TableError("nested", f"column '{series.name}' holds lists; names must be plain")
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Object, pl.Duration):
+        raise TableError("nested", f"column '{series.name}' holds {series.dtype}; names are text")
     return series.cast(pl.String, strict=False)
 
 
 def _number(series: pl.Series, name: str) -> pl.Series:
-    if series.dtype.is_nested() or series.dtype.is_temporal():
+    if not (series.dtype.is_numeric() or series.dtype in (pl.String, pl.Boolean, pl.Null)):
         raise TableError("not-numbers", f"column '{name}' holds {series.dtype}, not numbers")
     number = series.cast(pl.Float64, strict=False)
     lost = number.is_null() & series.is_not_null()

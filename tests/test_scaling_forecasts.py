@@ -205,3 +205,8 @@ def test_a_designs_power_is_what_simulation_gives() -> None:
     weight = np.linalg.solve(matrix, np.ones(len(kept)))
     estimate = seen @ weight / weight.sum()
     assert (estimate / plan.gain_sd > 1.2816).mean() == pytest.approx(plan.power, abs=0.02)
+
+
+def test_a_ladder_whose_loss_does_not_fall_has_no_design() -> None:
+    with pytest.raises(ValueError, match="loss does not fall at every rung"):
+        design((Rung(1e18, 0.0, 0.002, 1.0),), target=1e20, gain=0.05)

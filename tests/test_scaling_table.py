@@ -1,5 +1,6 @@
 """The table contract: a test for each refusal and warning, formats, and two thousand bad tables."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,11 @@ def test_parameters_in_millions_are_warned_of() -> None:
 def test_text_among_numbers_is_shown() -> None:
     refused(changed("loss", 1.0).with_columns(loss=pl.Series(["2.1", "x", *["3"] * 4])),
             "not-numbers", "'x', not a number")  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [b"a", [1.0], dt.date(2026, 1, 1), {"a": 1}])
+def test_columns_of_other_types_are_refused(value: object) -> None:
+    refused(runs().with_columns(loss=pl.Series([value] * 6)), "not-numbers", "not numbers")
 
 
 def test_columns_are_asked_for_by_name() -> None:
