@@ -10,8 +10,6 @@ from importlib import metadata
 from types import FrameType
 from typing import Any
 
-from transfer.report import write_report
-
 from autoresearch.build import Job
 from autoresearch.console import Console, budget_words, header
 from autoresearch.loop import Interrupted, Observer, guarded, run
@@ -23,6 +21,7 @@ from miniscale.workspace import Workspace
 from transfer import tables
 from transfer.folder import StudyFolder, check_writable, open_folder
 from transfer.journal import Journal
+from transfer.report import write_report
 from transfer.study import Study, Trees
 
 
