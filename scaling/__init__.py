@@ -8,6 +8,11 @@ converged 1.50 0.16
 >>> forecast = forecast_loss(fit, 1e16)
 >>> print(f"{forecast.mean:.3f}")
 1.748
+
+Tables of any kind go through ``scaling.table``; any form of ``scaling.laws`` is fitted by
+:func:`fit_form` and refitted by :func:`resample`; ``scaling.extrapolate`` averages forms and
+forecasts, ``scaling.compare`` reads gains between arms, ``scaling.isoflop`` finds optima and
+``scaling.design`` plans ladders. ``python -m scaling`` does it all.
 """
 
 from scaling.fit import Fit, ScalePoint, fit_power_law
@@ -15,10 +20,12 @@ from scaling.forecast import Forecast, forecast_band, forecast_loss
 from scaling.gain import local_slope, log_multiplier
 from scaling.law import PowerLaw
 from scaling.objective import LossKind, Objective
+from scaling.resample import Ensemble, resample
 from scaling.status import FitStatus
 from scaling.surface import FormFit, fit_form
 
 __all__ = [
+    "Ensemble",
     "Fit",
     "FitStatus",
     "Forecast",
@@ -33,4 +40,5 @@ __all__ = [
     "forecast_loss",
     "local_slope",
     "log_multiplier",
+    "resample",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from scaling.forecast import Forecast
 from scaling.forms import Form
@@ -105,7 +105,7 @@ class Extrapolation:
         """
         mean, sd = self.spread(*scales)
         noise = self.noise_sd / np.sqrt(n_seeds) if n_seeds else 0.0
-        half = float(student.ppf((1 + confidence) / 2, self.df)) * np.hypot(sd, noise)
+        half = float(stdtrit(self.df, (1 + confidence) / 2)) * np.hypot(sd, noise)
         rows = zip(np.exp(mean), np.exp(mean - half), np.exp(mean + half), strict=True)
         return [Forecast(float(m), float(a), float(b), confidence) for m, a, b in rows]
 
