@@ -14,7 +14,7 @@ from miniscale.progress import progress
 from miniscale.rung import Folders, Rung, trial_spec
 from miniscale.runner.local import LocalRunner
 from miniscale.trial import TrialSpec
-from miniscale.workspace import Workspace
+from miniscale.workspace import workspace_of
 from transfer.measure import PRIOR_NOISE, PRIOR_RHO
 
 PROBE_S = 2.0
@@ -47,13 +47,7 @@ def probe(job: Job, scratch: Path) -> Speed:
     setting, rung = job.ladder.setting, job.ladder.rungs[0]
     folders = Folders(scratch / "trials", scratch / "cache")
     digests = data.prepare(setting, folders.cache)
-    trees = Workspace.create(
-        scratch,
-        source=setting.source,
-        editable=setting.editable,
-        locked=setting.locked,
-        knobs=setting.defaults(),
-    )
+    trees = workspace_of(setting, scratch)
     tree = trees.checkout("b0", parent=trees.first(), patch="", knobs={})
     runner = LocalRunner(job.slots)
     try:

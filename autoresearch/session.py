@@ -17,7 +17,7 @@ from autoresearch.tracking import make_tracker
 from miniscale import data
 from miniscale.rung import Folders
 from miniscale.runner.local import LocalRunner
-from miniscale.workspace import Workspace
+from miniscale.workspace import workspace_of
 from transfer import tables
 from transfer.folder import StudyFolder, check_writable, open_folder
 from transfer.journal import Journal
@@ -127,14 +127,7 @@ def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) 
 
 def open_trees(job: Job, folder: StudyFolder) -> Trees:
     """Return the study's own git repository, made at the first start."""
-    setting = job.ladder.setting
-    return Workspace.create(
-        folder.path,
-        source=setting.source,
-        editable=setting.editable,
-        locked=setting.locked,
-        knobs=setting.defaults(),
-    )
+    return workspace_of(job.ladder.setting, folder.path)
 
 
 def write_results(study: Study, folder: StudyFolder) -> None:

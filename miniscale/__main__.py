@@ -15,7 +15,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     from miniscale.rung import Folders, decode_rung, trial_spec
     from miniscale.runner.local import LocalRunner
     from miniscale.setting import decode_setting
-    from miniscale.workspace import Workspace
+    from miniscale.workspace import workspace_of
 
     node = Node(config, "config")
     ladder = node.raw("ladder")
@@ -28,13 +28,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     knobs = setting.check_knobs(node.scalars("knobs"), where="knobs")
     out = Path(node.text("out")).expanduser().resolve() / setting.name
     digests = data.prepare(setting, out / "cache")
-    trees = Workspace.create(
-        out,
-        source=setting.source,
-        editable=setting.editable,
-        locked=setting.locked,
-        knobs=setting.defaults(),
-    )
+    trees = workspace_of(setting, out)
     tree = trees.checkout("hand", parent=trees.first(), patch="", knobs=knobs)
     folders_ = Folders(out / "trials", out / "cache")
     spec = trial_spec(

@@ -18,9 +18,10 @@ from miniscale.git import (
 )
 from miniscale.patch import PatchRefused, Paths, check, may_change, strip_level, tidy
 from miniscale.rung import Tree
+from miniscale.setting import Setting
 from miniscale.trial import Scalar, digest
 
-__all__ = ["PatchRefused", "Tree", "Workspace", "patch_between"]
+__all__ = ["PatchRefused", "Tree", "Workspace", "patch_between", "workspace_of"]
 
 KNOBS_FILE = "knobs.json"
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -222,6 +223,17 @@ class Workspace:
         except (FileNotFoundError, ValueError):
             return {}
         return record
+
+
+def workspace_of(setting: Setting, folder: Path) -> Workspace:
+    """Open the workspace of a setting in a folder; make it if there is none."""
+    return Workspace.create(
+        folder,
+        source=setting.source,
+        editable=setting.editable,
+        locked=setting.locked,
+        knobs=setting.defaults(),
+    )
 
 
 def _make(folder: Path, *, source: Path, paths: Paths, knobs: Mapping[str, Scalar]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from miniscale.decode import InputError
 from miniscale.rung import Folders, Tree, trial_spec
@@ -11,7 +11,7 @@ from miniscale.trial import State as TrialState
 from miniscale.workspace import PatchRefused
 from transfer.accept import message
 from transfer.change import Change, checked
-from transfer.climb import seeds_of, steps, unique, wanted
+from transfer.climb import steps, unique, wanted
 from transfer.events import (
     Accepted,
     Action,
@@ -342,15 +342,3 @@ class Study:
     def stop(self, reason: str, *, is_final: bool) -> None:
         """Write down that the study ends or pauses."""
         self.record(Stopped(reason, is_final))
-
-    def summary(self) -> dict[str, Any]:
-        """Return what a person asks first, as plain data."""
-        state = self.state
-        return {
-            "changes": len(state.changes),
-            "accepted": len(state.accepted),
-            "trials": len(state.results),
-            "spent": state.spent,
-            "budget": self.plan.budget,
-            "seeds": seeds_of(self.plan.seed, 1, is_twin=False)[0],
-        }
