@@ -2,6 +2,8 @@
 
 ``python benchmarks/nanochat_sweep.py lr``      global learning-rate multipliers on every rung
 ``python benchmarks/nanochat_sweep.py panel``   every change of the panel at the lower rungs
+``python benchmarks/nanochat_sweep.py audit``   what an audit needs: the panel up to d4, a part at d5,
+                                                and the same over a baseline of unscaled rates
 ``python benchmarks/nanochat_sweep.py report``  what both tables say, and the law of the baseline
 
 Two trials side by side, one thread each. A run that is in the table is not run again.
@@ -66,6 +68,39 @@ def panel_jobs(rungs: dict[str, int]) -> Iterator[Job]:
             for name, change in panel["changes"].items():
                 if not change.get("twin"):
                     yield Job(rung, name, json.dumps(change["knobs"], sort_keys=True), seed)
+
+
+# Of every kind and sign, half expected to hurt; those carried to d5 were named before any ran.
+AUDITED = (
+    "no_qk_norm", "gelu", "swiglu", "longer_warmdown", "half_batch", "half_lr", "weight_averaging",
+    "adamw_for_muon", "no_value_embeddings", "no_smear", "momentum_90", "narrow_mlp", "beta2_99",
+    "rope_base_1000", "tied_head", "final_lr",
+)  # fmt: skip
+CARRIED = AUDITED[:8]
+VARIANT = AUDITED[:12]
+BASELINE_SEEDS = {"d2": 6, "d3": 4, "d4": 2, "d5": 2}
+
+
+def audit_jobs() -> Iterator[Job]:
+    panel: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "panel" / "nanochat.yaml"))
+    edits: dict[str, dict[str, Any]] = {n: panel["changes"][n]["knobs"] for n in AUDITED}
+    unscaled = {"lr_width_scaling": False}
+    for rung, n in BASELINE_SEEDS.items():
+        yield from (Job(rung, "baseline", "{}", seed) for seed in range(n if rung != "d5" else 0))
+    for rung, seed in (("d2", 0), ("d2", 1), ("d3", 0), ("d3", 1), ("d4", 0)):
+        yield from (Job(rung, name, sorted_json(edits[name]), seed) for name in AUDITED)
+    yield Job("d5", "baseline", "{}", 0)
+    yield from (Job("d5", name, sorted_json(edits[name]), 0) for name in CARRIED)
+    for rung, seed in (("d3", 0), ("d4", 0), ("d3", 1)):
+        yield Job(rung, "unscaled baseline", sorted_json(unscaled), seed)
+        for name in VARIANT:
+            yield Job(rung, f"unscaled {name}", sorted_json(edits[name] | unscaled), seed)
+    yield from (Job("d4", name, sorted_json(edits[name]), 1) for name in AUDITED)
+    yield Job("d5", "baseline", "{}", 1)
+
+
+def sorted_json(knobs: dict[str, Any]) -> str:
+    return json.dumps(knobs, sort_keys=True)
 
 
 def arguments(knobs: str) -> list[str]:
@@ -211,12 +246,14 @@ def main(argv: list[str]) -> int:
     RESULTS.mkdir(exist_ok=True)
     if argv == ["lr"]:
         sweep(lr_jobs(), RESULTS / "nanochat_sweep.csv", cache)
+    elif argv == ["audit"]:
+        sweep(audit_jobs(), RESULTS / "nanochat_audit.csv", cache)
     elif argv[:1] == ["panel"]:
         rungs = dict(item.split("=") for item in argv[1:] or ["d2=2"])
         jobs = panel_jobs({rung: int(seeds) for rung, seeds in rungs.items()})
         sweep(jobs, RESULTS / "nanochat_panel.csv", cache)
     else:
-        sys.stderr.write("nanochat_sweep: say lr, panel [d2=2 d3=1 ...] or report\n")
+        sys.stderr.write("nanochat_sweep: say lr, panel [d2=2 d3=1 ...], audit or report\n")
         return 2
     return 0
 

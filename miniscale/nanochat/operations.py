@@ -1,4 +1,4 @@
-"""Locked companion of ``train.py``: four operations by hand, each beside its plain form.
+"""Locked companion of ``train.py``: three operations by hand, each beside its plain form.
 
 At these sizes a CPU spends its time on small operations, not on arithmetic; by hand there are
 fewer. Elsewhere the plain form runs, which a compiler fuses. All are checked against their plain
@@ -47,31 +47,6 @@ class Relu2(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
         return (g * ctx.saved_tensors[0]).mul_(2.0)
-
-
-class Attention(torch.autograd.Function):
-    """``scaled_dot_product_attention(q, k, v, is_causal=True)`` of (batch * heads, time, dim).
-
-    For normed q and k only: their products are bounded by the head's dimension, so exp needs no
-    maximum subtracted. Meant to be faster than the kernel, and measured to be slower by 10-30 %
-    (dev/LOG.md); it stays until the ladder is next measured, since rounding moves every seed.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        p = torch.bmm(q * q.size(-1) ** -0.5, k.mT).exp_().tril_()
-        p.mul_(p.sum(-1, keepdim=True).reciprocal_())
-        ctx.save_for_backward(q, k, v, p)
-        return torch.bmm(p, v)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, p = ctx.saved_tensors
-        scores = torch.bmm(g, v.mT).mul_(p)
-        scores.addcmul_(p, scores.sum(-1, keepdim=True), value=-1.0)
-        scale = q.size(-1) ** -0.5
-        dq = torch.bmm(scores, k).mul_(scale)
-        return dq, torch.bmm(scores.mT, q).mul_(scale), torch.bmm(p.mT, g)
 
 
 class HeadLoss(torch.autograd.Function):
@@ -129,15 +104,6 @@ def rotate(x: Tensor, rotary: Tensor) -> Tensor:
         (a, b), (cos, sin) = pairs.unbind(-1), rotary.unbind(-1)
         turned = torch.stack([a * cos - b * sin, a * sin + b * cos], -1)
     return turned.flatten(-2).type_as(x)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, *, bounded: bool) -> Tensor:
-    """Causal attention of (batch, heads, time, dim)."""
-    if q.device.type != "cpu" or not bounded or q.size(2) > 512:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    flat = [t.reshape(-1, t.size(2), t.size(3)) for t in (q, k, v)]
-    y: Tensor = Attention.apply(*flat)
-    return y.view(q.shape)
 
 
 def relu2(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from operations import attend, capped, head_loss, norm, relu2, rotate
+from operations import capped, head_loss, norm, relu2, rotate
 from safetensors.torch import save_file
 from tokens import KnobError, Metrics, TokenWindows, counted_flops, parse_knobs, tune_cpu
 from torch import Tensor, nn
@@ -281,7 +281,7 @@ class Block(nn.Module):
             gate = 2 * torch.sigmoid(F.linear(x[..., : self.gate.size(1)], self.gate))
             v = v + gate[..., None] * F.embedding(tokens, self.values).view_as(v)
         q, k = qk.transpose(1, 2).split(heads, 1)
-        y = attend(q, k, v.transpose(1, 2), bounded=self.a.qk_norm)
+        y = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), is_causal=True)
         return F.linear(y.transpose(1, 2).reshape(x.shape), self.proj)
 
     def mlp(self, x: Tensor) -> Tensor:
