@@ -2,7 +2,7 @@
 
 ``python benchmarks/nanochat_sweep.py lr``      global learning-rate multipliers on every rung
 ``python benchmarks/nanochat_sweep.py panel``   every change of the panel at the lower rungs
-``python benchmarks/nanochat_sweep.py audit``   what an audit needs: the panel up to d4, a part at d5,
+``python benchmarks/nanochat_sweep.py audit``   what an audit needs: the panel to d4, a part at d5,
                                                 and the same over a baseline of unscaled rates
 ``python benchmarks/nanochat_sweep.py report``  what both tables say, and the law of the baseline
 
