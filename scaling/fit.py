@@ -23,6 +23,8 @@ MISFIT = 0.004
 """How far a scale lies off any law, in nats of compute, whatever the number of its runs."""
 _PRIOR_NOISE, _PRIOR_DF = 0.02, 2.0
 """Noise of one run in nats of compute, and the number of runs that this guess is worth."""
+_KNOWN = 1e6
+"""Degrees of freedom of a noise that is known."""
 _FREE_FLOOR = 0.1
 """A floor in doubt by more than this share of the lowest loss counts as not identified."""
 
@@ -73,6 +75,7 @@ def fit_power_law(
     *,
     weight: ArrayLike | None = None,
     noise_sd: ArrayLike | None = None,
+    noise_df: float = _KNOWN,
     n_ensemble: int = 100,
 ) -> Fit:
     """Fit ``L(C) = E + A C^-alpha`` to runs; those of equal compute are replicates.
@@ -90,7 +93,8 @@ def fit_power_law(
     weight : array-like, optional
         Number of equal runs that a row stands for; 1 by default.
     noise_sd : array-like, optional
-        Known standard deviation of one run by row, in loss; estimated by default.
+        Known standard deviation of one run by row, in loss; estimated by default. If it was
+        estimated elsewhere, ``noise_df`` are its degrees of freedom.
     n_ensemble : int
         Number of laws in the ensemble.
 
@@ -105,16 +109,13 @@ def fit_power_law(
     >>> str(fit.status), len(fit.ensemble)
     ('E not identified', 100)
     """
-    (means, noise), counts, rough = _scale_means(_checked(compute, loss, weight, noise_sd))
+    rows = _checked(compute, loss, weight, noise_sd)
+    (means, noise), counts, rough = _scale_means(rows, noise_df)
     law, status, ensemble = _solve(means, rough, n_ensemble)
     residual = means.loss - law(np.exp(means.t + means.centre))
-    return Fit(
-        law=law,
-        status=status,
-        ensemble=ensemble,
-        scales=_scale_points(means, counts, noise, residual),
-        residual_sd=float(np.sqrt(np.mean(residual**2))),
-    )
+    scales = _scale_points(means, counts, noise, residual)
+    residual_sd = float(np.sqrt(np.mean(residual**2)))
+    return Fit(law, status, ensemble, scales, residual_sd)
 
 
 def _scale_points(
@@ -144,7 +145,7 @@ def _checked(
 
 
 def _scale_means(
-    rows: tuple[Array, Array, Array, Array | None],
+    rows: tuple[Array, Array, Array, Array | None], known_df: float
 ) -> tuple[tuple[Means, Array], Array, float]:
     """Average the replicates; return (means, noise of a run), runs by scale, rough slope."""
     x, y, w, known = rows
@@ -161,7 +162,7 @@ def _scale_means(
     if known is None:
         noise, df = _pooled_noise(slope, squares, counts=counts, size=np.abs(mean))
     else:
-        noise, df = np.sqrt(np.bincount(at, w * known**2) / counts), 1e6
+        noise, df = np.sqrt(np.bincount(at, w * known**2) / counts), known_df
     variance = noise**2 / counts + (MISFIT * slope) ** 2
     return (Means(t, mean, variance, centre, lowest, df), noise), counts, rough
 

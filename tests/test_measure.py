@@ -1,14 +1,20 @@
 """Effects are what the formulas say: right on average, with the spread they state."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from oracle import oracle_job
 
-from scaling import PowerLaw
+from miniscale.trial import State, TrialResult
+from scaling import PowerLaw, forecast_loss
+from transfer.change import Change
+from transfer.climb import Analysis
+from transfer.events import METHOD, Based, Proposed, Request, Started, Tick, Tried, decode
 from transfer.ladder import Ladder
-from transfer.measure import Noise, effect, pooled_noise, yardstick
+from transfer.measure import Noise, Yardstick, effect, pooled_noise, yardstick
+from transfer.state import replay
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +137,42 @@ def test_effects_have_the_right_sign_without_a_law(
     )
     assert found.gain > 0
     assert np.isfinite(found.gain_se)
+
+
+def test_the_law_takes_the_noise_that_all_replicates_of_a_rung_say(ladder: Ladder) -> None:
+    baseline = {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs}
+    noise = {r.name: Noise(sd=0.004, df=20, rho=0.5, n_pairs=9) for r in ladder.rungs}
+    ruler = yardstick(ladder, baseline, noise)
+    assert [scale.noise_sd for scale in ruler.fit.scales] == pytest.approx([0.004] * len(baseline))
+    at = ladder.target
+    told, rough = (forecast_loss(fit, at) for fit in (ruler.fit, yardstick(ladder, baseline).fit))
+    quiet = {name: replace(known, sd=0.0004) for name, known in noise.items()}
+    less = forecast_loss(yardstick(ladder, baseline, quiet).fit, at)
+    assert less.high - less.low < told.high - told.low != rough.high - rough.low
+
+
+def test_a_study_keeps_the_formulas_that_it_began_with(ladder: Ladder) -> None:
+    old = decode({"type": "started", "name": "s", "ladder_digest": "", "seed": 0,
+                  "policy": "p", "environment": {}})  # fmt: skip
+    assert isinstance(old, Started)
+    new = Started("s", "", 0, "p", {}, METHOD)
+    alone = yardstick(ladder, baseline := {r.name: {0: float(LAW(r.scale)), 1: float(LAW(r.scale))}
+                                           for r in ladder.rungs})  # fmt: skip
+    found = {event.method: law_of(ladder, event, baseline) for event in (old, new)}
+    assert found[1] == alone
+    assert found[METHOD] != alone
+
+
+def law_of(ladder: Ladder, started: Started, baseline: dict[str, dict[int, float]]) -> Yardstick:
+    """Return the baseline's law of a study in which a change has noisy replicates."""
+    runs = {("b0", name): losses for name, losses in baseline.items()}
+    runs |= {("c1", name): {s: v + 0.02 * s for s, v in losses.items()}
+             for name, losses in baseline.items()}  # fmt: skip
+    state = replay([started, Based("b0", "abc"), Proposed("c1", "b0", Change("one", patch="p"))])
+    requests = [Request(arm, rung, seed, f"{arm} {rung} {seed}")
+                for (arm, rung), losses in runs.items() for seed in losses]  # fmt: skip
+    state.apply(Tick(0, tuple(requests)))
+    for asked in requests:
+        value = runs[asked.arm, asked.rung][asked.seed]
+        state.apply(Tried(TrialResult(asked.identity, State.COMPLETE, value=value), 1.0))
+    return Analysis(ladder, state).ruler("b0")

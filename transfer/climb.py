@@ -1,7 +1,7 @@
 """The climb: what each change in flight needs next, as a pure function of the state."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -54,15 +54,24 @@ class Analysis:
     def ruler(self, base: str) -> Yardstick:
         """Return the law of a baseline; rungs not yet run on a newer one are lent by the oldest."""
         if base not in self._rulers:
-            oldest = next(iter(self._state.bases))
-            self._rulers[base] = yardstick(
-                self._ladder,
-                {
-                    rung.name: self.losses(base, rung.name) or self.losses(oldest, rung.name)
-                    for rung in self._ladder.rungs
-                },
-            )
+            started = self._state.started
+            is_first = started is not None and started.method == 1
+            noise = {rung.name: self.noise(rung.name) for rung in self._ladder.rungs}
+            runs = self._baseline(base)
+            self._rulers[base] = yardstick(self._ladder, runs, None if is_first else noise)
         return self._rulers[base]
+
+    def _baseline(self, base: str) -> dict[str, Losses]:
+        oldest = next(iter(self._state.bases))
+        return {
+            rung.name: self.losses(base, rung.name) or self.losses(oldest, rung.name)
+            for rung in self._ladder.rungs
+        }
+
+    @cached_property
+    def _rough_slopes(self) -> Mapping[str, float]:
+        """Slopes by the first baseline's own seeds: what noise is expected before replicates."""
+        return yardstick(self._ladder, self._baseline(next(iter(self._state.bases)))).slopes
 
     def noise(self, rung: str) -> Noise:
         """Return the pooled noise of a rung."""
@@ -72,7 +81,7 @@ class Analysis:
                 (self.losses(change.base, rung), self.losses(arm, rung))
                 for arm, change in self._state.changes.items()
             ]
-            slope = self.ruler(next(iter(self._state.bases))).slopes.get(rung, 0.0)
+            slope = self._rough_slopes.get(rung, 0.0)
             self._noise[rung] = pooled_noise(groups, pairs, slope=slope)
         return self._noise[rung]
 

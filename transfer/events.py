@@ -12,6 +12,14 @@ VERSION = 1
 """Version of the record format; older journals open for ever."""
 
 
+METHOD = 2
+"""Version of the formulas behind effects; a study keeps the one that it began with.
+
+1: the baseline's law estimates noise from the baseline's own seeds. 2: it is given the noise that
+all replicates of a rung say.
+"""
+
+
 class Outcome(StrEnum):
     """What a study concludes of a change."""
 
@@ -91,6 +99,7 @@ class Started:
     seed: int
     policy: str
     environment: Mapping[str, str]
+    method: int = 1
 
 
 @dataclass(frozen=True)

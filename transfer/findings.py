@@ -122,6 +122,19 @@ class Findings:
     noise: Mapping[str, Noise]
     stack: Stack | None
 
+    @property
+    def target_noise(self) -> float:
+        """Standard deviation expected of one run at the target, in loss.
+
+        As on the highest rung measured, in nats of compute.
+        """
+        # assumption: public ladders show noise in compute that falls or stays over scale.
+        if self.fit is None or not self.fit.status.is_law:
+            return 0.0
+        top = [rung.name for rung in self.ladder.rungs if rung.name in self.noise][-1]
+        nats = self.noise[top].sd / self.slopes[top]
+        return nats * self.fit.law.slope(self.ladder.target)
+
     def of(self, *groups: Group) -> tuple[Row, ...]:
         """Return changes by where they ended, in the order proposed."""
         return tuple(row for row in self.rows if row.group in groups)

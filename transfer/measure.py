@@ -47,13 +47,17 @@ class Yardstick:
     slopes: Mapping[str, float]
 
 
-def yardstick(ladder: Ladder, baseline: Mapping[str, Losses]) -> Yardstick:
+def yardstick(
+    ladder: Ladder, baseline: Mapping[str, Losses], noise: Mapping[str, Noise] | None = None
+) -> Yardstick:
     """Fit the baseline's law over its rungs.
 
     Parameters
     ----------
     baseline
         Rung -> seed -> loss; rungs without runs are absent or empty.
+    noise
+        Rung -> noise of one run, where more is known of it than the baseline's own seeds say.
 
     Raises
     ------
@@ -64,7 +68,12 @@ def yardstick(ladder: Ladder, baseline: Mapping[str, Losses]) -> Yardstick:
     means = {rung.name: float(np.mean(list(baseline[rung.name].values()))) for rung in rungs}
     compute = [rung.scale for rung in rungs for _ in baseline[rung.name]]
     loss = [value for rung in rungs for value in baseline[rung.name].values()]
-    fit = fit_power_law(compute, loss)
+    if noise is None:
+        fit = fit_power_law(compute, loss)
+    else:
+        known = [noise[rung.name].sd for rung in rungs for _ in baseline[rung.name]]
+        df = PRIOR_DF + sum(noise[rung.name].df for rung in rungs)
+        fit = fit_power_law(compute, loss, noise_sd=known, noise_df=df)
     if fit.status in (FitStatus.NOT_DECREASING, FitStatus.AT_BOUND):
         return Yardstick(fit, (), _line_slopes(ladder, means))
     if fit.status is FitStatus.TOO_FEW_SCALES and ladder.prior is not None:

@@ -114,10 +114,10 @@ def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> lis
     ladder = findings.ladder
     at = ladder.position(ladder.target)
     axes.axvline(at, color=LIGHT["faint"], lw=1, zorder=0)
-    told = forecast_loss(fit, ladder.target)
+    told = forecast_loss(fit, ladder.target, noise_sd=findings.target_noise)
     mean, ends = sign * told.mean, sorted((sign * told.low, sign * told.high))
     axes.vlines(at, ends[0], ends[1], color=LIGHT["blue"], lw=2)
-    words = f"{ladder.target_name}: {mean:.4g} [{ends[0]:.4g}, {ends[1]:.4g}]"
+    words = f"one run at {ladder.target_name}: {mean:.4g} [{ends[0]:.4g}, {ends[1]:.4g}]"
     axes.plot(at, mean, "D", ms=6, color=LIGHT["blue"], label=words, zorder=5)
     stack = findings.stack
     if stack is None:

@@ -13,6 +13,7 @@ from transfer.accept import message
 from transfer.change import Change, checked
 from transfer.climb import steps, unique, wanted
 from transfer.events import (
+    METHOD,
     Accepted,
     Action,
     Based,
@@ -125,7 +126,12 @@ class Study:
         if self.state.started is None:
             self.record(
                 Started(
-                    name, self.ladder.digest, self.plan.seed, self.policy.name, dict(environment)
+                    name,
+                    self.ladder.digest,
+                    self.plan.seed,
+                    self.policy.name,
+                    dict(environment),
+                    METHOD,
                 )
             )
         if not self.state.bases:
