@@ -27,20 +27,28 @@ class Change:
     is_twin: bool = False
     known: str = ""
     proposer: str = ""
+    members: tuple[str, ...] = ()
+    """Arms that this stack puts together; empty for a single change."""
 
     def __post_init__(self) -> None:
         if not self.title:
             raise InputError("change: title is empty; say in a few words what it does")
-        if not (self.patch or self.knobs or self.is_twin):
+        if not (self.patch or self.knobs or self.is_twin or self.members):
             raise InputError(f"change '{self.title}': no patch and no knobs; give one of them")
         if self.is_twin and (self.patch or self.knobs):
             raise InputError(f"change '{self.title}': a twin changes nothing; drop patch and knobs")
 
     def content_digest(self, parent: str) -> str:
         """Name the content by what it does and to which commit: equal digests are one change."""
-        return digest(
-            {"patch": self.patch, "knobs": dict(self.knobs), "twin": self.is_twin, "on": parent}
-        )
+        content: dict[str, Any] = {
+            "patch": self.patch,
+            "knobs": dict(self.knobs),
+            "twin": self.is_twin,
+            "on": parent,
+        }
+        if self.members:
+            content["members"] = sorted(self.members)
+        return digest(content)
 
     def to_json(self) -> dict[str, Any]:
         """Return the change as plain JSON data."""
@@ -51,6 +59,7 @@ class Change:
         """Rebuild a change from :meth:`to_json`."""
         known = dict(data)
         known["kind"] = Kind(known["kind"])
+        known["members"] = tuple(known.get("members", ()))
         return Change(**known)
 
 

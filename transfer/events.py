@@ -62,6 +62,8 @@ class Effect:
     loss_se: float
     gain: float
     gain_se: float
+    shared_se: float = 0.0
+    """The part of ``gain_se`` that is the baseline's own error, common to all changes there."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Outlook:
     odds: float
     slope: float
     """Posterior mean of the gain's change per nat of compute."""
+    harm: float = 0.0
+    """Probability that the target is worse off by more than .005."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,8 @@ class Judged:
     reasons: tuple[str, ...]
     price: float = 0.0
     """What deciding an undecided change would cost, in the ladder's unit."""
+    prior: str = ""
+    """Digest of the prior that the outlook rests on."""
 
 
 @dataclass(frozen=True)

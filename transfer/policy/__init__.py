@@ -1,11 +1,74 @@
 """Policies: what to do next with a change, given what is known of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from transfer.change import Change
-from transfer.events import Action, Effect, Outcome, Outlook
+from transfer.events import Action, Effect, Judged, Outcome, Outlook
 from transfer.ladder import Ladder
+from transfer.measure import Noise
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One change or stack as it stands: what was measured of it, and what was concluded.
+
+    A stack is a change with ``change.members``: arms measured together on one baseline.
+    """
+
+    arm: str
+    base: str
+    change: Change
+    effects: tuple[Effect, ...]
+    failure: str = ""
+    verdict: Judged | None = None
+    is_accepted: bool = False
+    """Whether it is part of the head already."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The whole study as a policy may see it, between two ticks; the truth is not in it.
+
+    standings
+        By arm, in the order proposed, of all epochs.
+    base
+        The baseline of this epoch.
+    spent, budget
+        In the ladder's unit.
+    noise
+        Of a single run by rung, in the objective's unit (:class:`transfer.measure.Noise`).
+    slopes
+        By rung, what a nat of compute is worth in the objective's unit.
+    is_closing
+        Whether the epoch is due to end: no more changes are taken in until it has.
+    """
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    base: str = "b0"
+    spent: float = 0.0
+    budget: float = 1.0
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+    slopes: Mapping[str, float] = field(default_factory=dict)
+    is_closing: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a policy wants at an epoch's end.
+
+    stacks
+        Sets of arms of this epoch to be measured together; a set that exists is not run again.
+    verdicts
+        Conclusions that replace earlier ones, made from the stacks.
+    is_settled
+        Whether the epoch may end: nothing more is to be measured for it.
+    """
+
+    stacks: tuple[tuple[str, ...], ...] = ()
+    verdicts: tuple[Judged, ...] = ()
+    is_settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -13,13 +76,15 @@ class Evidence:
     """All that a policy may look at for one change; the truth is not in it.
 
     ``effects`` run from the lowest rung to the highest one measured. ``failure`` says why a trial
-    of the change left no number, empty if all did.
+    of the change left no number, empty if all did. ``scene`` is the study around it.
     """
 
     ladder: Ladder
     change: Change
     effects: tuple[Effect, ...]
     failure: str = ""
+    arm: str = ""
+    scene: Scene = field(default_factory=Scene)
 
 
 @dataclass(frozen=True)
