@@ -78,6 +78,38 @@ class Coupled(Form):
         inner = [part * share for part in parts]
         return Evaluation(total, np.stack([1 - share, *inner], axis=1), (1 - share, share))
 
+    def curvature(self, theta: Array, x: Array, push: Array, at: Evaluation) -> Array:
+        """Sum of ``push H``, H the Hessian of log loss.
+
+        With the log of the power ``u``, its gradient g, the difference f - s of its two terms'
+        logs and ``h = q (1 - q) / k``::
+
+            H_u = h v v' + (du / d ln k) e_k e_k',   v = grad (f - s) at fixed k, -(f - s) at ln k
+            H   = share H_u + share (1 - share) (g - e_E) (g - e_E)'
+        """
+        log, q, first, second = self._inner(theta, x)
+        k = self._split(theta)[4]
+        apart, by_k = first - second, log - q * first - (1 - q) * second
+        along = np.broadcast_to(-x[0], apart.shape)
+        v = [np.ones_like(apart), -np.ones_like(apart), along, -apart]
+        bend, share = by_k, np.ones_like(apart)
+        if self.is_kaplan:
+            v[3] = v[3] + k * x[1]
+            bend = by_k - (1 - q) * k * x[1]
+        else:
+            v.append(np.broadcast_to(x[1], apart.shape))
+            v.insert(0, np.zeros_like(apart))
+            share = at.share[1]
+        hessian = _gram(np.stack(v, axis=1), push * share * q * (1 - q) / k)
+        at_k = self.coordinates.index("ln k")
+        hessian[:, at_k, at_k] += (push * share * bend).sum(1)
+        if not self.is_kaplan:
+            # J = share g + (1 - share) e_E, so that J - e_E = share (g - e_E)
+            past = at.jacobian.copy()
+            past[:, 0] -= 1
+            hessian += _gram(past, push * (1 - share) / np.maximum(share, 1e-300))
+        return hessian
+
     def grid(self, y: Array, x: Array) -> Array:
         """Return starts at k of 0.5, 1 and 2 from the sum of powers."""
         powers = np.array(list(itertools.product((0.08, 0.2, 0.35, 0.6), repeat=2)))
@@ -168,3 +200,8 @@ class LogLinear(Form):
         """Return the coordinates of printed parameters."""
         slopes = np.array([parameters[f"b{j + 1}"] for j in range(self.n_scales)])
         return np.array([parameters["c"] - slopes @ centre, *slopes])
+
+
+def _gram(rows: Array, weight: Array) -> Array:
+    """Return sum over runs of weight times row row'; rows (batch, P, runs)."""
+    return np.asarray(np.matmul(rows * weight[:, None], rows.transpose(0, 2, 1)))
