@@ -123,6 +123,8 @@ class Proposed:
     change: Change
     rescreens: str = ""
     """The earlier change that this one repeats on a newer baseline."""
+    cost: float = 0.0
+    """What having the idea took from the budget, in the ladder's unit."""
 
 
 @dataclass(frozen=True)

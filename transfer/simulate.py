@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from miniscale.oracle import OracleRunner
-from miniscale.rung import Folders, Tree
+from miniscale.rung import Folders, Rung, Tree
 from miniscale.runner import Runner
-from miniscale.trial import Scalar, digest
+from miniscale.trial import Reading, Scalar, TrialSpec, digest
 from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
 from transfer.policy import Policy
-from transfer.study import Plan, Study
+from transfer.study import Plan, Specs, Study, Trees
 
 NOWHERE = Path("nowhere")
+READING = Reading(file="nowhere", key="value")
 
 
 @dataclass
@@ -28,30 +29,72 @@ class MemoryLedger:
         self.events.append(event)
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a commit in memory holds: the patches that led to it, in order, and knob values.
+
+    No patch is applied: its text is a name, so a planted world may say which idea it stands for.
+    """
+
+    patches: tuple[str, ...]
+    knobs: Mapping[str, Scalar]
+
+    @property
+    def digest(self) -> str:
+        """The commit's name; equal contents have equal names."""
+        return digest([*self.patches, dict(self.knobs)] if self.patches else dict(self.knobs))
+
+
 class KnobTrees:
-    """Trees of a setting without editable files: a commit is no more than its knob values."""
+    """Trees in memory: a commit is no more than its patches' texts and its knob values."""
 
     def __init__(self, knobs: Mapping[str, Scalar]) -> None:
-        self._commits: dict[str, dict[str, Scalar]] = {digest(dict(knobs)): dict(knobs)}
+        first = Content((), dict(knobs))
+        self._first = first.digest
+        self._contents = {self._first: first}
 
     def first(self) -> str:
         """Return the commit with every knob at its default."""
-        return next(iter(self._commits))
+        return self._first
+
+    def content(self, name: str) -> Content:
+        """Return what a commit or a tree holds, by its digest; the same as a spec's ``tree``."""
+        return self._contents[name]
 
     def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
-        """Return the knob values of ``parent`` with the change's."""
-        del arm, patch
-        merged = {**self._commits[parent], **knobs}
-        return Tree(NOWHERE, digest(merged), merged)
+        """Return ``parent`` with the change's patch and knob values."""
+        del arm
+        before = self._contents[parent]
+        patches = (*before.patches, patch) if patch else before.patches
+        content = Content(patches, {**before.knobs, **knobs} if knobs else before.knobs)
+        name = content.digest if patch or knobs else parent
+        self._contents.setdefault(name, content)
+        return Tree(NOWHERE, name, content.knobs)
 
     def accept(
         self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar], message: str
     ) -> str:
-        """Make a commit of the merged values."""
-        tree = self.checkout(arm, parent=parent, patch=patch, knobs=knobs)
+        """Make a commit of the merged content."""
         del message
-        self._commits[tree.digest] = dict(tree.knobs)
-        return tree.digest
+        return self.checkout(arm, parent=parent, patch=patch, knobs=knobs).digest
+
+
+def light_spec(rung: Rung, *, arm: str, seed: int, tree: Tree) -> TrialSpec:
+    """Describe a trial in memory: no command, ``tree`` is the tree's digest.
+
+    The identity is the content by name, readable and made without hashing.
+    """
+    return TrialSpec(
+        identity=f"{tree.digest}.{rung.name}.{seed}",
+        arm=arm,
+        rung=rung.name,
+        seed=seed,
+        trainer=(),
+        evaluator=(),
+        tree=tree.digest,
+        out="",
+        reading=READING,
+    )
 
 
 def simulate(
@@ -61,29 +104,44 @@ def simulate(
     policy: Policy,
     plan: Plan,
     runner: Runner | None = None,
+    trees: Trees | None = None,
+    specs: Specs | None = None,
 ) -> Study:
     """Run one study to its end in memory and return it.
 
     Parameters
     ----------
     ladder
-        A ladder of a setting without editable files whose command is the oracle trainer.
+        A ladder of a setting without editable files whose command is the oracle trainer, or any
+        other for a ``runner`` of its own.
     changes
-        What is proposed, in order.
+        What is proposed, in order; may never end, since the budget does.
+    runner
+        What measures; the oracle trainer if not given.
+    trees
+        Where commits live; :class:`KnobTrees` if not given.
+    specs
+        How a trial is described, :func:`light_spec` where no command is run; complete with the
+        command if not given.
     """
-    knobs = ladder.setting.defaults()
     study = Study(
         ladder,
         policy=policy,
         plan=plan,
         ledger=MemoryLedger(),
-        trees=KnobTrees(knobs),
+        trees=trees or KnobTrees(ladder.setting.defaults()),
         folders=Folders(NOWHERE, NOWHERE),
         data={},
+        specs=specs,
     )
     study.start("simulated", {})
+    drive(study, changes, runner or OracleRunner())
+    return study
+
+
+def drive(study: Study, changes: Iterable[Change], runner: Runner) -> None:
+    """Run a study to its end on a runner."""
     waiting = iter(changes)
-    engine = runner or OracleRunner()
     while True:
         study.settle()
         while study.has_room():
@@ -93,8 +151,8 @@ def simulate(
             study.add(change)
         specs = study.next_tick()
         if not specs and not study.state.in_flight():
-            return study
-        engine.submit(specs)
+            return
+        runner.submit(specs)
         while study.state.pending():
-            for result in engine.poll(1.0):
+            for result in runner.poll(1.0):
                 study.finish(result)

@@ -59,8 +59,9 @@ class State:
 
     @property
     def spent(self) -> float:
-        """What all trials took from the budget, in the ladder's unit."""
-        return math.fsum(self.costs.values())
+        """What ideas and trials took from the budget, in the ladder's unit."""
+        ideas = (proposed.cost for proposed in self.changes.values() if proposed.cost)
+        return math.fsum((*self.costs.values(), *ideas))
 
     def in_flight(self) -> list[Proposed]:
         """Return changes without a verdict, in the order proposed."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from miniscale.decode import InputError
-from miniscale.rung import Folders, Tree, trial_spec
+from miniscale.rung import Folders, Rung, Tree, trial_spec
 from miniscale.trial import Scalar, TrialResult, TrialSpec
 from miniscale.trial import State as TrialState
 from miniscale.workspace import PatchRefused
@@ -48,6 +48,13 @@ class Trees(Protocol):
         """Commit a change on ``parent`` as the branch's new head and return the commit."""
 
 
+class Specs(Protocol):
+    """How a trial of an arm is described, where :func:`miniscale.rung.trial_spec` is too much."""
+
+    def __call__(self, rung: Rung, *, arm: str, seed: int, tree: Tree) -> TrialSpec:
+        """Return the trial's spec; equal content has equal identity."""
+
+
 class Ledger(Protocol):
     """Where events go; :class:`transfer.journal.Journal` is the real one."""
 
@@ -77,6 +84,8 @@ class Plan:
     budget: float = 1.0
     """In the ladder's unit."""
     epoch: EpochRule = EpochRule()
+    idea_cost: float = 0.0
+    """What each new idea takes from the budget, in the ladder's unit."""
 
 
 class Study:
@@ -97,6 +106,7 @@ class Study:
         trees: Trees,
         folders: Folders,
         data: Mapping[str, str],
+        specs: Specs | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.ladder = ladder
@@ -107,6 +117,7 @@ class Study:
         self._trees = trees
         self._folders = folders
         self._data = dict(data)
+        self._specs = specs
         self._on_event = on_event
         self._checked_out: dict[str, Tree] = {}
 
@@ -145,7 +156,7 @@ class Study:
         room = self.plan.budget - self.state.spent
         waiting = self.state.in_flight()
         first = [change for change in waiting if not self._has_run(change.arm)]
-        cost = lowest.cost * lowest.seeds
+        cost = lowest.cost * lowest.seeds + self.plan.idea_cost
         return len(waiting) < self.plan.in_flight and room >= cost * (len(first) + 1)
 
     def _has_run(self, arm: str) -> bool:
@@ -171,7 +182,8 @@ class Study:
         if refusal:
             self.record(Refused(change.title, refusal, "" if rescreens else change.proposer))
             return refusal
-        self.record(Proposed(arm, base, change, rescreens))
+        cost = 0.0 if rescreens else self.plan.idea_cost
+        self.record(Proposed(arm, base, change, rescreens, cost))
         return ""
 
     def _duplicate_of(self, change: Change, base: str) -> str:
@@ -307,9 +319,12 @@ class Study:
 
     def spec(self, arm: str, rung: str, seed: int) -> TrialSpec:
         """Describe one trial of an arm."""
+        size = self.ladder.rung(rung)
+        if self._specs is not None:
+            return self._specs(size, arm=arm, seed=seed, tree=self._tree_of(arm))
         return trial_spec(
             self.ladder.setting,
-            self.ladder.rung(rung),
+            size,
             arm=arm,
             seed=seed,
             tree=self._tree_of(arm),
