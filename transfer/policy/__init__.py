@@ -43,6 +43,8 @@ class Scene:
         By rung, what a nat of compute is worth in the objective's unit.
     is_closing
         Whether the epoch is due to end: no more changes are taken in until it has.
+    ladder
+        The study's; a review needs its rungs, costs and target.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Scene:
     noise: Mapping[str, Noise] = field(default_factory=dict)
     slopes: Mapping[str, float] = field(default_factory=dict)
     is_closing: bool = False
+    ladder: Ladder | None = None
 
 
 @dataclass(frozen=True)
