@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from transfer.change import Change
 from transfer.events import Action, Effect, Judged, Outcome, Outlook
@@ -25,6 +25,8 @@ class Standing:
     verdict: Judged | None = None
     is_accepted: bool = False
     """Whether it is part of the head already."""
+    deferred: str = ""
+    """Why it waits for another baseline, empty if it does not: no stack takes it in now."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Scene:
     """The whole study as a policy may see it, between two ticks; the truth is not in it.
 
     standings
-        By arm, in the order proposed, of all epochs.
+        By arm, in the order proposed, of all epochs. A change with a verdict stands as it was
+        judged; while its epoch is closing, as measured by all that is known now.
     base
         The baseline of this epoch.
     spent, budget
@@ -113,7 +116,10 @@ class Decision:
 
 
 class Policy(Protocol):
-    """Decides for one change at a time; a pure function of the evidence."""
+    """Decides for one change at a time; a pure function of the evidence.
+
+    One that looks at an epoch as a whole is a :class:`Reviewer`.
+    """
 
     @property
     def name(self) -> str:
@@ -124,3 +130,24 @@ class Policy(Protocol):
 
     def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
         """Predict a change's gain on a rung before it is run; None without evidence."""
+
+
+@runtime_checkable
+class Reviewer(Policy, Protocol):
+    """A policy that ends an epoch by measuring stacks; a pure function of the scene as well.
+
+    Where ``reserve`` is above 0, accepted changes wait for the end of their epoch; where it is 0,
+    they are committed at once and nothing is reviewed.
+    """
+
+    @property
+    def reserve(self) -> float:
+        """Share of the budget that is kept from single changes for the stacks at the end."""
+
+    def review(self, scene: Scene) -> Review:
+        """Say what is to be measured together, and what was concluded from it."""
+
+
+def reserve_of(policy: Policy) -> float:
+    """Return the share of the budget that a policy keeps for stacks; 0 if it has none."""
+    return policy.reserve if isinstance(policy, Reviewer) else 0.0
