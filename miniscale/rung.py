@@ -98,6 +98,23 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """What one change does to a tree, where several are put together."""
+
+    arm: str
+    patch: str
+    knobs: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A tree with several edits, and those that did not go in: arm -> why."""
+
+    tree: Tree
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Folders:
     """Where a study's trials and prepared data lie."""
 

@@ -17,11 +17,11 @@ from miniscale.git import (
     remove_worktree,
 )
 from miniscale.patch import PatchRefused, Paths, check, may_change, strip_level, tidy
-from miniscale.rung import Tree
+from miniscale.rung import Edit, Stacked, Tree
 from miniscale.setting import Setting
 from miniscale.trial import Scalar, digest
 
-__all__ = ["PatchRefused", "Tree", "Workspace", "patch_between", "workspace_of"]
+__all__ = ["Edit", "PatchRefused", "Stacked", "Tree", "Workspace", "patch_between", "workspace_of"]
 
 KNOBS_FILE = "knobs.json"
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -113,26 +113,77 @@ class Workspace:
         PatchRefused
             If the change touches what it may not, or does not apply. No tree is left then.
         """
-        if not _ARM.fullmatch(arm) or arm.endswith((".lock", ".json")):
-            raise ValueError(f"arm {arm!r}: letters, digits, '_', '-' and '.' only; rename it")
         made_from = digest({"parent": parent, "patch": patch, "knobs": dict(knobs)})
-        path = self._trees / arm
-        record = self._record_of(arm)
-        if record.get("made_from") == made_from and record["digest"] == _digest(path):
-            return Tree(path, record["digest"], _decoded((path / KNOBS_FILE).read_text()))
-        self._marker(arm).unlink(missing_ok=True)
-        remove_worktree(self._repo, path)
-        git(self._repo, "worktree", "add", "--detach", "--force", str(path), parent)
+        path = self._place(arm)
+        tree = self._known(arm, made_from)
+        if tree is not None:
+            return tree
+        self._clear(arm, parent)
         try:
             merged = self._change(path, patch=patch, knobs=knobs)
         except PatchRefused:
             remove_worktree(self._repo, path)
             raise
+        return self._noted(arm, made_from, merged=merged, left_out={})
+
+    def stack(self, arm: str, *, parent: str, edits: Sequence[Edit]) -> Stacked:
+        """Return a tree of ``parent`` with several changes applied in order.
+
+        The last edit of a knob wins. A change that does not apply on those before it is left out,
+        with the reason, and the others go in.
+        """
+        content = [[edit.arm, edit.patch, dict(edit.knobs)] for edit in edits]
+        made_from = digest({"parent": parent, "edits": content})
+        path = self._place(arm)
+        tree = self._known(arm, made_from)
+        if tree is not None:
+            return Stacked(tree, self._record_of(arm)["left_out"])
+        left_out: dict[str, str] = {}
+        merged = False
+        while True:
+            self._clear(arm, parent)
+            refused = None
+            for edit in (edit for edit in edits if edit.arm not in left_out):
+                try:
+                    merged |= self._change(path, patch=edit.patch, knobs=edit.knobs)
+                except PatchRefused as error:
+                    refused = edit.arm, str(error)
+                    break
+                # a three-way merge wants the index to match the files
+                git(path, "add", "--all", "--force")
+            if refused is None:
+                break
+            left_out[refused[0]] = refused[1]
+        tree = self._noted(arm, made_from, merged=merged, left_out=left_out)
+        return Stacked(tree, left_out)
+
+    def _place(self, arm: str) -> Path:
+        if not _ARM.fullmatch(arm) or arm.endswith((".lock", ".json")):
+            raise ValueError(f"arm {arm!r}: letters, digits, '_', '-' and '.' only; rename it")
+        return self._trees / arm
+
+    def _known(self, arm: str, made_from: str) -> Tree | None:
+        """Return an arm's tree if it is there and was made from the same."""
+        record, path = self._record_of(arm), self._place(arm)
+        if record.get("made_from") != made_from or record["digest"] != _digest(path):
+            return None
+        return Tree(path, record["digest"], _decoded((path / KNOBS_FILE).read_text()))
+
+    def _clear(self, arm: str, parent: str) -> None:
+        """Make an arm's tree anew, as ``parent`` has it."""
+        path = self._place(arm)
+        self._marker(arm).unlink(missing_ok=True)
+        remove_worktree(self._repo, path)
+        git(self._repo, "worktree", "add", "--detach", "--force", str(path), parent)
+
+    def _noted(
+        self, arm: str, made_from: str, *, merged: bool, left_out: Mapping[str, str]
+    ) -> Tree:
+        """Write down that an arm's tree is finished."""
+        path = self._place(arm)
         tree = Tree(path, _digest(path), _decoded((path / KNOBS_FILE).read_text()))
-        _write(
-            self._marker(arm),
-            {"made_from": made_from, "digest": tree.digest, "merged": merged},
-        )
+        record = {"made_from": made_from, "digest": tree.digest, "merged": merged}
+        _write(self._marker(arm), {**record, "left_out": dict(left_out)})
         return tree
 
     def was_merged(self, arm: str) -> bool:

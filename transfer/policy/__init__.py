@@ -108,6 +108,8 @@ class Decision:
     seeds: int = 0
     outcome: Outcome | None = None
     price: float = 0.0
+    prior: str = ""
+    """Digest of the prior that the outlook rests on."""
 
     @property
     def is_verdict(self) -> bool:
