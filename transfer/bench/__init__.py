@@ -1,0 +1,1 @@
+"""The bench: policies and forecasts scored on worlds, on public tables and on campaigns."""
