@@ -81,9 +81,11 @@ def run(
             reason = admit(study, proposer, limits)
             specs = study.next_tick()
             if not specs and not study.state.pending():
-                if study.state.in_flight():
+                if study.state.in_flight() or study.state.closing:
                     continue
                 if study.has_room() and not reason:
+                    continue
+                if study.wind_up():
                     continue
                 reason = reason or "the budget is spent"
                 study.stop(reason, is_final=True)
@@ -112,7 +114,7 @@ def admit(study: Study, proposer: Proposer, limits: Limits) -> str:
     """
     refused = 0
     while study.has_room():
-        if len(study.state.changes) >= limits.changes:
+        if study.state.n_changes >= limits.changes:
             return f"{limits.changes} changes were tried"
         change = proposer.propose(study.ladder, study.state)
         if change is None:

@@ -17,7 +17,7 @@ forecasts, ``scaling.compare`` reads gains between arms, ``scaling.isoflop`` fin
 
 from scaling.fit import Fit, ScalePoint, fit_power_law
 from scaling.forecast import Forecast, forecast_band, forecast_loss
-from scaling.gain import local_slope, log_multiplier
+from scaling.gain import local_slope, log_multiplier, table_of
 from scaling.law import PowerLaw
 from scaling.objective import LossKind, Objective
 from scaling.resample import Ensemble, resample
@@ -41,4 +41,5 @@ __all__ = [
     "local_slope",
     "log_multiplier",
     "resample",
+    "table_of",
 ]

@@ -11,8 +11,17 @@ _KNEE = 0.8
 """Share of the reducible loss up to which the law is inverted; beyond it, along its tangent."""
 
 
+Laws = Sequence[PowerLaw] | NDArray[np.float64]
+"""Laws, or a table of their floors and exponents, shape (laws, 2), made once by :func:`table_of`"""
+
+
+def table_of(laws: Sequence[PowerLaw]) -> NDArray[np.float64]:
+    """Return floors E and exponents alpha of laws, all that a gain depends on, shape (laws, 2)."""
+    return np.array([(law.E, law.alpha) for law in laws]).reshape(-1, 2)
+
+
 def log_multiplier(
-    laws: Sequence[PowerLaw],
+    laws: Laws,
     *,
     baseline_loss: float,
     gain_loss: float,
@@ -30,8 +39,9 @@ def log_multiplier(
 
     Parameters
     ----------
-    laws : sequence of PowerLaw
-        The baseline's law, or the ensemble of its fit (``fit.ensemble``).
+    laws : sequence of PowerLaw or array, shape (laws, 2)
+        The baseline's law, or the ensemble of its fit (``fit.ensemble``), or its
+        :func:`table_of`.
     baseline_loss, gain_loss : float
         Loss of the baseline at the rung; how much lower the change's loss is.
     slope : float, optional
@@ -63,9 +73,7 @@ def log_multiplier(
     return float((gains.sum() + undefined * gain_loss / slope) / len(laws))
 
 
-def local_slope(
-    laws: Sequence[PowerLaw], *, baseline_loss: float, slope: float | None = None
-) -> float:
+def local_slope(laws: Laws, *, baseline_loss: float, slope: float | None = None) -> float:
     """Loss per nat of compute where the baseline stands, ``alpha (L - E)`` over the laws.
 
     The harmonic mean: dividing by it is what :func:`log_multiplier` does to small gains.
@@ -79,13 +87,12 @@ def local_slope(
     return float(1 / np.mean(1 / (alpha * reducible)))
 
 
-def _reducible(
-    laws: Sequence[PowerLaw], loss: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _reducible(laws: Laws, loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return loss above the floor and exponent of the laws whose floor lies below the loss."""
-    table = np.array([(loss - law.E, law.alpha) for law in laws]).reshape(-1, 2)
-    defined = table[table[:, 0] > 0]
-    return defined[:, 0], defined[:, 1]
+    table = laws if isinstance(laws, np.ndarray) else table_of(laws)
+    above, alpha = loss - table[:, 0], table[:, 1]
+    is_defined = above > 0
+    return (above, alpha) if is_defined.all() else (above[is_defined], alpha[is_defined])
 
 
 def _given(slope: float | None, loss: float) -> float:

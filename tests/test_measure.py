@@ -9,8 +9,8 @@ from oracle import oracle_job
 
 from miniscale.trial import State, TrialResult
 from scaling import PowerLaw, forecast_loss
+from transfer.analysis import Analysis
 from transfer.change import Change
-from transfer.climb import Analysis
 from transfer.events import METHOD, Based, Proposed, Request, Started, Tick, Tried, decode
 from transfer.ladder import Ladder
 from transfer.measure import Noise, Yardstick, effect, pooled_noise, yardstick

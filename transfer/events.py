@@ -8,15 +8,17 @@ from typing import Any
 from miniscale.trial import TrialResult
 from transfer.change import Change
 
-VERSION = 1
+VERSION = 2
 """Version of the record format; older journals open for ever."""
 
 
-METHOD = 2
+METHOD = 3
 """Version of the formulas behind effects; a study keeps the one that it began with.
 
 1: the baseline's law estimates noise from the baseline's own seeds. 2: it is given the noise that
-all replicates of a rung say.
+all replicates of a rung say. 3: one law, the first baseline's, for all baselines; noise has a floor
+by the rungs beside it, correlation is pooled by kind of change, replicates that spread oddly speak
+for themselves, and effects tell the baseline's own error apart.
 """
 
 
@@ -104,6 +106,8 @@ class Started:
     policy: str
     environment: Mapping[str, str]
     method: int = 1
+    tops_up: bool = False
+    """Whether baselines get more seeds as more changes are measured against them."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,46 @@ class Deferred:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """An accepted change was taken off the branch again."""
+
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Closing:
+    """An epoch is due to end: no more changes are taken in until it has."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """The policy looked at an epoch as a whole; its verdicts and stacks follow as events."""
+
+    stacks: tuple[tuple[str, ...], ...]
+    verdicts: tuple[Judged, ...]
+    is_settled: bool
+
+
+@dataclass(frozen=True)
+class Closed:
+    """An epoch ended; a baseline that moved stands before this in an event of its own."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A baseline is to be compared with the first one, on fresh seeds of both."""
+
+    arm: str
+    seeds: Mapping[str, tuple[int, ...]]
+    """Rung -> seeds."""
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The study ended or paused."""
 
@@ -230,6 +274,11 @@ Event = (
     | Judged
     | Accepted
     | Deferred
+    | Dropped
+    | Closing
+    | Reviewed
+    | Closed
+    | Examined
     | Stopped
 )
 
@@ -247,6 +296,11 @@ _TYPES: dict[str, type[Event]] = {
         Judged,
         Accepted,
         Deferred,
+        Dropped,
+        Closing,
+        Reviewed,
+        Closed,
+        Examined,
         Stopped,
     )
 }
@@ -278,11 +332,25 @@ def decode(data: Mapping[str, Any]) -> Event:
     if kind is Tried:
         fields["result"] = TrialResult.from_json(fields["result"])
     if kind in (Decided, Judged):
-        fields["effects"] = tuple(Effect(**effect) for effect in fields["effects"])
-        fields["outlook"] = Outlook(**fields["outlook"]) if fields["outlook"] else None
+        _read_evidence(fields)
     if kind is Decided:
         fields["action"] = Action(fields["action"])
     if kind is Judged:
-        fields["outcome"] = Outcome(fields["outcome"])
-        fields["reasons"] = tuple(fields["reasons"])
+        return _judged(fields)
+    if kind is Reviewed:
+        fields["stacks"] = tuple(tuple(stack) for stack in fields["stacks"])
+        fields["verdicts"] = tuple(_judged(_read_evidence(v)) for v in fields["verdicts"])
+    if kind is Examined:
+        fields["seeds"] = {rung: tuple(seeds) for rung, seeds in fields["seeds"].items()}
     return kind(**fields)
+
+
+def _read_evidence(fields: dict[str, Any]) -> dict[str, Any]:
+    fields["effects"] = tuple(Effect(**effect) for effect in fields["effects"])
+    fields["outlook"] = Outlook(**fields["outlook"]) if fields["outlook"] else None
+    return fields
+
+
+def _judged(fields: dict[str, Any]) -> Judged:
+    known = {"outcome": Outcome(fields["outcome"]), "reasons": tuple(fields["reasons"])}
+    return Judged(**{**fields, **known})

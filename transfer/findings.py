@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scaling import Fit
-from transfer.climb import Analysis
+from transfer.analysis import Analysis
 from transfer.events import Effect, Forecast, Judged, Outcome, Outlook, Proposed
 from transfer.ladder import Ladder
 from transfer.measure import Noise

@@ -6,32 +6,30 @@ pooled over all replicates of a rung with a weak prior.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scaling import Fit, FitStatus, PowerLaw, fit_power_law, local_slope, log_multiplier
+from scaling import Fit, FitStatus, PowerLaw, fit_power_law, local_slope, log_multiplier, table_of
 from transfer.events import Effect
 from transfer.ladder import Ladder
+from transfer.pool import (
+    PRIOR_DF,
+    PRIOR_NOISE,
+    PRIOR_PAIRS,
+    PRIOR_RHO,
+    Losses,
+    Noise,
+    Share,
+)
 
-Losses = Mapping[int, float]
-"""Seed -> loss, lower is better."""
+__all__ = ["PRIOR_NOISE", "PRIOR_RHO", "Losses", "Noise", "Yardstick", "effect"]
 
-PRIOR_DF = 4.0
-PRIOR_NOISE = 0.02
-"""Noise expected before there are replicates: 2 % of compute, with the weight of 4 of them."""
-PRIOR_RHO, PRIOR_PAIRS = 0.5, 8.0
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Spread of a single run's loss on one rung, and how far a shared seed shares it."""
-
-    sd: float
-    df: int
-    """Degrees of freedom measured; 0 means assumed."""
-    rho: float
-    n_pairs: int
+ODD_Z = NormalDist().inv_cdf(0.99)
+"""Replicates of a change that spread this far beyond the pool's are taken at their own word."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,25 @@ class Yardstick:
     fit: Fit
     laws: tuple[PowerLaw, ...]
     slopes: Mapping[str, float]
+
+    @cached_property
+    def table(self) -> NDArray[np.float64]:
+        """Floors and exponents of the laws, shape (laws, 2)."""
+        return table_of(self.laws)
+
+    def at(self, means: Mapping[str, float]) -> "Yardstick":
+        """Return the same law where another baseline stands, given its mean loss by rung.
+
+        A change that shifts effective compute leaves floor and exponent as they are, and nothing
+        else of the law is used.
+        """
+        if not self.laws:
+            return self
+        slopes = {
+            name: local_slope(self.table, baseline_loss=loss, slope=self.slopes.get(name))
+            for name, loss in means.items()
+        }
+        return replace(self, slopes={**self.slopes, **slopes})
 
 
 def yardstick(
@@ -146,6 +163,7 @@ def effect(
     change: Losses,
     noise: Noise,
     ruler: Yardstick,
+    own_sd: float | None = None,
 ) -> Effect:
     """Estimate a change's improvement on one rung.
 
@@ -155,7 +173,14 @@ def effect(
         Var d = sd^2 (1 - rho^2 f) / n + (1 - rho f)^2 sd^2 / m
         g = (1 / alpha) ln((L - E) / (L - d - E)),   L = mean(b)
 
-    (a control variate: plain pair differences help only where rho > .5).
+    (a control variate: plain pair differences help only where rho > .5). The second term of the
+    variance is the baseline's own error, shared by all changes on the rung.
+
+    Parameters
+    ----------
+    own_sd
+        Spread of the change's own runs where it differs from the pool's (:func:`odd_spread`); the
+        excess is independent of the seed.
 
     Raises
     ------
@@ -167,15 +192,17 @@ def effect(
     n, m = len(change), len(baseline)
     shared = baseline.keys() & change.keys()
     f = len(shared) / n
-    mean_b = float(np.mean(list(baseline.values())))
-    mean_y = float(np.mean(list(change.values())))
-    carried = sum(baseline[seed] - mean_b for seed in shared)
+    mean_b = math.fsum(baseline.values()) / m
+    mean_y = math.fsum(change.values()) / n
+    carried = math.fsum(baseline[seed] - mean_b for seed in shared)
     d = mean_b - mean_y + noise.rho / n * carried
-    variance = noise.sd**2 * ((1 - noise.rho**2 * f) / n + (1 - noise.rho * f) ** 2 / m)
+    own = ((own_sd or noise.sd) ** 2 - noise.sd**2 * noise.rho**2 * f) / n
+    common = noise.sd * (1 - noise.rho * f) / math.sqrt(m)
+    se = math.sqrt(own + common**2)
     slope = ruler.slopes[rung_name]
     gain = d / slope
     if ruler.laws:
-        gain = log_multiplier(ruler.laws, baseline_loss=mean_b, gain_loss=d, slope=slope)
+        gain = log_multiplier(ruler.table, baseline_loss=mean_b, gain_loss=d, slope=slope)
     return Effect(
         rung=rung_name,
         position=ladder.position(ladder.rung(rung_name).scale),
@@ -183,7 +210,32 @@ def effect(
         n_pairs=len(shared),
         n_baseline=m,
         loss_gain=d,
-        loss_se=math.sqrt(variance),
+        loss_se=se,
         gain=gain,
-        gain_se=math.sqrt(variance) / slope,
+        gain_se=se / slope,
+        shared_se=common / slope,
     )
+
+
+def odd_spread(share: Share, noise: Noise) -> float | None:
+    """Return the spread of a change's own replicates if it is too large for the pool's.
+
+    An F-test at p < .01 with the degrees of freedom of both; one-sided, since few replicates that
+    happen to agree prove no small noise. None where they do not differ.
+
+    >>> odd_spread(Share(squares=1.0, df=1), Noise(sd=0.9, df=50, rho=0.5, n_pairs=0))
+    >>> odd_spread(Share(squares=9.0, df=1), Noise(sd=0.9, df=50, rho=0.5, n_pairs=0))
+    3.0
+    """
+    if not share.df:
+        return None
+    variance = share.squares / share.df
+    z = _normal_of_f(variance / noise.sd**2, share.df, noise.df + PRIOR_DF)
+    return math.sqrt(variance) if z > ODD_Z else None
+
+
+def _normal_of_f(ratio: float, df: float, pool_df: float) -> float:
+    """Return the normal deviate as improbable as a ratio of variances (Paulson, 1942)."""
+    a, b = 2 / (9 * df), 2 / (9 * pool_df)
+    root = math.pow(ratio, 1 / 3)
+    return ((1 - b) * root - (1 - a)) / math.sqrt(b * root**2 + a)

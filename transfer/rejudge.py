@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from transfer.climb import steps
-from transfer.events import Decided, Event, Judged
+from transfer.climb import Climb
+from transfer.events import Decided, Event, Judged, Reviewed
 from transfer.ladder import Ladder
-from transfer.policy import Policy
+from transfer.policy import Policy, Reviewer
 from transfer.state import State
 
 
@@ -28,11 +28,14 @@ def rejudge(
         Arm -> verdict.
     """
     state = State()
+    climb = Climb(ladder, state, policy, budget=budget)
     found: dict[str, Judged] = {}
     for event in events:
         if isinstance(event, Decided):
-            for step in steps(ladder, state, policy, budget=budget):
-                if step.verdict is not None and step.verdict.arm == event.arm:
-                    found[event.arm] = step.verdict
+            verdict = climb.step(state.changes[event.arm]).verdict
+            if verdict is not None:
+                found[event.arm] = verdict
+        elif isinstance(event, Reviewed) and isinstance(policy, Reviewer):
+            found |= {verdict.arm: verdict for verdict in policy.review(climb.scene()).verdicts}
         state.apply(event)
     return found

@@ -1,11 +1,11 @@
 """Whole studies in memory: the real study, policy and climb on a trainer with planted truth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from miniscale.oracle import OracleRunner
-from miniscale.rung import Folders, Rung, Tree
+from miniscale.rung import Edit, Folders, Rung, Stacked, Tree
 from miniscale.runner import Runner
 from miniscale.trial import Reading, Scalar, TrialSpec, digest
 from transfer.change import Change
@@ -70,6 +70,13 @@ class KnobTrees:
         name = content.digest if patch or knobs else parent
         self._contents.setdefault(name, content)
         return Tree(NOWHERE, name, content.knobs)
+
+    def stack(self, arm: str, *, parent: str, edits: Sequence[Edit]) -> Stacked:
+        """Return ``parent`` with all edits; in memory every patch applies."""
+        tree = self.checkout(arm, parent=parent, patch="", knobs={})
+        for edit in edits:
+            tree = self.checkout(arm, parent=tree.digest, patch=edit.patch, knobs=edit.knobs)
+        return Stacked(tree, {})
 
     def accept(
         self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar], message: str
@@ -141,18 +148,22 @@ def simulate(
 
 def drive(study: Study, changes: Iterable[Change], runner: Runner) -> None:
     """Run a study to its end on a runner."""
-    waiting = iter(changes)
+    waiting, is_over = iter(changes), False
+    state = study.state
     while True:
         study.settle()
-        while study.has_room():
+        while study.has_room() and not is_over:
             change = next(waiting, None)
             if change is None:
-                break
-            study.add(change)
-        specs = study.next_tick()
-        if not specs and not study.state.in_flight():
+                is_over = True
+            else:
+                study.add(change)
+        runner.submit(study.next_tick())
+        if state.pending():
+            while state.pending():
+                for result in runner.poll(1.0):
+                    study.finish(result)
+            continue
+        is_idle = not (state.in_flight() or state.closing)
+        if is_idle and (is_over or not study.has_room()) and not study.wind_up():
             return
-        runner.submit(specs)
-        while study.state.pending():
-            for result in runner.poll(1.0):
-                study.finish(result)

@@ -1,51 +1,102 @@
 """What the journal adds up to: a fold over events, nothing more."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from miniscale.trial import TrialResult
 from transfer.events import (
+    METHOD,
     Accepted,
     Based,
+    Closed,
+    Closing,
     Decided,
     Deferred,
+    Dropped,
     Event,
+    Examined,
     Forecast,
     Judged,
     Outcome,
     Proposed,
     Refused,
     Request,
+    Reviewed,
     Started,
     Stopped,
     Tick,
     Tried,
 )
+from transfer.pool import ExactSum
+
+Key = tuple[str, str]
+"""(arm, rung)."""
 
 
 @dataclass
 class State:
-    """Where a study stands. Changed by :meth:`apply` alone."""
+    """Where a study stands. Changed by :meth:`apply` alone, in time that does not grow."""
 
     started: Started | None = None
     bases: dict[str, str] = field(default_factory=dict)
     """Baseline arm -> commit, oldest first."""
     changes: dict[str, Proposed] = field(default_factory=dict)
+    """Everything measured against a baseline, stacks among it."""
     refused: list[Refused] = field(default_factory=list)
     results: dict[str, TrialResult] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
-    requests: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    requests: dict[Key, dict[int, str]] = field(default_factory=dict)
     """(arm, rung) -> seed -> trial identity."""
     ticks: list[Tick] = field(default_factory=list)
-    forecasts: dict[tuple[str, str], Forecast] = field(default_factory=dict)
+    forecasts: dict[Key, Forecast] = field(default_factory=dict)
     decisions: list[Decided] = field(default_factory=list)
+    latest: dict[str, Decided] = field(default_factory=dict)
+    """Arm -> its newest decision, while it is in flight."""
     verdicts: dict[str, Judged] = field(default_factory=dict)
     accepted: dict[str, str] = field(default_factory=dict)
     """Arm -> commit on the study's branch, in order."""
     deferred: dict[str, str] = field(default_factory=dict)
     """Arm -> why an accepted change is not on the branch yet."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Arm -> why an accepted change was taken off the branch again."""
     stopped: Stopped | None = None
+
+    closing: str = ""
+    """Why the epoch is due to end; empty while it is not."""
+    review: Reviewed | None = None
+    """The last look at the epoch that is closing."""
+    n_reviews: int = 0
+    """Looks at the epoch that is closing."""
+    n_closed: int = 0
+    """Epochs that a review ended."""
+    n_since: int = 0
+    """Changes taken in since then."""
+    exams: dict[str, Examined] = field(default_factory=dict)
+
+    ended: dict[Key, dict[int, TrialResult]] = field(default_factory=dict)
+    """(arm, rung) -> seed -> result, in no order of meaning."""
+    trail: list[Key] = field(default_factory=list)
+    """Keys of ``ended`` as they changed, so that a reader can catch up."""
+    moves: list[str] = field(default_factory=list)
+    """Arms as their standing changed, likewise."""
+    measured: dict[Key, int] = field(default_factory=dict)
+    """(baseline, rung) -> how many changes were asked for there."""
+    broken: set[str] = field(default_factory=set)
+    """Arms with a trial that left no number."""
+    waiting: dict[str, None] = field(default_factory=dict)
+    """Arms accepted by verdict that are neither on the branch nor deferred."""
+    taken: dict[str, None] = field(default_factory=dict)
+    """Arms that went onto the branch since the baseline moved."""
+    on_base: dict[str, int] = field(default_factory=dict)
+    """Baseline -> changes measured against it, stacks left out."""
+    rescreened: dict[str, str] = field(default_factory=dict)
+    """Arm -> the arm that repeats it on a newer baseline."""
+    stacks: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+    """(baseline, members) -> the arm that puts them together."""
+    _open: dict[str, Proposed] = field(default_factory=dict)
+    _waiting: dict[str, list[Request]] = field(default_factory=dict)
+    _spent: ExactSum = field(default_factory=ExactSum)
+    _spent_closing: ExactSum = field(default_factory=ExactSum)
 
     @property
     def base(self) -> str:
@@ -53,68 +104,178 @@ class State:
         return next(reversed(self.bases))
 
     @property
+    def first_base(self) -> str:
+        """The oldest baseline arm; empty before there is one."""
+        return next(iter(self.bases), "")
+
+    @property
     def head(self) -> str:
         """The newest commit of the study's branch."""
         return next(reversed(self.accepted.values()), next(iter(self.bases.values())))
 
     @property
+    def method(self) -> int:
+        """The version of formulas that this study began with."""
+        return self.started.method if self.started is not None else METHOD
+
+    @property
+    def n_changes(self) -> int:
+        """How many changes were taken in, stacks left out."""
+        return len(self.changes) - self.n_stacks
+
+    @property
+    def n_stacks(self) -> int:
+        """How many stacks were put together."""
+        return len(self.stacks)
+
+    @property
     def spent(self) -> float:
         """What ideas and trials took from the budget, in the ladder's unit."""
-        ideas = (proposed.cost for proposed in self.changes.values() if proposed.cost)
-        return math.fsum((*self.costs.values(), *ideas))
+        return self._spent.value
+
+    @property
+    def spent_closing(self) -> float:
+        """What of it went into stacks."""
+        return self._spent_closing.value
 
     def in_flight(self) -> list[Proposed]:
         """Return changes without a verdict, in the order proposed."""
-        return [change for arm, change in self.changes.items() if arm not in self.verdicts]
+        return list(self._open.values())
 
     def pending(self) -> list[Request]:
         """Return trials of the last tick that have not ended."""
-        if not self.ticks:
+        if not self._waiting or not self.ticks:
             return []
-        return [r for r in self.ticks[-1].requests if r.identity not in self.results]
+        return [r for r in self.ticks[-1].requests if r.identity in self._waiting]
+
+    def awaited(self, identity: str) -> Request | None:
+        """Return the request that a trial answers, if it has not ended."""
+        return next(iter(self._waiting.get(identity, ())), None)
 
     def losses(self, arm: str, rung: str) -> dict[int, TrialResult]:
         """Return the ended trials of an arm on a rung by seed."""
-        asked = self.requests.get((arm, rung), {})
-        return {
-            seed: self.results[identity]
-            for seed, identity in asked.items()
-            if identity in self.results
-        }
+        ended = self.ended.get((arm, rung), {})
+        return {seed: ended[seed] for seed in sorted(ended)}
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
         self.stopped = None
         match event:
+            case Tried():
+                self._end(event)
+            case Tick():
+                self._ask(event)
+            case Decided():
+                self.decisions.append(event)
+                self.latest[event.arm] = event
+            case Proposed():
+                self._enter(event)
+            case Forecast():
+                self.forecasts[event.arm, event.rung] = event
+            case Judged():
+                self._judge(event)
+            case Refused():
+                self.refused.append(event)
+            case Accepted() | Deferred() | Dropped():
+                self._move(event)
+            case Closing() | Reviewed() | Closed():
+                self._close(event)
             case Started():
                 self.started = event
             case Based():
                 self.bases[event.arm] = event.commit
-            case Proposed():
-                self.changes[event.arm] = event
-            case Refused():
-                self.refused.append(event)
-            case Tick():
-                self.ticks.append(event)
-                for asked in event.requests:
-                    self.requests.setdefault((asked.arm, asked.rung), {})[asked.seed] = (
-                        asked.identity
-                    )
-            case Tried():
-                self.results[event.result.identity] = event.result
-                self.costs[event.result.identity] = event.cost
-            case Forecast():
-                self.forecasts[event.arm, event.rung] = event
-            case Decided():
-                self.decisions.append(event)
-            case Judged():
-                self.verdicts[event.arm] = event
-            case Accepted():
-                self.accepted[event.arm] = event.commit
-            case Deferred():
-                self.deferred[event.arm] = event.reason
+                self.taken = {}
+            case Examined():
+                self.exams[event.arm] = event
             case Stopped():
                 self.stopped = event
+
+    def _enter(self, event: Proposed) -> None:
+        self.changes[event.arm] = event
+        self._open[event.arm] = event
+        self.moves.append(event.arm)
+        if event.cost:
+            self._spent.add(event.cost)
+        if event.rescreens:
+            self.rescreened[event.rescreens] = event.arm
+        if event.change.members:
+            self.stacks[event.base, event.change.members] = event.arm
+        else:
+            self.n_since += 1
+            self.on_base[event.base] = self.on_base.get(event.base, 0) + 1
+
+    def _judge(self, event: Judged) -> None:
+        arm, change = event.arm, self.changes[event.arm].change
+        self.verdicts[arm] = event
+        self._open.pop(arm, None)
+        self.latest.pop(arm, None)
+        self.moves.append(arm)
+        is_taken = arm in self.accepted or arm in self.deferred or arm in self.dropped
+        if event.outcome.is_accepted and not (is_taken or change.is_twin or change.members):
+            self.waiting[arm] = None
+        else:
+            self.waiting.pop(arm, None)
+
+    def _ask(self, event: Tick) -> None:
+        self.ticks.append(event)
+        for asked in event.requests:
+            key = (asked.arm, asked.rung)
+            if key not in self.requests:
+                self.requests[key] = {}
+                if asked.arm in self.changes:
+                    there = (self.changes[asked.arm].base, asked.rung)
+                    self.measured[there] = self.measured.get(there, 0) + 1
+            self.requests[key][asked.seed] = asked.identity
+            if asked.identity in self.results:
+                self._land(asked, self.results[asked.identity])
+            else:
+                self._waiting.setdefault(asked.identity, []).append(asked)
+
+    def _end(self, event: Tried) -> None:
+        result = event.result
+        is_new = result.identity not in self.results
+        self.results[result.identity] = result
+        self.costs[result.identity] = event.cost
+        waiting = self._waiting.pop(result.identity, [])
+        for asked in waiting:
+            self._land(asked, result)
+        if is_new:
+            self._spent.add(event.cost)
+            proposed = self.changes.get(waiting[0].arm) if waiting else None
+            if proposed is not None and proposed.change.members:
+                self._spent_closing.add(event.cost)
+
+    def _land(self, asked: Request, result: TrialResult) -> None:
+        key = (asked.arm, asked.rung)
+        self.ended.setdefault(key, {})[asked.seed] = result
+        self.trail.append(key)
+        if not result.is_complete:
+            self.broken.add(asked.arm)
+
+    def _move(self, event: Accepted | Deferred | Dropped) -> None:
+        self.moves.append(event.arm)
+        self.waiting.pop(event.arm, None)
+        match event:
+            case Accepted():
+                self.accepted[event.arm] = event.commit
+                if self.changes[event.arm].base == self.base:
+                    self.taken[event.arm] = None
+            case Deferred():
+                self.deferred[event.arm] = event.reason
+            case Dropped():
+                self.accepted.pop(event.arm, None)
+                self.taken.pop(event.arm, None)
+                self.dropped[event.arm] = event.reason
+
+    def _close(self, event: Closing | Reviewed | Closed) -> None:
+        match event:
+            case Closing():
+                self.closing, self.review, self.n_reviews = event.reason, None, 0
+            case Reviewed():
+                self.review, self.n_reviews = event, self.n_reviews + 1
+            case Closed():
+                self.closing, self.review, self.n_reviews = "", None, 0
+                self.n_closed, self.n_since = self.n_closed + 1, 0
 
 
 def replay(events: Iterable[Event]) -> State:

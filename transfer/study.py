@@ -1,25 +1,21 @@
 """One search, one folder, one journal: the study as an object that resumes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from miniscale.decode import InputError
 from miniscale.rung import Folders, Rung, Tree, trial_spec
-from miniscale.trial import Scalar, TrialResult, TrialSpec
 from miniscale.trial import State as TrialState
+from miniscale.trial import TrialResult, TrialSpec
 from miniscale.workspace import PatchRefused
-from transfer.accept import message
 from transfer.change import Change, checked
-from transfer.climb import steps, unique, wanted
+from transfer.checkout import Checkouts, Trees
+from transfer.climb import Climb, Trial, asks, unique, wanted
+from transfer.epoch import Epochs
 from transfer.events import (
     METHOD,
-    Accepted,
-    Action,
     Based,
-    Deferred,
     Event,
-    Judged,
     Proposed,
     Refused,
     Request,
@@ -29,23 +25,11 @@ from transfer.events import (
     Tried,
 )
 from transfer.ladder import Ladder
+from transfer.plan import EpochRule, Plan
 from transfer.policy import Policy
 from transfer.state import State, replay
 
-
-class Trees(Protocol):
-    """Where checkouts come from; :class:`miniscale.workspace.Workspace` is the real one."""
-
-    def first(self) -> str:
-        """Return the commit that the study starts from."""
-
-    def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
-        """Return a tree of ``parent`` with the change applied."""
-
-    def accept(
-        self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar], message: str
-    ) -> str:
-        """Commit a change on ``parent`` as the branch's new head and return the commit."""
+__all__ = ["EpochRule", "Ledger", "Plan", "Specs", "Study", "Trees"]
 
 
 class Specs(Protocol):
@@ -64,28 +48,6 @@ class Ledger(Protocol):
 
     def append(self, event: Event) -> None:
         """Keep one more event."""
-
-
-@dataclass(frozen=True)
-class EpochRule:
-    """When the baseline moves to the working head: whichever comes first."""
-
-    accepts: int = 3
-    changes: int = 150
-    budget_share: float = 0.34
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a study searches; a change of any of it is another study."""
-
-    seed: int = 0
-    in_flight: int = 4
-    budget: float = 1.0
-    """In the ladder's unit."""
-    epoch: EpochRule = EpochRule()
-    idea_cost: float = 0.0
-    """What each new idea takes from the budget, in the ladder's unit."""
 
 
 class Study:
@@ -114,12 +76,22 @@ class Study:
         self.plan = plan
         self.state: State = replay(ledger.events)
         self._ledger = ledger
-        self._trees = trees
         self._folders = folders
         self._data = dict(data)
         self._specs = specs
         self._on_event = on_event
-        self._checked_out: dict[str, Tree] = {}
+        self._checkouts = Checkouts(trees, self.state)
+        self._climb = Climb(ladder, self.state, policy, budget=plan.budget)
+        self._epochs = Epochs(
+            ladder,
+            self.state,
+            policy=policy,
+            plan=plan,
+            climb=self._climb,
+            checkouts=self._checkouts,
+            record=self.record,
+            spec=self.spec,
+        )
 
     @property
     def events(self) -> list[Event]:
@@ -143,21 +115,27 @@ class Study:
                     self.policy.name,
                     dict(environment),
                     METHOD,
+                    self.plan.tops_up,
                 )
             )
         if not self.state.bases:
-            self.record(Based("b0", self._trees.first()))
+            self.record(Based("b0", self._checkouts.trees.first()))
 
     # -- changes in ------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether another change may enter: a place in flight, and budget for its first rung."""
-        lowest = self.ladder.rungs[0]
-        room = self.plan.budget - self.state.spent
+        """Whether another change may enter: a place in flight, and budget for its first rung.
+
+        Never while an epoch is closing.
+        """
         waiting = self.state.in_flight()
+        if self.state.closing or len(waiting) >= self.plan.in_flight:
+            return False
+        lowest = self.ladder.rungs[0]
         first = [change for change in waiting if not self._has_run(change.arm)]
-        cost = lowest.cost * lowest.seeds + self.plan.idea_cost
-        return len(waiting) < self.plan.in_flight and room >= cost * (len(first) + 1)
+        cost = lowest.cost * lowest.seeds
+        room = self._climb.room(is_stack=False)
+        return room >= cost * (len(first) + 1) + self.plan.idea_cost
 
     def _has_run(self, arm: str) -> bool:
         return (arm, self.ladder.rungs[0].name) in self.state.requests
@@ -170,191 +148,142 @@ class Study:
         str
             Empty, or why it was refused: a duplicate, a knob or a patch that cannot be.
         """
-        base = self.state.base
+        arm, base = f"c{self.state.n_changes + 1}", self.state.base
         try:
             change = checked(change, self.ladder.setting)
-            refusal = self._duplicate_of(change, base)
+            refusal = self._checkouts.duplicate_of(change, base)
+            cost = 0.0 if rescreens else self.plan.idea_cost
+            proposed = Proposed(arm, base, change, rescreens, cost)
             if not refusal:
-                arm = f"c{len(self.state.changes) + 1}"
-                self._tree(Proposed(arm, base, change))
+                self._checkouts.make(proposed)
         except (InputError, PatchRefused) as error:
             refusal = str(error)
         if refusal:
             self.record(Refused(change.title, refusal, "" if rescreens else change.proposer))
             return refusal
-        cost = 0.0 if rescreens else self.plan.idea_cost
-        self.record(Proposed(arm, base, change, rescreens, cost))
-        return ""
-
-    def _duplicate_of(self, change: Change, base: str) -> str:
-        if change.is_twin:
-            return ""
-        commit = self.state.bases[base]
-        knobs = self._trees.checkout(base, parent=commit, patch="", knobs={}).knobs
-        if not change.patch and all(knobs.get(k) == v for k, v in change.knobs.items()):
-            return "changes nothing: the baseline has these knob values already"
-        name = change.content_digest(commit)
-        for arm, other in self.state.changes.items():
-            if other.change.content_digest(self.state.bases[other.base]) == name:
-                return f"the same as {arm} '{other.change.title}'"
+        self.record(proposed)
         return ""
 
     # -- decisions -------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Decide for every change in flight; call it when no trial of the last tick is pending."""
-        self._check_baseline()
+        self._check_first_baseline()
         self._decide()
-        self._accept_all()
-        self._move_baseline()
+        self._epochs.settle()
+        for proposed in self._epochs.again():
+            self.add(proposed.change, rescreens=proposed.arm)
 
     def _decide(self) -> None:
-        for step in steps(self.ladder, self.state, self.policy, budget=self.plan.budget):
-            if step.forecast is not None and step.verdict is None:
-                key = (step.forecast.arm, step.forecast.rung)
-                if key not in self.state.forecasts:
-                    self.record(step.forecast)
-            self.record(step.decided)
+        now = len(self.state.ticks)
+        for proposed in self._climb.undecided():
+            step = self._climb.step(proposed)
+            forecast, latest = step.forecast, self.state.latest.get(proposed.arm)
+            if forecast is not None and (forecast.arm, forecast.rung) not in self.state.forecasts:
+                self.record(forecast)
+            if latest is None or latest.tick != now:
+                self.record(step.decided)
             if step.verdict is not None:
                 self.record(step.verdict)
+                self._checkouts.forget(proposed.arm)
 
-    def _check_baseline(self) -> None:
-        for base in self.state.bases:
-            for rung in self.ladder.rungs:
-                for seed, result in self.state.losses(base, rung.name).items():
-                    if not result.is_complete:
-                        raise InputError(
-                            f"baseline {base} on {rung.name}, seed {seed}: {result.state} "
-                            f"{result.cause} ({result.reason.strip()[-300:]}); nothing can be "
-                            "measured against it: mend the setting, then start a new study"
-                        )
+    def _check_first_baseline(self) -> None:
+        base = self.state.first_base
+        found = self._climb.analysis.broken(base)
+        if found is not None:
+            rung, seed, result = found
+            raise InputError(
+                f"baseline {base} on {rung}, seed {seed}: {result.state} {result.cause} "
+                f"({result.reason.strip()[-300:]}); nothing can be measured against it: mend the "
+                "setting, then start a new study"
+            )
 
-    def _accept_all(self) -> None:
-        for arm, verdict in list(self.state.verdicts.items()):
-            proposed = self.state.changes[arm]
-            settled = arm in self.state.accepted or arm in self.state.deferred
-            if not verdict.outcome.is_accepted or settled or proposed.change.is_twin:
-                continue
-            reason = self._conflict(proposed)
-            if not reason:
-                try:
-                    self.record(Accepted(arm, self._commit(proposed, verdict)))
-                    continue
-                except PatchRefused as error:
-                    reason = str(error)
-            self.record(Deferred(arm, reason))
+    def wind_up(self) -> bool:
+        """Take a step towards the end, once no more changes come in and none is in flight.
 
-    def _conflict(self, proposed: Proposed) -> str:
-        """Say why an accepted change must first be measured on a newer baseline."""
-        if proposed.base != self.state.base:
-            return f"was measured against {proposed.base}, the baseline is {self.state.base} now"
-        for arm in self.state.accepted:
-            other = self.state.changes[arm]
-            shared = sorted(other.change.knobs.keys() & proposed.change.knobs.keys())
-            if other.base == proposed.base and shared:
-                return f"sets the knob {shared[0]} as accepted {arm} does"
-        return ""
+        Ends the last epoch as any other, then examines the head if the plan says so.
 
-    def _commit(self, proposed: Proposed, verdict: Judged) -> str:
-        return self._trees.accept(
-            proposed.arm,
-            parent=self.state.head,
-            patch=proposed.change.patch,
-            knobs=proposed.change.knobs,
-            message=message(self.ladder, self.state, proposed, verdict),
-        )
-
-    def _move_baseline(self) -> None:
-        """Start a new epoch where the rule says so, and measure deferred changes again."""
-        state, rule = self.state, self.plan.epoch
-        since = [arm for arm in state.accepted if state.changes[arm].base == state.base]
-        epoch = len(state.bases)
-        changes = [arm for arm, change in state.changes.items() if change.base == state.base]
-        is_due = (
-            len(since) >= rule.accepts
-            or len(changes) >= rule.changes
-            or state.spent >= epoch * rule.budget_share * self.plan.budget
-        )
-        if since and is_due:
-            self.record(Based(f"b{epoch}", state.head))
-        again = {change.rescreens for change in state.changes.values()}
-        for arm in list(state.deferred):
-            proposed = state.changes[arm]
-            if proposed.base != state.base and arm not in again:
-                again.add(arm)
-                self.add(proposed.change, rescreens=arm)
+        Returns
+        -------
+        bool
+            Whether something was begun: go on with :meth:`settle` then. If not, the study is over.
+        """
+        return self._epochs.wind_up()
 
     # -- trials ----------------------------------------------------------------------------
 
     def next_tick(self) -> list[TrialSpec]:
         """Write down the next batch of trials and return those that have no result yet.
 
-        Empty when no change is in flight.
+        Empty when no change is in flight and no exam is asked for.
         """
         self._decide()
-        decided = {d.arm: d for d in self.state.decisions if d.tick == len(self.state.ticks)}
-        asked: list[tuple[str, str, int]] = []
-        for proposed in self.state.in_flight():
-            step = decided[proposed.arm]
-            if step.action in (Action.PROMOTE, Action.REPEAT):
-                rung = self.ladder.rung(step.rung)
-                asked += wanted(self.ladder, proposed, rung, step.seeds, study_seed=self.plan.seed)
+        requests = self.state.requests
         new = [
             (arm, rung, seed)
-            for arm, rung, seed in unique(asked)
-            if seed not in self.state.requests.get((arm, rung), {})
+            for arm, rung, seed in unique([*self._asked(), *self._examined()])
+            if seed not in requests.get((arm, rung), {})
         ]
         if not new:
             return []
         specs = {key: self.spec(*key) for key in new}
-        requests = tuple(Request(*key, spec.identity) for key, spec in specs.items())
-        self.record(Tick(len(self.state.ticks), requests))
-        return self.pending_specs()
+        asked = tuple(Request(*key, spec.identity) for key, spec in specs.items())
+        self.record(Tick(len(self.state.ticks), asked))
+        pending = {request.identity for request in self.state.pending()}
+        return self._longest_first(s for s in specs.values() if s.identity in pending)
+
+    def _asked(self) -> list[Trial]:
+        """Return the trials that this tick's decisions ask for."""
+        asked: list[Trial] = []
+        for proposed in self.state.in_flight():
+            step = self.state.latest[proposed.arm]
+            if asks(step.action):
+                rung = self.ladder.rung(step.rung)
+                asked += wanted(self.ladder, self.state, proposed, rung, step.seeds)
+        return asked
+
+    def _examined(self) -> list[Trial]:
+        """Return the trials that exams ask for."""
+        first = self.state.first_base
+        return [
+            (arm, rung, seed)
+            for exam in self.state.exams.values()
+            for arm in (exam.arm, first)
+            for rung, seeds in exam.seeds.items()
+            for seed in seeds
+        ]
 
     def pending_specs(self) -> list[TrialSpec]:
         """Return the trials of the last tick that have no result, the longest first."""
-        found = {r.identity: self.spec(r.arm, r.rung, r.seed) for r in self.state.pending()}
-        place = self.ladder.index
-        return sorted(found.values(), key=lambda spec: -place(spec.rung))
+        pending = self.state.pending()
+        return self._longest_first(self.spec(r.arm, r.rung, r.seed) for r in pending)
+
+    def _longest_first(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
+        found = {spec.identity: spec for spec in specs}
+        return sorted(found.values(), key=lambda spec: -self.ladder.index(spec.rung))
 
     def spec(self, arm: str, rung: str, seed: int) -> TrialSpec:
         """Describe one trial of an arm."""
-        size = self.ladder.rung(rung)
+        size, tree = self.ladder.rung(rung), self._checkouts.tree(arm)
         if self._specs is not None:
-            return self._specs(size, arm=arm, seed=seed, tree=self._tree_of(arm))
+            return self._specs(size, arm=arm, seed=seed, tree=tree)
         return trial_spec(
             self.ladder.setting,
             size,
             arm=arm,
             seed=seed,
-            tree=self._tree_of(arm),
+            tree=tree,
             data=self._data,
             folders=self._folders,
         )
-
-    def _tree_of(self, arm: str) -> Tree:
-        if arm in self.state.changes:
-            return self._tree(self.state.changes[arm])
-        if arm not in self._checked_out:
-            commit = self.state.bases[arm]
-            self._checked_out[arm] = self._trees.checkout(arm, parent=commit, patch="", knobs={})
-        return self._checked_out[arm]
-
-    def _tree(self, proposed: Proposed) -> Tree:
-        if proposed.arm not in self._checked_out:
-            self._checked_out[proposed.arm] = self._trees.checkout(
-                proposed.arm,
-                parent=self.state.bases[proposed.base],
-                patch=proposed.change.patch,
-                knobs=proposed.change.knobs,
-            )
-        return self._checked_out[proposed.arm]
 
     def finish(self, result: TrialResult) -> None:
         """Take a trial's result in; one that is known already is ignored."""
         if result.identity in self.state.results or result.state is TrialState.CANCELLED:
             return
-        request = next(r for r in self.state.pending() if r.identity == result.identity)
+        request = self.state.awaited(result.identity)
+        if request is None:
+            raise ValueError(f"result {result.identity}: no trial of this study; submit its specs")
         rung = self.ladder.rung(request.rung)
         measured = result.metrics.get("flops", rung.cost)
         cost = measured if result.is_complete and self.ladder.unit == "FLOPs" else rung.cost

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from transfer.climb import Analysis
+from transfer.analysis import Analysis
 from transfer.ladder import Ladder
 from transfer.state import State
 

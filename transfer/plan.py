@@ -1,0 +1,29 @@
+"""How a study searches."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochRule:
+    """When the baseline moves to the working head: whichever comes first."""
+
+    accepts: int = 3
+    changes: int = 150
+    budget_share: float = 0.34
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study searches; a change of any of it is another study."""
+
+    seed: int = 0
+    in_flight: int = 4
+    budget: float = 1.0
+    """In the ladder's unit."""
+    epoch: EpochRule = EpochRule()
+    idea_cost: float = 0.0
+    """What each new idea takes from the budget, in the ladder's unit."""
+    tops_up: bool = False
+    """Whether baselines get more seeds as more changes are measured against them."""
+    exam_share: float = 0.0
+    """Share of the budget that comparing the head with the first baseline may take at the end."""
