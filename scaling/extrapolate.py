@@ -52,6 +52,8 @@ CURVE_FORMS: tuple[tuple[Form, float], ...] = (
 _KAPPA, _KAPPA_WORTH = 0.001, 3.0
 """Drift from the law by nat before anything is seen, and what this guess is worth in nats^2."""
 _NEGLIGIBLE = 0.03
+_AMPLE = 30
+"""Rows below a cut from which on the deepest cut alone weighs the forms."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Member:
     ensemble: Ensemble
     weight: float
     held_out_error: float | None
-    """Mean absolute log error over the held-out rungs; None where nothing could be held out."""
+    """Mean absolute log error beyond the cuts; None where nothing could be held out."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,12 @@ def _members(
     n: int,
     rng: np.random.Generator,
 ) -> tuple[Member, ...]:
-    """Return the forms worth keeping, refitted, by falling weight."""
-    splits = [rows for masks in directions for rows in masks]
+    """Return the forms worth keeping, refitted, by falling weight.
+
+    Forms are told apart by the deepest cut of each direction: what they miss grows with distance.
+    Where it leaves few rows it tells noise apart, and all cuts count.
+    """
+    splits = [m for ms in directions for m in (ms[-1:] if ms[-1].sum() >= _AMPLE else ms)]
     errors = np.array([data.held_out(form, splits) for form, _ in candidates])
     weights = _weights(errors, np.array([prior for _, prior in candidates]))
     kept = [i for i in np.argsort(-weights).tolist() if weights[i] > _NEGLIGIBLE]

@@ -210,3 +210,11 @@ def test_a_designs_power_is_what_simulation_gives() -> None:
 def test_a_ladder_whose_loss_does_not_fall_has_no_design() -> None:
     with pytest.raises(ValueError, match="loss does not fall at every rung"):
         design((Rung(1e18, 0.0, 0.002, 1.0),), target=1e20, gain=0.05)
+
+
+def test_a_gain_is_doubted_by_an_eighteenth_of_it_per_nat_to_the_target() -> None:
+    exact = Rung(1e18, 0.05, 0.0, 1.0)
+    near, far = (
+        gain_sd((exact,), (1,), target=1e18 * np.exp(nats), gain=0.1, rho=0.5) for nats in (0, 9)
+    )
+    assert np.sqrt(far**2 - near**2) == pytest.approx(0.1 * 9 / 18)
