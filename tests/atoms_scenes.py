@@ -1,0 +1,88 @@
+"""Small ladders, effects and scenes for the tests of the atoms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from miniscale.rung import Rung
+from miniscale.setting import Kind, Knob, Objective, Setting
+from miniscale.trial import Reading
+from transfer.change import Change
+from transfer.events import Effect, Judged, Outcome
+from transfer.ladder import Ladder
+from transfer.measure import Noise
+from transfer.policy import Evidence, Scene, Standing
+
+SCALES = (1.0, 6.0, 36.0, 216.0)
+LR = Knob("lr", 0.01, Kind.HYPERPARAMETER, low=1e-5, high=1.0, is_log=True)
+
+
+def ladder(scales: tuple[float, ...] = SCALES, *, target: float = 2160.0) -> Ladder:
+    """Return a ladder of rungs r0, r1 and so on with one numeric hyper-parameter."""
+    setting = Setting(
+        name="toy",
+        about="",
+        source=Path("nowhere"),
+        prepare=(),
+        command=("true",),
+        evaluator=(),
+        objective=Objective("loss", True, Reading(file="loss.json", key="loss")),
+        editable=(),
+        locked=(),
+        env={},
+        knobs={"lr": LR},
+    )
+    rungs = tuple(Rung(f"r{n}", scale, scale) for n, scale in enumerate(scales))
+    return Ladder("toy", "", setting, rungs, "target", target, "compute", "units", 4000.0, ())
+
+
+def effect(place: int, gain: float, *, se: float = 0.01, shared: float = 0.0, n: int = 1) -> Effect:
+    """Return an effect on rung r<place> of the ladder above."""
+    name, position = f"r{place}", ladder().position(SCALES[place])
+    return Effect(name, position, n, n, 4, 0.1 * gain, 0.1 * se, gain, se, shared)
+
+
+def idea(name: str = "idea", kind: Kind = Kind.STRUCTURAL) -> Change:
+    """Return a change by patch."""
+    return Change(title=name, kind=kind, patch=name)
+
+
+def standing(
+    arm: str,
+    effects: tuple[Effect, ...],
+    *,
+    change: Change | None = None,
+    outcome: Outcome | None = None,
+    base: str = "b0",
+    failure: str = "",
+) -> Standing:
+    """Return a standing, judged if an outcome is given."""
+    verdict = None if outcome is None else Judged(arm, outcome, effects, None, ())
+    return Standing(arm, base, change or idea(arm), effects, failure, verdict)
+
+
+def scene(
+    *standings: Standing, spent: float = 100.0, budget: float = 4000.0, sd: float = 0.02
+) -> Scene:
+    """Return a scene in which a run's noise is ``sd`` nats on every rung."""
+    names = [f"r{n}" for n in range(len(SCALES))]
+    noise: Mapping[str, Noise] = {name: Noise(0.1 * sd, 20, 0.5, 8) for name in names}
+    return Scene(
+        standings={s.arm: s for s in standings},
+        spent=spent,
+        budget=budget,
+        noise=noise,
+        slopes=dict.fromkeys(names, 0.1),
+        ladder=ladder(),
+    )
+
+
+def evidence(
+    effects: tuple[Effect, ...],
+    *,
+    change: Change | None = None,
+    at: Scene | None = None,
+    failure: str = "",
+    arm: str = "c1",
+) -> Evidence:
+    """Return the evidence for one change."""
+    return Evidence(ladder(), change or idea(), effects, failure, arm, at or scene())

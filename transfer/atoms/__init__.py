@@ -1,0 +1,1 @@
+"""Atoms: a shrinkage prior on how effects change with scale, and what follows from it."""

@@ -1,0 +1,231 @@
+"""Members of a stack: what its measured sum and its leave-one-out parts say of each of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transfer.atoms.posterior import CONFIDENCE, HARM, Belief
+from transfer.atoms.prior import DECADES, Array
+from transfer.atoms.value import odds_of
+from transfer.events import Effect, Outlook
+
+COMMON, COMMON_GROWTH = 0.15, 0.40
+"""Error that all forecasts share, as a share of them at the lowest rung and three decades above."""
+INTERACTION = 0.3
+"""Sd of what a member is worth in the stack around what it is worth alone, as a share of it."""
+BEYOND = 0.12
+"""Doubt per nat of a stack's gain beyond its highest measured rung, as a share of it."""
+Z80 = 1.2815515655446004
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A joint normal: mean (d,) and covariance (d, d)."""
+
+    mean: Array
+    covariance: Array
+
+    def given(self, rows: Array, seen: Array, noise: Array) -> "Normal":
+        """Condition on ``seen = rows @ x + e``, ``e ~ N(0, noise)``: one Kalman update.
+
+            K = C H' (H C H' + R)^-1,   mean + K (y - H mean),   (I - K H) C
+
+        Parameters
+        ----------
+        rows, seen, noise
+            (n, d), (n,) and (n, n).
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        """
+        if rows.shape != (seen.size, self.mean.size) or noise.shape != (seen.size, seen.size):
+            raise ValueError(
+                f"given: rows {rows.shape}, seen {seen.shape}, noise {noise.shape} do not fit a "
+                f"state of {self.mean.size}; one row a measurement, one column a state"
+            )
+        cross = self.covariance @ rows.T
+        gain = np.linalg.solve(rows @ cross + noise, cross.T).T
+        left = np.eye(self.mean.size) - gain @ rows
+        # Joseph's form stays symmetric and positive where (I - K H) C does not
+        covariance = left @ self.covariance @ left.T + gain @ noise @ gain.T
+        return Normal(self.mean + gain @ (seen - rows @ self.mean), covariance)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What leaving one member out did: the stack's gain less the rest's, on one rung; nats.
+
+    A negative ``gain`` says that the stack is better without the member.
+    """
+
+    arm: str
+    rung: str
+    gain: float
+    sd: float
+
+    @property
+    def z(self) -> float:
+        """The gain in units of its error."""
+        return self.gain / self.sd
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed of a stack at the target, and how its forecast did.
+
+    ratio
+        Measured over predicted gain on the stack's rungs, weighted by precision; NaN unmeasured.
+    short
+        By how many sd the stack falls short of its forecast on its highest rung.
+    members
+        Arm -> mean and sd of its part at the target.
+    """
+
+    outlook: Outlook
+    ratio: float
+    short: float
+    members: Mapping[str, tuple[float, float]]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the exam asks for another look at the members."""
+        return self.short > 2 or (math.isfinite(self.ratio) and self.ratio < 0.7)
+
+
+def together(
+    beliefs: Sequence[Belief], positions: Sequence[float], *, interaction: float = INTERACTION
+) -> Normal:
+    """Return the joint belief of members' parts over positions; states run member by member.
+
+    Blocks are each member's posterior moments, widened by an interaction of 30 % of its mean that
+    is the same at all positions. On top lies the error that all forecasts share,
+
+        Cov(g_i(x), g_j(y)) += m_i(x) m_j(y) (.15^2 + .40^2 x y / 6.91^2)
+    """
+    n, width = len(beliefs), len(positions)
+    mean = np.empty(n * width)
+    covariance = np.zeros((n * width, n * width))
+    for place, belief in enumerate(beliefs):
+        block = slice(place * width, (place + 1) * width)
+        mean[block], inner = belief.moments(positions)
+        covariance[block, block] = inner
+        if n > 1:
+            own = interaction * mean[block]
+            covariance[block, block] += np.outer(own, own)
+    at = np.array(positions)
+    grown = COMMON**2 + COMMON_GROWTH**2 * np.outer(at, at) / DECADES**2
+    covariance += np.outer(mean, mean) * np.tile(grown, (n, n))
+    return Normal(mean, covariance)
+
+
+def examine(
+    arms: Sequence[str],
+    beliefs: Sequence[Belief],
+    *,
+    measured: Sequence[Effect],
+    parts: Sequence[Part],
+    positions: Mapping[str, float],
+    target: float,
+) -> Claim:
+    """Update members by their stack's gains and by leave-one-out, and claim the stack's gain.
+
+    Parameters
+    ----------
+    arms, beliefs
+        The members, in the same order.
+    measured
+        The stack's effects, against the baseline of its members.
+    parts
+        Leave-one-out differences of these members.
+    positions
+        Rung -> position of every rung, from the lowest.
+    target
+        Position of the target.
+    """
+    width = len(positions) + 1
+    places = {name: place for place, name in enumerate(positions)}
+    state = together(beliefs, [*positions.values(), target])
+    total = np.tile(np.eye(width), (1, len(arms)))
+    ratio, short = _against_forecast(state, total, measured, places)
+    rows, seen, noise = _observations(arms, measured, parts, places, total)
+    if seen.size:
+        state = state.given(rows, seen, noise)
+    top = max((effect.position for effect in measured), default=None)
+    last = max(belief.last for belief in beliefs) if top is None else top
+    mean = float(total[-1] @ state.mean)
+    beyond = BEYOND * abs(mean) * max(target - last, 0.0)
+    sd = math.sqrt(max(float(total[-1] @ state.covariance @ total[-1]), 0.0) + beyond**2)
+    at = [place * width + width - 1 for place in range(len(arms))]
+    members = {
+        arm: (float(state.mean[i]), math.sqrt(max(float(state.covariance[i, i]), 0.0)))
+        for arm, i in zip(arms, at, strict=True)
+    }
+    widen = beliefs[0].model.conformal
+    return Claim(as_outlook(mean, sd, widen=widen), ratio, short, members)
+
+
+def _against_forecast(
+    state: Normal, total: Array, measured: Sequence[Effect], places: Mapping[str, int]
+) -> tuple[float, float]:
+    if not measured:
+        return math.nan, 0.0
+    forecast = np.array([float(total[places[e.rung]] @ state.mean) for e in measured])
+    gains = np.array([effect.gain for effect in measured])
+    precision = np.array([effect.gain_se**-2 for effect in measured])
+    scale = float(forecast**2 @ precision)
+    ratio = float(gains * forecast @ precision) / scale if scale > 0 else math.nan
+    row, effect = total[places[measured[-1].rung]], measured[-1]
+    sd = math.sqrt(float(row @ state.covariance @ row) + effect.gain_se**2)
+    return ratio, float(forecast[-1] - effect.gain) / sd
+
+
+def _observations(
+    arms: Sequence[str],
+    measured: Sequence[Effect],
+    parts: Sequence[Part],
+    places: Mapping[str, int],
+    total: Array,
+) -> tuple[Array, Array, Array]:
+    """Return rows, values and noise of all that was measured of the stack.
+
+    A part is the stack less the rest, so the stack's own error on that rung is in both.
+    """
+    width = len(places) + 1
+    own = {e.rung: max(e.gain_se**2 - e.shared_se**2, 1e-18) for e in measured}
+    rows = [total[places[effect.rung]] for effect in measured]
+    seen = [effect.gain for effect in measured]
+    noise = np.diag([effect.gain_se**2 for effect in measured] + [part.sd**2 for part in parts])
+    for part in parts:
+        row = np.zeros(total.shape[1])
+        row[list(arms).index(part.arm) * width + places[part.rung]] = 1.0
+        rows.append(row)
+        seen.append(part.gain)
+    offset = len(measured)
+    for i, part in enumerate(parts, start=offset):
+        for j, effect in enumerate(measured):
+            if effect.rung == part.rung:
+                noise[i, j] = noise[j, i] = min(own[part.rung], 0.9 * part.sd**2)
+        for j, other in enumerate(parts, start=offset):
+            if j != i and other.rung == part.rung:
+                shared = own.get(part.rung, 0.0)
+                noise[i, j] = min(shared, 0.9 * part.sd * other.sd)
+    return np.array(rows).reshape(len(seen), total.shape[1]), np.array(seen), noise
+
+
+def as_outlook(mean: float, sd: float, *, widen: float = 1.0) -> Outlook:
+    """Return a normal's outlook with its 80 % interval, widened by a factor."""
+    assert CONFIDENCE == 0.8
+    half = widen * Z80 * sd
+    return Outlook(
+        mean=mean,
+        sd=sd,
+        low=mean - half,
+        high=mean + half,
+        odds=odds_of(mean, sd),
+        slope=0.0,
+        harm=odds_of(-HARM - mean, sd),
+    )

@@ -1,0 +1,131 @@
+"""What a study's own history teaches the prior: weakly, and only in long studies."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from miniscale.setting import Kind
+from transfer.atoms.posterior import Model, log_likelihood, surprise
+from transfer.atoms.prior import Array, atoms
+from transfer.events import Effect
+
+EVERY = 60
+"""A study learns anew whenever this many more changes are judged."""
+PSEUDO = 300.0
+"""Weight of the default prior, in changes: weak learning on purpose."""
+SCALES = (1 / 3, 1.0, 3.0)
+MISFITS = (0.5, 1.0, 3.0)
+"""Factors on the misfit of the model."""
+STEPS = 10
+STAY = math.log(2.0)
+"""How much more likely the scale and misfit as they are were held before seeing the study."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One judged change, as learning sees it."""
+
+    kind: Kind
+    effects: tuple[Effect, ...]
+
+
+def learn(rows: Sequence[Row], model: Model, *, is_audited: bool = False) -> Model:
+    """Return the model with component weights, effect scale and misfit as the rows make likely.
+
+    Maximises the posterior by expectation and maximisation, with the model's weights as a
+    Dirichlet prior of 300 changes:
+
+        w_c <- (300 w0_c + sum_i P(c | i)) / (300 + n),
+        P(c | i) ~ w_c sum_k P(k | c) L_i(k)
+
+    for each effect scale in {1/3, 1, 3}, then each misfit in {.5, 1, 3} times the model's; the
+    one of highest posterior stands. Fewer rows than 60 teach nothing.
+
+    Parameters
+    ----------
+    rows
+        Of this study, and of earlier ones in the same setting where that is wanted.
+    is_audited
+        Whether the misfit was measured by an audit: then it stays.
+    """
+    if len(rows) < EVERY:
+        return model
+    best, weights = max(
+        (
+            _fitted(rows, replace(model, scale=model.scale * factor), factor != 1)
+            for factor in SCALES
+        ),
+        key=lambda found: found[0][0],
+    )
+    score, chosen = best
+    if not is_audited:
+        for factor in MISFITS:
+            if factor == 1:
+                continue
+            other = replace(chosen, misfit=model.misfit * factor)
+            (found, _), learned = _fitted(rows, other, True, moved=chosen.scale != model.scale)
+            if found > score:
+                score, best, weights = found, (found, other), learned
+    return replace(best[1], prior=model.prior.with_weights(weights))
+
+
+def _fitted(
+    rows: Sequence[Row], model: Model, is_other: bool, *, moved: bool = False
+) -> tuple[tuple[float, Model], dict[Kind, Array]]:
+    """Return (log posterior, model) and the weights by kind that reach it."""
+    score = -STAY * (is_other + moved)
+    weights = {}
+    for kind in Kind:
+        of_kind = [row.effects for row in rows if row.kind is kind and row.effects]
+        if not of_kind:
+            continue
+        start = model.prior.shares(kind)
+        value, weights[kind] = _weights(component_likelihood(of_kind, model), start)
+        score += value
+    return (score, model), weights
+
+
+def _weights(table: tuple[Array, Array], start: Array) -> tuple[float, Array]:
+    """Return the log posterior and the weights after the steps of EM."""
+    likelihood, logs = table
+    weights, floor = start, 1e-12
+    for _ in range(STEPS):
+        joint = likelihood * weights
+        joint /= joint.sum(axis=1, keepdims=True)
+        weights = (PSEUDO * start + joint.sum(axis=0)) / (PSEUDO + len(joint))
+    fit = float(np.log(likelihood @ weights).sum() + logs.sum())
+    pull = PSEUDO * float(start @ np.log((weights + floor) / (start + floor)))
+    return fit + pull, weights
+
+
+def component_likelihood(rows: Sequence[Sequence[Effect]], model: Model) -> tuple[Array, Array]:
+    """Return each row's likelihood by component but for a factor, and the factor's log.
+
+    Returns
+    -------
+    tuple of array
+        (n, components) and (n,).
+    """
+    grid = atoms(model.prior)
+    single = [row[0] for row in rows if len(row) == 1 and row[0].position == 0]
+    found, logs = [], []
+    if single:
+        gains = np.array([effect.gain for effect in single])[:, None]
+        errors = np.array([effect.gain_se for effect in single])[:, None]
+        level = model.scale * grid.levels[None, :]
+        variance = errors**2 + (model.misfit_share * level) ** 2 + model.misfit**2
+        by_level = -0.5 * surprise(gains - level, variance)
+        top = by_level.max(axis=1)
+        found.append(np.exp(by_level - top[:, None]) @ grid.first_table.T)
+        logs.append(top)
+    for row in rows:
+        if len(row) == 1 and row[0].position == 0:
+            continue
+        by_atom, is_first = log_likelihood(row, model)
+        table = grid.first_table if is_first else grid.table
+        top = by_atom.max()
+        found.append((table @ np.exp(by_atom - top))[None])
+        logs.append(np.array([top]))
+    return np.concatenate(found) + 1e-300, np.concatenate(logs)

@@ -1,0 +1,344 @@
+"""What is believed of one change after its effects: a weighted sum over atoms, no sampler."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import ndtr
+
+from miniscale.setting import Kind
+from transfer.atoms.prior import Array, Prior, atoms, rise
+from transfer.events import Effect, Outlook
+from transfer.trust import Trust
+
+HARM = 0.005
+"""A loss at the target beyond this is harm, nats."""
+GAIN_BEYOND = 4.0
+"""Standard deviations from which a residual counts by its logarithm."""
+CENSORED = -0.2
+"""A crash counts as a gain below this."""
+NEGLIGIBLE = 1e-5
+"""Atoms with less than this share of the heaviest are dropped."""
+CONFIDENCE = 0.8
+
+
+@dataclass(frozen=True)
+class Model:
+    """The prior with what a study or an audit learned of it.
+
+    scale
+        Overall size S of effects in this study.
+    misfit
+        Error of a rung in nats that replicates do not remove; with ``misfit_share`` of the gain,
+        m^2 = (misfit_share g)^2 + misfit^2.
+    drift
+        Doubt per nat beyond the highest measured rung.
+    conformal
+        Factor of 1 or more on every interval.
+    """
+
+    prior: Prior = field(default_factory=Prior)
+    scale: float = 1.0
+    misfit: float = 0.004
+    misfit_share: float = 0.2
+    drift: float = 0.004
+    conformal: float = 1.0
+
+    @staticmethod
+    def trusting(trust: Trust, prior: Prior) -> "Model":
+        """Return the model that an audit's findings ask for."""
+        return Model(
+            prior=prior, misfit=trust.misfit, drift=trust.drift, conformal=max(1.0, trust.conformal)
+        )
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The baseline's error on one rung as the pool of changes shows it, in a change's own terms.
+
+    ``mean`` is l o and ``sd`` its posterior sd: the effect less ``mean``, with ``sd`` in place of
+    its ``shared_se``.
+    """
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What other changes say of this one: a joint normal forecast of its gain at positions."""
+
+    positions: tuple[float, ...]
+    mean: Array
+    covariance: Array
+
+
+@dataclass(frozen=True)
+class Belief:
+    """The posterior of one change over atoms.
+
+    weights, level, end, is_saturating
+        (K,) of the atoms that matter, in nats of compute.
+    last
+        Position of the highest measured rung.
+    """
+
+    weights: Array
+    level: Array
+    end: Array
+    is_saturating: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    last: float
+    model: Model
+
+    def curve(self, position: float) -> Array:
+        """Return each atom's gain at a position, (K,)."""
+        gain: Array = self.level + (self.end - self.level) * rise(position, self.is_saturating)
+        return gain
+
+    def ahead(self, position: float, *, last: float | None = None) -> tuple[Array, Array]:
+        """Return each atom's believed gain t and doubt m at a position, (K,) each.
+
+        Beyond ``last`` half of a rise counts, all of a fall, and no win from a loss:
+
+            D = g(x) - g(x_last),  t = g(x_last) + min(D, D / 2),  at most 0 where g(x_last) < 0
+            m^2 = (misfit_share t)^2 + misfit^2 + (drift (x - x_last))^2
+
+        Parameters
+        ----------
+        last
+            The highest measured rung's position, if a higher one than now is supposed.
+        """
+        here = self.last if last is None else last
+        value = self.curve(position)
+        beyond = max(position - here, 0.0)
+        if beyond > 0:
+            base = self.curve(here)
+            change = value - base
+            value = base + np.minimum(change, 0.5 * change)
+            value = np.where(base < 0, np.minimum(value, 0.0), value)
+        model = self.model
+        floor = model.misfit**2 + (model.drift * beyond) ** 2
+        return value, np.sqrt((model.misfit_share * value) ** 2 + floor)
+
+    def outlook(self, position: float) -> Outlook:
+        """Return mean, sd, 80 % interval and odds at a position; nats of compute."""
+        value, doubt = self.ahead(position)
+        mean = float(self.weights @ value)
+        sd = math.sqrt(float(self.weights @ ((value - mean) ** 2 + doubt**2)))
+        low, high = map(float, _quantiles(self.weights, value, doubt, CONFIDENCE))
+        widen = self.model.conformal
+        odds = float(self.weights @ ndtr(value / doubt))
+        harm = float(self.weights @ ndtr((-HARM - value) / doubt))
+        distance = position - self.last
+        slope = 0.0
+        if distance > 0:
+            slope = (mean - float(self.weights @ self.curve(self.last))) / distance
+        return Outlook(
+            mean=mean,
+            sd=sd,
+            low=mean - widen * (mean - low),
+            high=mean + widen * (high - mean),
+            odds=min(max(odds, 0.0), 1.0),
+            slope=slope,
+            harm=min(max(harm, 0.0), 1.0),
+        )
+
+    def moments(self, positions: Sequence[float]) -> tuple[Array, Array]:
+        """Return mean (n,) and covariance (n, n) of the gain over positions.
+
+        The doubt of drift beyond the highest measured rung is one line through it, so it is
+        shared by all positions beyond; misfit is each position's own.
+        """
+        at = np.array(positions)
+        values = np.stack([self.ahead(x)[0] for x in positions])
+        mean = values @ self.weights
+        centred = values - mean[:, None]
+        beyond = self.model.drift * np.maximum(at - self.last, 0.0)
+        own = self.model.misfit**2 + (self.model.misfit_share**2) * (values**2 @ self.weights)
+        covariance = (centred * self.weights) @ centred.T + np.outer(beyond, beyond) + np.diag(own)
+        return mean, covariance
+
+    def utility(
+        self, position: float, *, harm: float, cost: float, last: float | None = None
+    ) -> Array:
+        """Return each atom's expected utility of accepting, with harm counted ``harm`` times.
+
+            u = E[max(g, 0)] + h E[min(g, 0)] - kappa,   g ~ N(t, m^2)
+
+        Parameters
+        ----------
+        cost
+            kappa: what carrying a change costs, nats.
+        """
+        value, doubt = self.ahead(position, last=last)
+        z = value / doubt
+        density = doubt * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+        gain = value * ndtr(z) + density
+        result: Array = gain + harm * (value - gain) - cost
+        return result
+
+
+def _quantiles(weights: Array, value: Array, doubt: Array, confidence: float) -> Array:
+    """Return the central interval of a mixture of normals by bisection, (2,).
+
+    Atoms with nearly the same value are taken together first: cells of arcsinh(t / .01), each a
+    normal with its atoms' own mean and variance.
+    """
+    bent = np.arcsinh(value / 0.01)
+    start = bent.min()
+    cell = ((bent - start) * (63.999 / max(float(bent.max() - start), 1e-9))).astype(np.intp)
+    mass = np.bincount(cell, weights, 64)
+    is_full = mass > 0
+    mass = mass[is_full]
+    mean = np.bincount(cell, weights * value, 64)[is_full] / mass
+    square = np.bincount(cell, weights * (value * value + doubt * doubt), 64)[is_full] / mass
+    sd = np.sqrt(np.maximum(square - mean * mean, 1e-18))
+    wanted = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    low = np.full(2, float((mean - 5 * sd).min()))
+    high = np.full(2, float((mean + 5 * sd).max()))
+    for _ in range(16):
+        middle = 0.5 * (low + high)
+        below = ndtr((middle[:, None] - mean) / sd) @ mass < wanted
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    result: Array = 0.5 * (low + high)
+    return result
+
+
+def surprise(residual: Array, variance: Array) -> Array:
+    """Return -2 log of a normal's density but for a constant, bounded far out.
+
+    Beyond 4 sd the square is replaced by 16 + ln(1 + d^2 - 16): one outlier cannot decide.
+    """
+    square = residual * residual / variance
+    far = GAIN_BEYOND**2
+    if square.max() > far:
+        square = np.where(square > far, far + np.log1p(np.maximum(square - far, 0.0)), square)
+    result: Array = square + np.log(variance)
+    return result
+
+
+def _log_likelihood(
+    effects: Sequence[Effect],
+    gain_at: Mapping[str, Array],
+    model: Model,
+    pool: Mapping[str, Shared],
+) -> Array:
+    total = np.zeros_like(next(iter(gain_at.values())))
+    for effect in effects:
+        own = max(effect.gain_se**2 - effect.shared_se**2, 0.0)
+        known = pool.get(effect.rung, Shared(0.0, effect.shared_se))
+        gain = gain_at[effect.rung]
+        variance = own + known.sd**2 + (model.misfit_share * gain) ** 2 + model.misfit**2
+        total -= 0.5 * surprise(effect.gain - known.mean - gain, variance)
+    return total
+
+
+def _check(effects: Sequence[Effect]) -> None:
+    for effect in effects:
+        if not (math.isfinite(effect.gain) and effect.gain_se > 0):
+            raise ValueError(
+                f"effect on {effect.rung}: gain {effect.gain} +- {effect.gain_se} must be finite "
+                "with a positive error; measure it again or drop it"
+            )
+
+
+def log_likelihood(
+    effects: Sequence[Effect], model: Model, pool: Mapping[str, Shared] | None = None
+) -> tuple[Array, bool]:
+    """Return the log likelihood of effects by atom, and whether it is by level alone.
+
+    Where all effects are on the lowest rung only an atom's level matters: (A,) instead of (K,).
+
+    Raises
+    ------
+    ValueError
+        If an effect is not finite or claims no error.
+    """
+    _check(effects)
+    grid = atoms(model.prior)
+    is_first = all(effect.position == 0 for effect in effects)
+    if is_first:
+        gain_at = {effect.rung: model.scale * grid.levels for effect in effects}
+        start = np.zeros_like(grid.levels)
+    else:
+        gain_at = {
+            effect.rung: model.scale
+            * (grid.level + (grid.end - grid.level) * rise(effect.position, grid.is_saturating))
+            for effect in effects
+        }
+        start = np.zeros_like(grid.level)
+    return (_log_likelihood(effects, gain_at, model, pool or {}) if effects else start), is_first
+
+
+def believe(
+    effects: Sequence[Effect],
+    kind: Kind,
+    *,
+    model: Model,
+    pool: Mapping[str, Shared] | None = None,
+    crashed_at: float | None = None,
+    hint: Hint | None = None,
+) -> Belief:
+    """Return the posterior of a change: prior weight times likelihood, by atom.
+
+        p_k ~ W_k prod_r N(g_r - l o_r; g_k(x_r), v_r + l^2 w_r + m_kr^2)
+
+    Effects need not be in order and may be absent on any rung.
+
+    Parameters
+    ----------
+    pool
+        Rung -> the baseline's error there as all changes together show it.
+    crashed_at
+        Position of a rung on which the change crashed: its gain there is below -.2.
+
+    Raises
+    ------
+    ValueError
+        If an effect is not finite or claims no error.
+    """
+    grid = atoms(model.prior)
+    by_atom, is_first = log_likelihood(effects, model, pool)
+    logs = log_weights(model.prior, kind) + (by_atom[grid.place] if is_first else by_atom)
+    level, end = model.scale * grid.level, model.scale * grid.end
+    if crashed_at is not None:
+        there = level + (end - level) * rise(crashed_at, grid.is_saturating)
+        logs = logs + np.log(ndtr((CENSORED - there) / 0.05) + 1e-12)
+    if hint is not None:
+        logs = logs + _told(hint, level, end, grid.is_saturating)
+    logs -= logs.max()
+    kept = np.flatnonzero(logs > math.log(NEGLIGIBLE))
+    weights = np.exp(logs[kept])
+    return Belief(
+        weights=weights / weights.sum(),
+        level=level[kept],
+        end=end[kept],
+        is_saturating=grid.is_saturating[kept],
+        last=max((effect.position for effect in effects), default=0.0),
+        model=model,
+    )
+
+
+def _told(
+    hint: Hint, level: Array, end: Array, bent: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> Array:
+    """Return the log likelihood of a hint by atom."""
+    off = np.stack([level + (end - level) * rise(x, bent) for x in hint.positions])
+    off -= hint.mean[:, None]
+    square: Array = np.einsum("ik,ij,jk->k", off, np.linalg.inv(hint.covariance), off)
+    return -0.5 * square
+
+
+_LOG_WEIGHTS: dict[tuple[int, Kind], tuple[Prior, Array]] = {}
+
+
+def log_weights(prior: Prior, kind: Kind) -> Array:
+    """Return the log prior weight of each atom for a kind of change, (K,); kept by prior."""
+    found = _LOG_WEIGHTS.get((id(prior), kind))
+    if found is None or found[0] is not prior:
+        if len(_LOG_WEIGHTS) > 64:
+            _LOG_WEIGHTS.clear()
+        logs: Array = np.log(prior.shares(kind) @ atoms(prior).table + 1e-300)
+        found = _LOG_WEIGHTS[id(prior), kind] = (prior, logs)
+    return found[1]

@@ -1,0 +1,360 @@
+"""A scene as the atoms read it: the model it teaches, the price of compute, every belief."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from miniscale.rung import Rung
+from miniscale.trial import digest
+from transfer.atoms.baseline_error import baseline_error, shared
+from transfer.atoms.bowl import Edit, edits_by_knob, hint
+from transfer.atoms.learn import EVERY, Row, learn
+from transfer.atoms.posterior import Belief, Hint, Model, Shared, believe
+from transfer.atoms.prior import Prior
+from transfer.atoms.value import (
+    Prospects,
+    Step,
+    Terms,
+    normal_utility,
+    price_of_compute,
+)
+from transfer.change import Change
+from transfer.events import Effect, Judged
+from transfer.ladder import Ladder
+from transfer.policy import Scene, Standing
+from transfer.trust import Trust
+
+ASSUMED_NOISE = 0.02
+"""Noise of a run in nats where nothing says better: 2 % of compute."""
+MEMORY = 8192
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the atoms policy searches and accepts; gains in nats of compute.
+
+    head_harm
+        How many times harm counts for the working head; certified accepts take the audit's.
+    carrying
+        kappa: what a change must gain at the target to be worth its code.
+    odds
+        P(gain at the target) that the head asks for besides.
+    first_seeds, replicates, most_runs
+        Runs of a first visit to a rung; more runs that a plan may take; runs on a rung in all.
+    price_greed, price_prior, price_share
+        Of the price of compute, see :func:`transfer.atoms.value.price_of_compute`.
+    closing_share, parts_share
+        Of the budget: what stacks may take in all, and what their leave-one-out parts may.
+    reserve
+        Share of the budget that only closing an epoch may touch.
+    exam_seeds, part_seeds
+        Runs of a stack by rung from the lowest, the last for all above; runs of a part.
+    is_learning
+        Whether the study's own history may shift the prior.
+    """
+
+    head_harm: float = 1.5
+    carrying: float = 0.004
+    odds: float = 0.6
+    first_seeds: int = 1
+    replicates: tuple[int, ...] = (1, 2, 4)
+    most_runs: int = 16
+    price_greed: float = 1.5
+    price_prior: float = 0.0003
+    price_share: float = 0.375
+    closing_share: float = 0.25
+    parts_share: float = 0.06
+    reserve: float = 0.1
+    exam_seeds: tuple[int, ...] = (4, 3, 2, 1)
+    part_seeds: int = 4
+    is_learning: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("odds", "closing_share", "parts_share", "reserve"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"policy.rules.{name}: got {getattr(self, name)}, must lie in [0, 1)"
+                )
+        for name in ("head_harm", "price_greed", "price_share"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"policy.rules.{name}: got {getattr(self, name)}, must be above 0")
+        if not self.replicates or min(self.replicates) < 1 or self.first_seeds < 1:
+            raise ValueError(
+                f"policy.rules: replicates {self.replicates} and first_seeds {self.first_seeds} "
+                "must be counts of at least 1"
+            )
+        if not self.exam_seeds or min(self.exam_seeds) < 1 or self.part_seeds < 1:
+            raise ValueError(
+                f"policy.rules: exam_seeds {self.exam_seeds} and part_seeds {self.part_seeds} "
+                "must be counts of at least 1"
+            )
+
+
+@dataclass
+class Memory:
+    """What was computed once and is asked for again; it changes no answer."""
+
+    beliefs: dict[object, Belief] = field(default_factory=dict)
+    models: dict[object, tuple[Model, object]] = field(default_factory=dict)
+    errors: dict[object, tuple[float, float] | None] = field(default_factory=dict)
+    hints: dict[object, Hint | None] = field(default_factory=dict)
+    digests: dict[object, str] = field(default_factory=dict)
+
+    def trim(self) -> None:
+        """Forget everything once there is much of it."""
+        every: tuple[dict[object, Any], ...] = (
+            self.beliefs,
+            self.models,
+            self.errors,
+            self.hints,
+            self.digests,
+        )
+        if max(len(kept) for kept in every) > MEMORY:
+            for kept in every:
+                kept.clear()
+
+    def start(self, trust: Trust, prior: Prior) -> Model:
+        """Return the model before a study teaches anything: one object for one trust and prior."""
+        key = ("start", trust, id(prior))
+        if key not in self.models:
+            self.models[key] = (Model.trusting(trust, prior), prior)
+        return self.models[key][0]
+
+
+class Reading:
+    """One scene read for decisions; valid as long as the scene is."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        ladder: Ladder,
+        *,
+        rules: Rules,
+        trust: Trust,
+        prior: Prior,
+        memory: Memory,
+    ) -> None:
+        self.scene = scene
+        self.ladder = ladder
+        self.rules = rules
+        self.trust = trust
+        memory.trim()
+        self._start = memory.start(trust, prior)
+        self._memory = memory
+        self._errors: dict[tuple[str, str], tuple[float, float] | None] = {}
+        self.target = ladder.position(ladder.target)
+        self.unit = ladder.rungs[0].cost
+
+    # -- the study --------------------------------------------------------------------------
+
+    @cached_property
+    def by_base(self) -> dict[str, list[Standing]]:
+        """Single changes by the baseline that they were measured on."""
+        found: dict[str, list[Standing]] = {}
+        for standing in self.scene.standings.values():
+            if not standing.change.members:
+                found.setdefault(standing.base, []).append(standing)
+        return found
+
+    @cached_property
+    def model(self) -> Model:
+        """The prior with what the study's judged changes teach, 60 at a time in order.
+
+        Effects count as they were when judged, so that resuming a study changes nothing.
+        """
+        if not self.rules.is_learning:
+            return self._start
+        judged: list[tuple[Standing, Judged]] = []
+        for standing in self.scene.standings.values():
+            if standing.change.members or standing.change.is_twin:
+                continue
+            if standing.verdict is None:
+                break
+            judged.append((standing, standing.verdict))
+        n = len(judged) // EVERY * EVERY
+        if n == 0:
+            return self._start
+        verdicts = [verdict for _, verdict in judged[:n]]
+        key = (id(self._start.prior), self.trust, tuple(map(id, verdicts)))
+        if key not in self._memory.models:
+            rows = [Row(s.change.kind, v.effects) for s, v in judged[:n] if v.effects]
+            learned = learn(rows, self._start, is_audited=bool(self.trust.source))
+            self._memory.models[key] = (learned, (verdicts, self._start.prior))
+        return self._memory.models[key][0]
+
+    @cached_property
+    def prior_digest(self) -> str:
+        """Hash of all that beliefs rest on, for verdicts."""
+        key = ("digest", id(self.model))
+        if key not in self._memory.digests:
+            model = self.model
+            content = {**asdict(model), "prior": model.prior.to_json()}
+            self._memory.digests[key] = digest(content)
+        return self._memory.digests[key]
+
+    @cached_property
+    def price(self) -> float:
+        """The price of compute: nats of gain for a lowest-rung run."""
+        rules = self.rules
+        earned = 0.0
+        for standing in self.scene.standings.values():
+            verdict = standing.verdict
+            if verdict is None or not verdict.outcome.is_accepted or standing.change.members:
+                continue
+            look = verdict.outlook
+            if look is not None:
+                worth = normal_utility(
+                    look.mean, look.sd, harm=rules.head_harm, cost=rules.carrying
+                )
+                earned += max(worth, 0.0)
+        return price_of_compute(
+            earned,
+            self.scene.spent / self.unit,
+            self.scene.budget / self.unit,
+            greed=rules.price_greed,
+            prior=rules.price_prior,
+            share=rules.price_share,
+        )
+
+    @property
+    def room(self) -> float:
+        """What changes may still take from the budget, in the ladder's unit."""
+        return self.scene.budget * (1 - self.rules.reserve) - self.scene.spent
+
+    @cached_property
+    def edits(self) -> dict[str, tuple[Edit, ...]]:
+        """Edits by knob, over all epochs."""
+        standings = [s for s in self.scene.standings.values() if not s.change.members]
+        return edits_by_knob(standings, self.ladder.setting.knobs)
+
+    # -- one change -------------------------------------------------------------------------
+
+    def belief(
+        self,
+        arm: str,
+        change: Change,
+        effects: Sequence[Effect],
+        *,
+        base: str = "",
+        crashed_at: float | None = None,
+    ) -> Belief:
+        """Return the belief about a change from its own effects, the pool and its knob's edits."""
+        effects = tuple(effects)
+        pool = self._pool(effects, base or self.scene.base)
+        told = self._hint(arm, change)
+        key = (
+            *((e.rung, e.position, e.gain, e.gain_se, e.shared_se) for e in effects),
+            change.kind,
+            id(self.model),
+            crashed_at,
+            tuple((rung, word.mean, word.sd) for rung, word in pool.items()),
+            None
+            if told is None
+            else (told.positions, told.mean.tobytes(), told.covariance.tobytes()),
+        )
+        found = self._memory.beliefs.get(key)
+        if found is None or found.model is not self.model:
+            found = believe(
+                effects,
+                change.kind,
+                model=self.model,
+                pool=pool,
+                crashed_at=crashed_at,
+                hint=told,
+            )
+            self._memory.beliefs[key] = found
+        return found
+
+    def _pool(self, effects: Sequence[Effect], base: str) -> dict[str, Shared]:
+        if not any(effect.shared_se > 0 for effect in effects):
+            return {}
+        rho = {rung: noise.rho for rung, noise in self.scene.noise.items()}
+        errors = {e.rung: self._error(base, e.rung, rho.get(e.rung, 0.5)) for e in effects}
+        return shared(effects, errors, rho=rho)
+
+    def _error(self, base: str, rung: str, rho: float) -> tuple[float, float] | None:
+        if (base, rung) not in self._errors:
+            self._errors[base, rung] = self._error_of(base, rung, rho)
+        return self._errors[base, rung]
+
+    def _error_of(self, base: str, rung: str, rho: float) -> tuple[float, float] | None:
+        standings = [
+            s for s in self.by_base.get(base, ()) if any(e.rung == rung for e in s.effects)
+        ]
+        seen = tuple((e.gain, e.gain_se) for s in standings for e in s.effects)
+        key = (base, rung, rho, id(self.model), seen)
+        if key not in self._memory.errors:
+            found = baseline_error(standings, rung, rho=rho, model=self.model)
+            self._memory.errors[key] = found
+        return self._memory.errors[key]
+
+    def _hint(self, arm: str, change: Change) -> Hint | None:
+        if len(change.knobs) != 1:
+            return None
+        edits = self.edits.get(next(iter(change.knobs)), ())
+        if len(edits) < 2:
+            return None
+        seen = tuple((e.arm, e.start, e.value, e.effects) for e in edits)
+        key = (arm, seen, self.model.misfit)
+        if key not in self._memory.hints:
+            self._memory.hints[key] = hint(edits, arm, target=self.target, model=self.model)
+        return self._memory.hints[key]
+
+    # -- what could be run ------------------------------------------------------------------
+
+    def terms(self) -> Terms:
+        """Return what counts for the working head."""
+        return Terms(self.target, self.rules.head_harm, self.rules.carrying, self.price)
+
+    def steps(self, effects: Sequence[Effect]) -> list[Step]:
+        """Return every rung as a plan for a change sees it."""
+        by_rung = {effect.rung: effect for effect in effects}
+        found: list[Step] = []
+        assumed = ASSUMED_NOISE
+        for rung in self.ladder.rungs:
+            assumed, rho = self._noise(rung, assumed)
+            effect = by_rung.get(rung.name)
+            n = 0 if effect is None else effect.n
+            own = assumed * math.sqrt(1 - rho * rho)
+            if effect is not None:
+                own = math.sqrt(max(effect.gain_se**2 - effect.shared_se**2, 1e-12) * n)
+            first = self.rules.first_seeds
+            common = assumed * (1 - rho) / math.sqrt(max(rung.baseline_seeds, first))
+            found.append(
+                Step(
+                    name=rung.name,
+                    position=self.ladder.position(rung.scale),
+                    cost=rung.cost / self.unit,
+                    own_sd=own,
+                    shared_sd=common,
+                    n=n,
+                    first=first,
+                    most=self.rules.most_runs,
+                )
+            )
+        return found
+
+    def _noise(self, rung: Rung, assumed: float) -> tuple[float, float]:
+        """Return sd of one run in nats, and the correlation of arms on a seed."""
+        noise, slope = self.scene.noise.get(rung.name), self.scene.slopes.get(rung.name, 0.0)
+        if noise is None:
+            return rung.noise or assumed, 0.5
+        if slope <= 0:
+            return rung.noise or assumed, noise.rho
+        return noise.sd / slope, noise.rho
+
+    def affordable(self, steps: Sequence[Step], room: float) -> list[Step]:
+        """Return the rungs up to the last on which a first run fits into the room."""
+        fits = [place for place, step in enumerate(steps) if step.cost * self.unit <= room]
+        return list(steps[: fits[-1] + 1]) if fits else []
+
+    def prospects(self, belief: Belief, steps: Sequence[Step]) -> Prospects:
+        """Return the means to value plans for a change."""
+        return Prospects(belief, steps, self.terms())
+
+
+def rungs_of(effects: Sequence[Effect]) -> Mapping[str, Effect]:
+    """Return effects by rung."""
+    return {effect.rung: effect for effect in effects}
