@@ -17,9 +17,9 @@ from transfer.measure import Losses, Noise, Yardstick, effect, odd_spread, poole
 from transfer.pool import Pool, share_of
 from transfer.state import Key, State
 
-STEP = 1.2
-"""The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 2."""
-MOST_DF = 256
+STEP = 1.3
+"""The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 4."""
+MOST_DF = 64
 LAWS = 16
 """Fits kept, since noise may step to and fro."""
 
@@ -265,5 +265,5 @@ def stepped(noise: Noise) -> Noise:
     16
     """
     sd = STEP ** round(math.log(noise.sd) / math.log(STEP))
-    df = min(2 ** round(math.log2(noise.df)), MOST_DF) if noise.df else 0
+    df = min(4 ** round(math.log(noise.df, 4)), MOST_DF) if noise.df else 0
     return replace(noise, sd=sd, df=df)
