@@ -1,7 +1,7 @@
 """The baseline's own error on a rung, as all changes measured against it show it together."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +25,12 @@ def loading(effect: Effect, rho: float) -> float:
 
 
 def baseline_error(
-    standings: Sequence[Standing], rung: str, *, rho: float, model: Model
+    standings: Sequence[Standing],
+    rung: str,
+    *,
+    rho: float,
+    model: Model,
+    known: MutableMapping[object, tuple[float, float]] | None = None,
 ) -> tuple[float, float] | None:
     """Estimate the error o of a baseline's mean on one rung, in nats.
 
@@ -33,6 +38,11 @@ def baseline_error(
     taken on a grid within 3 sd. A change measured on this rung alone says p(g - l o) under its
     prior; one measured elsewhere too says N(g - l o; E g, v + Var g + m^2) with E g and Var g from
     its other rungs.
+
+    Parameters
+    ----------
+    known
+        What changes with other rungs were found to say; filled, so that it is found once.
 
     Returns
     -------
@@ -52,7 +62,7 @@ def baseline_error(
     if alone and alone[0][1].position == 0:
         logs = logs + _alone(alone, error, rho=rho, model=model)
     for standing, effect in others[-MOST:]:
-        logs = logs + _elsewhere(standing, effect, error, rho=rho, model=model)
+        logs = logs + _elsewhere(standing, effect, error, rho=rho, model=model, known=known)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     mean = float(weights @ error)
@@ -80,15 +90,26 @@ def _alone(
 
 
 def _elsewhere(
-    standing: Standing, effect: Effect, error: Array, *, rho: float, model: Model
+    standing: Standing,
+    effect: Effect,
+    error: Array,
+    *,
+    rho: float,
+    model: Model,
+    known: MutableMapping[object, tuple[float, float]] | None,
 ) -> Array:
     """Return the log likelihood of the error by one change with other rungs."""
     rest = [other for other in standing.effects if other.rung != effect.rung]
-    belief = believe(rest, standing.change.kind, model=model)
-    mean, covariance = belief.moments([effect.position])
+    kind = standing.change.kind
+    known = {} if known is None else known
+    key = (id(model), kind, effect.position, *((e.position, e.gain, e.gain_se) for e in rest))
+    if key not in known:
+        mean, covariance = believe(rest, kind, model=model).moments([effect.position])
+        known[key] = float(mean[0]), float(covariance[0, 0])
+    mean_g, variance_g = known[key]
     own = max(effect.gain_se**2 - effect.shared_se**2, 1e-12)
-    variance = np.array(own + covariance[0, 0])
-    return -0.5 * surprise(effect.gain - mean[0] - loading(effect, rho) * error, variance)
+    residual = effect.gain - mean_g - loading(effect, rho) * error
+    return -0.5 * surprise(residual, np.array(own + variance_g))
 
 
 def shared(

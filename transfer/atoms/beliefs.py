@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfer.atoms.posterior import CONFIDENCE, HARM, Belief
+from transfer.atoms.posterior import CONFIDENCE, HARM, Belief, Mixture
 from transfer.atoms.prior import DECADES, Array
 from transfer.atoms.value import odds_of
 from transfer.events import Effect, Outlook
@@ -26,6 +26,11 @@ class Normal:
 
     mean: Array
     covariance: Array
+
+    def marginal(self, place: int) -> tuple[float, float]:
+        """Return mean and sd of one state."""
+        variance = max(float(self.covariance[place, place]), 1e-18)
+        return float(self.mean[place]), math.sqrt(variance)
 
     def given(self, rows: Array, seen: Array, noise: Array) -> "Normal":
         """Condition on ``seen = rows @ x + e``, ``e ~ N(0, noise)``: one Kalman update.
@@ -82,13 +87,13 @@ class Claim:
     short
         By how many sd the stack falls short of its forecast on its highest rung.
     members
-        Arm -> mean and sd of its part at the target.
+        Arm -> what is believed of its part at the target.
     """
 
     outlook: Outlook
     ratio: float
     short: float
-    members: Mapping[str, tuple[float, float]]
+    members: Mapping[str, Mixture]
 
     @property
     def is_doubtful(self) -> bool:
@@ -151,7 +156,7 @@ def examine(
     state = together(beliefs, [*positions.values(), target])
     total = np.tile(np.eye(width), (1, len(arms)))
     ratio, short = _against_forecast(state, total, measured, places)
-    rows, seen, noise = _observations(arms, measured, parts, places, total)
+    before, (rows, seen, noise) = state, _observations(arms, measured, parts, places, total)
     if seen.size:
         state = state.given(rows, seen, noise)
     top = max((effect.position for effect in measured), default=None)
@@ -159,10 +164,11 @@ def examine(
     mean = float(total[-1] @ state.mean)
     beyond = BEYOND * abs(mean) * max(target - last, 0.0)
     sd = math.sqrt(max(float(total[-1] @ state.covariance @ total[-1]), 0.0) + beyond**2)
-    at = [place * width + width - 1 for place in range(len(arms))]
     members = {
-        arm: (float(state.mean[i]), math.sqrt(max(float(state.covariance[i, i]), 0.0)))
-        for arm, i in zip(arms, at, strict=True)
+        arm: belief.at(target).told(before.marginal(i), state.marginal(i))
+        for i, arm, belief in zip(
+            range(width - 1, width * len(arms), width), arms, beliefs, strict=True
+        )
     }
     widen = beliefs[0].model.conformal
     return Claim(as_outlook(mean, sd, widen=widen), ratio, short, members)

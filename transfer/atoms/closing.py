@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from miniscale.setting import Kind
-from transfer.atoms.beliefs import Claim, Part, as_outlook
+from transfer.atoms.beliefs import Claim, Part
 from transfer.atoms.reading import Reading
 from transfer.atoms.stacks import (
     Stacks,
@@ -55,10 +55,8 @@ def candidates(study: Reading) -> list[str]:
 
 
 def _alone(study: Reading, standing: Standing) -> tuple[Outlook, float]:
-    belief = belief_of(study, standing)
-    terms = study.terms()
-    utility = belief.utility(terms.target, harm=terms.harm, cost=terms.carrying)
-    return belief.outlook(study.target), float(belief.weights @ utility)
+    gain = belief_of(study, standing).at(study.target)
+    return gain.outlook(), worth_of(study, gain)
 
 
 def close(study: Reading) -> Review:
@@ -196,11 +194,9 @@ def _judge_alone(study: Reading, arm: str, *, further: Standing | None = None) -
     if further is not None:
         standing = replace(standing, effects=alone(standing, further), failure=further.failure)
     look, worth = _alone(study, standing)
-    belief = belief_of(study, standing)
-    utility = belief.utility(
-        study.target, harm=study.trust.certified_harm, cost=study.rules.carrying
-    )
-    short = _short_of_certified(study, (standing,), float(belief.weights @ utility))
+    gain = belief_of(study, standing).at(study.target)
+    severe = worth_of(study, gain, study.trust.certified_harm)
+    short = _short_of_certified(study, (standing,), severe)
     return _verdict(study, standing, look, worth, short, ())
 
 
@@ -209,14 +205,13 @@ def _judge_member(study: Reading, arm: str, claim: Claim, stack: Standing) -> Ju
     standing = study.scene.standings[arm]
     if len(stack.change.members) == 1:
         return _judge_alone(study, arm, further=stack)
-    mean, sd = claim.members[arm]
-    look = as_outlook(mean, sd, widen=max(1.0, study.trust.conformal))
-    harm = study.trust.certified_harm
-    short = _short_of_certified(study, (standing, stack), worth_of(study, mean, sd, harm))
+    gain = claim.members[arm]
+    look, harm = gain.outlook(), study.trust.certified_harm
+    short = _short_of_certified(study, (standing, stack), worth_of(study, gain, harm))
     if not short and claim.is_doubtful:
         short = "the stack falls short of its forecast"
     words = exam_words(claim, stack)
-    return _verdict(study, standing, look, worth_of(study, mean, sd), short, (words,))
+    return _verdict(study, standing, look, worth_of(study, gain), short, (words,))
 
 
 def _verdict(

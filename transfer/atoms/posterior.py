@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -121,28 +121,19 @@ class Belief:
         floor = model.misfit**2 + (model.drift * beyond) ** 2
         return value, np.sqrt((model.misfit_share * value) ** 2 + floor)
 
+    def at(self, position: float) -> "Mixture":
+        """Return what is believed of the gain at a position."""
+        value, doubt = self.ahead(position)
+        return Mixture(self.weights, value, doubt, self.model.conformal)
+
     def outlook(self, position: float) -> Outlook:
         """Return mean, sd, 80 % interval and odds at a position; nats of compute."""
-        value, doubt = self.ahead(position)
-        mean = float(self.weights @ value)
-        sd = math.sqrt(float(self.weights @ ((value - mean) ** 2 + doubt**2)))
-        low, high = map(float, _quantiles(self.weights, value, doubt, CONFIDENCE))
-        widen = self.model.conformal
-        odds = float(self.weights @ ndtr(value / doubt))
-        harm = float(self.weights @ ndtr((-HARM - value) / doubt))
+        look = self.at(position).outlook()
         distance = position - self.last
-        slope = 0.0
-        if distance > 0:
-            slope = (mean - float(self.weights @ self.curve(self.last))) / distance
-        return Outlook(
-            mean=mean,
-            sd=sd,
-            low=mean - widen * (mean - low),
-            high=mean + widen * (high - mean),
-            odds=min(max(odds, 0.0), 1.0),
-            slope=slope,
-            harm=min(max(harm, 0.0), 1.0),
-        )
+        if distance <= 0:
+            return look
+        here = float(self.weights @ self.curve(self.last))
+        return replace(look, slope=(look.mean - here) / distance)
 
     def moments(self, positions: Sequence[float]) -> tuple[Array, Array]:
         """Return mean (n,) and covariance (n, n) of the gain over positions.
@@ -171,12 +162,77 @@ class Belief:
         cost
             kappa: what carrying a change costs, nats.
         """
-        value, doubt = self.ahead(position, last=last)
-        z = value / doubt
-        density = doubt * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-        gain = value * ndtr(z) + density
-        result: Array = gain + harm * (value - gain) - cost
-        return result
+        return utility_of(*self.ahead(position, last=last), harm=harm, cost=cost)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of normals: what is believed of one gain; ``widen`` is for its interval."""
+
+    weights: Array
+    value: Array
+    doubt: Array
+    widen: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return float(self.weights @ self.value)
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation."""
+        return math.sqrt(float(self.weights @ ((self.value - self.mean) ** 2 + self.doubt**2)))
+
+    def worth(self, *, harm: float, cost: float) -> float:
+        """Return the expected utility of accepting, with harm counted ``harm`` times."""
+        return float(self.weights @ utility_of(self.value, self.doubt, harm=harm, cost=cost))
+
+    def outlook(self) -> Outlook:
+        """Return mean, sd, 80 % interval and odds."""
+        mean = self.mean
+        low, high = map(float, _quantiles(self.weights, self.value, self.doubt, CONFIDENCE))
+        odds = float(self.weights @ ndtr(self.value / self.doubt))
+        harm = float(self.weights @ ndtr((-HARM - self.value) / self.doubt))
+        return Outlook(
+            mean=mean,
+            sd=self.sd,
+            low=mean - self.widen * (mean - low),
+            high=mean + self.widen * (high - mean),
+            odds=min(max(odds, 0.0), 1.0),
+            slope=0.0,
+            harm=min(max(harm, 0.0), 1.0),
+        )
+
+    def told(self, before: tuple[float, float], after: tuple[float, float]) -> "Mixture":
+        """Add what moved a normal belief of the same gain from ``before`` to ``after``.
+
+        The move is that of one observation y with variance v (as in expectation propagation),
+
+            1/v = 1/after_sd^2 - 1/before_sd^2,   y = v (after / after_sd^2 - before / before_sd^2)
+
+        which is then weighed against each component, so that tails stay as light as they are.
+        """
+        precision = after[1] ** -2 - before[1] ** -2
+        if precision <= 1e-6 * before[1] ** -2:
+            return self
+        v = 1 / precision
+        y = v * (after[0] * after[1] ** -2 - before[0] * before[1] ** -2)
+        variance = self.doubt**2
+        total = v + variance
+        logs = np.log(self.weights + 1e-300) - 0.5 * ((y - self.value) ** 2 / total + np.log(total))
+        weights = np.exp(logs - logs.max())
+        value = (self.value * v + y * variance) / total
+        return Mixture(weights / weights.sum(), value, np.sqrt(v * variance / total), self.widen)
+
+
+def utility_of(value: Array, doubt: Array, *, harm: float, cost: float) -> Array:
+    """Return E max(g, 0) + h E min(g, 0) - kappa for g ~ N(value, doubt^2)."""
+    z = value / doubt
+    density = doubt * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    gain = value * ndtr(z) + density
+    result: Array = gain + harm * (value - gain) - cost
+    return result
 
 
 def _quantiles(weights: Array, value: Array, doubt: Array, confidence: float) -> Array:

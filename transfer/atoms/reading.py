@@ -53,6 +53,9 @@ class Rules:
         Runs of a stack by rung from the lowest, the last for all above; runs of a part.
     is_learning
         Whether the study's own history may shift the prior.
+    ideas
+        How many changes the study will see, 0 if nobody knows: then compute gets cheaper where
+        the budget would outlast them, and dearer where it would not.
     """
 
     head_harm: float = 1.5
@@ -70,6 +73,7 @@ class Rules:
     exam_seeds: tuple[int, ...] = (4, 3, 2, 1)
     part_seeds: int = 4
     is_learning: bool = True
+    ideas: int = 0
 
     def __post_init__(self) -> None:
         for name in ("odds", "closing_share", "parts_share", "reserve"):
@@ -101,6 +105,7 @@ class Memory:
     errors: dict[object, tuple[float, float] | None] = field(default_factory=dict)
     hints: dict[object, Hint | None] = field(default_factory=dict)
     digests: dict[object, str] = field(default_factory=dict)
+    elsewhere: dict[object, tuple[float, float]] = field(default_factory=dict)
 
     def trim(self) -> None:
         """Forget everything once there is much of it."""
@@ -110,6 +115,7 @@ class Memory:
             self.errors,
             self.hints,
             self.digests,
+            self.elsewhere,
         )
         if max(len(kept) for kept in every) > MEMORY:
             for kept in every:
@@ -209,7 +215,7 @@ class Reading:
                     look.mean, look.sd, harm=rules.head_harm, cost=rules.carrying
                 )
                 earned += max(worth, 0.0)
-        return price_of_compute(
+        price = price_of_compute(
             earned,
             self.scene.spent / self.unit,
             self.scene.budget / self.unit,
@@ -217,6 +223,20 @@ class Reading:
             prior=rules.price_prior,
             share=rules.price_share,
         )
+        return price * self._haste()
+
+    def _haste(self) -> float:
+        """Return how much dearer compute is for the budget to last as long as the ideas do.
+
+        The square of (share of the budget spent) / (share of the ideas seen), each with a tenth
+        added at the start.
+        """
+        if not self.rules.ideas:
+            return 1.0
+        seen = sum(not s.change.members for s in self.scene.standings.values())
+        spent = self.scene.spent / self.scene.budget + 0.1
+        ratio = spent / (min(seen / self.rules.ideas, 1.0) + 0.1)
+        return min(max(ratio * ratio, 0.01), 100.0)
 
     @property
     def room(self) -> float:
@@ -286,7 +306,9 @@ class Reading:
         seen = tuple((e.gain, e.gain_se) for s in standings for e in s.effects)
         key = (base, rung, rho, id(self.model), seen)
         if key not in self._memory.errors:
-            found = baseline_error(standings, rung, rho=rho, model=self.model)
+            found = baseline_error(
+                standings, rung, rho=rho, model=self.model, known=self._memory.elsewhere
+            )
             self._memory.errors[key] = found
         return self._memory.errors[key]
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transfer.atoms.beliefs import Claim, Part, examine
-from transfer.atoms.posterior import Belief
+from transfer.atoms.posterior import Belief, Mixture
 from transfer.atoms.reading import Reading, rungs_of
-from transfer.atoms.value import normal_utility
 from transfer.atoms.wording import measured, percent
 from transfer.events import Action, Effect, Outcome, Outlook
 from transfer.policy import Decision, Evidence, Standing
@@ -231,12 +230,26 @@ def contradicted(study: Reading, stacks: Stacks) -> list[str]:
         return [arm for arm, part in stacks.parts.items() if part.effects and not part.failure]
     parts = parts_of(study, stacks)
     claim = claim_of(study, root.change.members, root, parts)
-    clear = {part.arm for part in parts if part.z < AGAINST}
+    clear = {part.arm for part in parts if _falls_short(study, part)}
     return [
         arm
         for arm in root.change.members
-        if arm in clear or (parts and worth_of(study, *claim.members[arm]) <= 0)
+        if arm in clear or (parts and worth_of(study, claim.members[arm]) <= 0)
     ]
+
+
+def _falls_short(study: Reading, part: Part) -> bool:
+    """Whether a member adds so much less on a rung than alone that nothing is left at the target.
+
+    A member that was known to lose there, and to win above, is not contradicted by losing there.
+    """
+    belief = belief_of(study, study.scene.standings[part.arm])
+    position = study.ladder.position(study.ladder.rung(part.rung).scale)
+    mean, covariance = belief.moments([position])
+    missing = part.gain - float(mean[0])
+    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
+    left = belief.at(study.target).mean + missing
+    return missing < AGAINST * sd and left < study.rules.carrying
 
 
 # -- beliefs --------------------------------------------------------------------------------
@@ -274,10 +287,9 @@ def claim_of(
     )
 
 
-def worth_of(study: Reading, mean: float, sd: float, harm: float | None = None) -> float:
-    """Return the utility of accepting a normal gain, with harm counted as for the head or more."""
-    rules = study.rules
-    return normal_utility(mean, sd, harm=harm or rules.head_harm, cost=rules.carrying)
+def worth_of(study: Reading, gain: Mixture, harm: float | None = None) -> float:
+    """Return the utility of accepting a gain, with harm counted as for the head or more."""
+    return gain.worth(harm=harm or study.rules.head_harm, cost=study.rules.carrying)
 
 
 def exam_words(claim: Claim, stack: Standing | Evidence) -> str:

@@ -11,7 +11,7 @@ from transfer.atoms.closing import close
 from transfer.atoms.posterior import Belief
 from transfer.atoms.prior import Prior
 from transfer.atoms.reading import Memory, Reading, Rules
-from transfer.atoms.stacks import decide_stack
+from transfer.atoms.stacks import decide_stack, worth_of
 from transfer.atoms.value import Plan, Prospects, Step, plans, settling
 from transfer.atoms.wording import beyond, likeness, measured, percent, settle
 from transfer.events import Action, Outcome, Outlook
@@ -161,10 +161,7 @@ class AtomsPolicy:
         steps: Sequence[Step],
     ) -> Decision:
         look = belief.outlook(study.target)
-        terms = study.terms()
-        worth = float(
-            belief.weights @ belief.utility(terms.target, harm=terms.harm, cost=terms.carrying)
-        )
+        worth = worth_of(study, belief.at(study.target))
         last = evidence.ladder.rungs[self._top(evidence)]
         said = (
             measured(evidence.effects),
