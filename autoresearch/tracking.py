@@ -176,6 +176,8 @@ class WandbTracker:
         for tick in study.state.ticks[self._n_ticks :]:
             self._requests |= {request.identity: request for request in tick.requests}
         self._n_ticks = len(study.state.ticks)
+        if identity not in self._requests:
+            return  # a run that was made elsewhere
         request, result = self._requests[identity], study.state.results[identity]
         card = trial_card(study.ladder, study.state, request, result, self._trials)
         self._send(self._writer.trial, card)

@@ -1,11 +1,14 @@
-"""``python -m transfer status|show|report|export STUDY``: look at a study, take its results."""
+"""``python -m transfer VERB …``: a ladder's quality, a study's results, how our words fared."""
 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from miniscale.compose import run_with
 from miniscale.decode import InputError, nearest
 from transfer.load import Loaded, load
 
@@ -56,33 +59,110 @@ def export(loaded: Loaded, arguments: argparse.Namespace) -> None:
     print(f"{out / 'stack.mbox'}   the same as commits with their evidence: git am stack.mbox")
 
 
-VERBS: dict[str, tuple[Callable[[Loaded, argparse.Namespace], None], str]] = {
+def take_in(loaded: Loaded, arguments: argparse.Namespace) -> None:
+    """Enter runs made elsewhere into a study."""
+    from transfer.imports import take
+
+    print("\n".join(take(loaded, arguments.table, clock=time.time)))
+
+
+STUDY_VERBS: dict[str, tuple[Callable[[Loaded, argparse.Namespace], None], str]] = {
     "status": (show_status, "where a study stands"),
     "show": (show_change, "one change in full"),
     "report": (make_report, "write the report again"),
     "export": (export, "the accepted stack as one diff and as commits"),
+    "import": (take_in, "enter runs made elsewhere, at the target too"),
 }
+"""Verbs that look at one study's folder."""
+
+
+def audit(config: dict[str, Any], folders: Sequence[Path]) -> int:
+    """Audit a ladder by known changes."""
+    from transfer.audit.command import decode, run_audit
+
+    print("\n".join(run_audit(decode(config, folders), _progress())))
+    return 0
+
+
+def calibrate(config: dict[str, Any], folders: Sequence[Path]) -> int:
+    """Measure what a ladder resolves on this machine."""
+    from transfer.audit.command import decode, run_calibrate
+
+    print("\n".join(run_calibrate(decode(config, folders), _progress())))
+    return 0
+
+
+def _progress() -> Callable[[int, int, str], None]:
+    """Return what shows how far trials have come: a bar at a terminal, else a line now and then."""
+    from transfer.audit.command import bar
+
+    started, is_terminal = time.monotonic(), sys.stderr.isatty()
+
+    def tell(done: int, n: int, words: str) -> None:
+        text = bar(done, n, words, started=started)
+        if is_terminal:
+            end = "\n" if done == n else ""
+            print(f"\r\x1b[K{text[:110]}", end=end, file=sys.stderr, flush=True)
+        elif done == n or done % max(1, n // 10) == 0:
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
+
+
+COMPOSED_VERBS: dict[str, tuple[Callable[[dict[str, Any], Sequence[Path]], int], str]] = {
+    "calibrate": (calibrate, "noise, cost and power of a ladder here: +ladder=NAME"),
+    "audit": (audit, "whether a ladder can be believed: +ladder=NAME [table=RUNS.csv]"),
+}
+"""Verbs that compose a configuration, named as the file in conf/ that they begin with (audit)."""
+
+
+def record(argv: Sequence[str]) -> int:
+    """Print how this framework's own words fared over all studies under a folder."""
+    from transfer.record import lines, survey_root
+
+    root = argparse.ArgumentParser(prog="python -m transfer record", description=record.__doc__)
+    root.add_argument("root", type=Path, nargs="?", default=Path("studies"))
+    print("\n".join(lines(survey_root(root.parse_args(argv).root))))
+    return 0
+
+
+PLAIN_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "record": (record, "how our own forecasts and odds fared, over all studies: [ROOT]"),
+}
+"""Verbs that read their own arguments."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     found = argparse.ArgumentParser(prog="python -m transfer", description=__doc__)
-    verbs = found.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
-    for verb, (_, words) in VERBS.items():
+    everything = {**STUDY_VERBS, **COMPOSED_VERBS, **PLAIN_VERBS}
+    verbs = found.add_subparsers(dest="verb", required=True, metavar="|".join(everything))
+    for verb, (_, words) in everything.items():
         sub = verbs.add_parser(verb, help=words, description=words)
+        if verb not in STUDY_VERBS:
+            continue
         if verb == "show":
             sub.add_argument("id", help="the change, e.g. c17")
         sub.add_argument("study", type=Path, help="the study's folder, e.g. studies/nanochat")
         if verb == "export":
             sub.add_argument("--out", type=Path, help="folder to write to (default: STUDY/export)")
+        if verb == "import":
+            sub.add_argument("table", type=Path, help="arm, scale or rung, seed and loss by row")
     return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    arguments = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb, rest = (words[0] if words else ""), words[1:]
     try:
-        VERBS[arguments.verb][0](load(arguments.study), arguments)
+        if verb in COMPOSED_VERBS:
+            program = f"transfer {verb}"
+            return run_with(rest, COMPOSED_VERBS[verb][0], program=program, name="audit")
+        if verb in PLAIN_VERBS:
+            return PLAIN_VERBS[verb][0](rest)
+        arguments = parser().parse_args(words)
+        STUDY_VERBS[arguments.verb][0](load(arguments.study), arguments)
         sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

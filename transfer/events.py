@@ -169,6 +169,22 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """A run made elsewhere was entered; it takes nothing from the budget.
+
+    ``rung`` is the target's name where ``is_target``: such a run scores claims and decides nothing.
+    """
+
+    arm: str
+    rung: str
+    seed: int
+    result: TrialResult
+    source: str
+    """Name of the table it came from."""
+    is_target: bool = False
+
+
+@dataclass(frozen=True)
 class Decided:
     """The policy chose a next step for a change on a rung."""
 
@@ -270,6 +286,7 @@ Event = (
     | Forecast
     | Tick
     | Tried
+    | Imported
     | Decided
     | Judged
     | Accepted
@@ -292,6 +309,7 @@ _TYPES: dict[str, type[Event]] = {
         Forecast,
         Tick,
         Tried,
+        Imported,
         Decided,
         Judged,
         Accepted,
@@ -329,7 +347,7 @@ def decode(data: Mapping[str, Any]) -> Event:
         fields["change"] = Change.from_json(fields["change"])
     if kind is Tick:
         fields["requests"] = tuple(Request(**request) for request in fields["requests"])
-    if kind is Tried:
+    if kind in (Tried, Imported):
         fields["result"] = TrialResult.from_json(fields["result"])
     if kind in (Decided, Judged):
         _read_evidence(fields)

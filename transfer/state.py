@@ -16,6 +16,7 @@ from transfer.events import (
     Event,
     Examined,
     Forecast,
+    Imported,
     Judged,
     Outcome,
     Proposed,
@@ -81,6 +82,8 @@ class State:
     """Arms as their standing changed, likewise."""
     measured: dict[Key, int] = field(default_factory=dict)
     """(baseline, rung) -> how many changes were asked for there."""
+    at_target: dict[str, dict[int, TrialResult]] = field(default_factory=dict)
+    """Arm -> seed -> run at the target, made elsewhere."""
     broken: set[str] = field(default_factory=set)
     """Arms with a trial that left no number."""
     waiting: dict[str, None] = field(default_factory=dict)
@@ -187,6 +190,8 @@ class State:
                 self.taken = {}
             case Examined():
                 self.exams[event.arm] = event
+            case Imported():
+                self._take(event)
             case Stopped():
                 self.stopped = event
 
@@ -244,6 +249,16 @@ class State:
             proposed = self.changes.get(waiting[0].arm) if waiting else None
             if proposed is not None and proposed.change.members:
                 self._spent_closing.add(event.cost)
+
+    def _take(self, event: Imported) -> None:
+        if event.is_target:
+            self.at_target.setdefault(event.arm, {})[event.seed] = event.result
+            return
+        asked = Request(event.arm, event.rung, event.seed, event.result.identity)
+        self.requests.setdefault((event.arm, event.rung), {})[event.seed] = asked.identity
+        self.results[asked.identity] = event.result
+        self.costs[asked.identity] = 0.0
+        self._land(asked, event.result)
 
     def _land(self, asked: Request, result: TrialResult) -> None:
         key = (asked.arm, asked.rung)

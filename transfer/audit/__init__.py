@@ -1,0 +1,10 @@
+"""The audit of a ladder: known changes on every rung, the top one playing the target.
+
+>>> from transfer.audit import audit, runs_of      # doctest: +SKIP
+"""
+
+from transfer.audit.report import Audit
+from transfer.audit.run import audit
+from transfer.audit.runs import Runs, read_runs
+
+__all__ = ["Audit", "Runs", "audit", "read_runs"]
