@@ -14,7 +14,7 @@ shipped.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -46,6 +46,8 @@ class Table:
         or to assume 2 % of compute without any.
     n_failed
         Runs without a usable loss, left out.
+    edits
+        Arm -> (knob, ln(value / the baseline's value)) where an arm edits one knob's value.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Table:
     kinds: Mapping[str, Kind]
     noise: float | None = None
     n_failed: int = 0
+    edits: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(arm == self.baseline for arm, _, _ in self.loss):

@@ -43,6 +43,7 @@ def _table(
     kind: Kind,
     *,
     noise: float | None = None,
+    edits: Mapping[str, tuple[str, float]] | None = None,
 ) -> Table | None:
     """Return a table of one kind; None without the baseline on two scales and an arm there."""
     usable = {key: value for key, value in loss.items() if math.isfinite(value)}
@@ -52,7 +53,9 @@ def _table(
     if len(scales) < 2 or not kinds:
         return None
     failed = len(loss) - len(usable)
-    return Table(name, source.name, source.licence, baseline, kept, kinds, noise, failed)
+    return Table(
+        name, source.name, source.licence, baseline, kept, kinds, noise, failed, edits or {}
+    )
 
 
 def _only(tables: Sequence[Table | None]) -> list[Table]:
@@ -148,14 +151,17 @@ def _edits(
     rows = list(cells.iter_rows(named=True))
     found = []
     for step, batch in bases:
-        loss = {}
+        loss, edits = {}, {}
         for row in rows:
             steps, octaves = abs(row["step"] - step), abs(math.log2(row["bs"] / batch))
             if (steps <= 4 and octaves == 0) or (steps == 0 and octaves <= 2):
                 arm = f"lr{row['step']:+d} bs{row['bs']}"
                 loss[arm, 6 * row["N"] * row["D"], 0] = row["loss"]
-        baseline = f"lr{step:+d} bs{batch}"
-        found.append(_table(f"{name} from {baseline}", source, baseline, loss, Kind.HYPERPARAMETER))
+                ratio = 2 ** ((row["step"] - step) / 2) if steps else row["bs"] / batch
+                edits[arm] = ("lr" if steps else "batch", math.log(ratio))
+        base = f"lr{step:+d} bs{batch}"
+        title = f"{name} from {base}"
+        found.append(_table(title, source, base, loss, Kind.HYPERPARAMETER, edits=edits))
     return found
 
 
@@ -208,12 +214,14 @@ def read_misfitting(folder: Path) -> list[Table]:
         cells = frame.filter(near < math.log(1.4)).with_columns(off=near)
         best = cells.group_by("N_no_emb").agg(off=pl.col("off").min())
         loss: dict[Key, float] = {}
+        edits = {}
         for row in cells.join(best, on=["N_no_emb", "off"]).iter_rows(named=True):
             key = (f"lr {row['peak_lr']:g}", 6.0 * row["N_no_emb"] * row["D"])
             seed = sum((*key, s) in loss for s in range(8))
             loss[*key, seed] = row["loss"]
+            edits[key[0]] = ("lr", math.log(row["peak_lr"] / 0.002))
         name = f"misfitting {wanted} tokens"
-        found.append(_table(name, source, "lr 0.002", loss, Kind.HYPERPARAMETER))
+        found.append(_table(name, source, "lr 0.002", loss, Kind.HYPERPARAMETER, edits=edits))
     return _only(found)
 
 
