@@ -44,6 +44,7 @@ class Lookout:
             noise=noise,
             slopes=slopes,
             is_closing=bool(state.closing),
+            ladder=analysis.ladder,
         )
 
     def evidence(self, proposed: Proposed) -> Evidence:

@@ -39,7 +39,7 @@ def candidates(study: Reading) -> list[str]:
     for standing in study.by_base.get(study.scene.base, ()):
         if not standing.effects or standing.failure or standing.change.is_twin:
             continue
-        if standing.verdict is None or standing.is_accepted:
+        if standing.verdict is None or standing.is_accepted or standing.deferred:
             continue
         if standing.change.kind is Kind.HYPERPARAMETER and len(standing.effects) < 2:
             continue
@@ -126,7 +126,7 @@ def conclude(study: Reading, stacks: Stacks, members: Sequence[str]) -> tuple[Ju
         verdict = standing.verdict
         was_taken = verdict is not None and verdict.outcome.is_accepted
         is_done = standing.arm in members or standing.is_accepted or standing.change.is_twin
-        if was_taken and not is_done:
+        if was_taken and not is_done and not standing.deferred:
             verdicts.append(_drop(study, standing.arm, _why_left(study, standing, members)))
     return tuple(verdicts)
 

@@ -29,6 +29,8 @@ from transfer.trust import Trust
 ASSUMED_NOISE = 0.02
 """Noise of a run in nats where nothing says better: 2 % of compute."""
 MEMORY = 8192
+HASTE = 4.0
+"""Power of spending ahead of or behind the ideas in the price of compute."""
 
 
 @dataclass(frozen=True)
@@ -228,15 +230,15 @@ class Reading:
     def _haste(self) -> float:
         """Return how much dearer compute is for the budget to last as long as the ideas do.
 
-        The square of (share of the budget spent) / (share of the ideas seen), each with a tenth
-        added at the start.
+        The fourth power of (share of the budget spent) / (share of the ideas seen), each with a
+        tenth added at the start.
         """
         if not self.rules.ideas:
             return 1.0
         seen = sum(not s.change.members for s in self.scene.standings.values())
         spent = self.scene.spent / self.scene.budget + 0.1
         ratio = spent / (min(seen / self.rules.ideas, 1.0) + 0.1)
-        return min(max(ratio * ratio, 0.01), 100.0)
+        return min(max(ratio**HASTE, 1e-3), 1e3)
 
     @property
     def room(self) -> float:
