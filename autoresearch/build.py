@@ -1,7 +1,7 @@
 """From composed configuration to the objects of a study; everything is checked before any work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,14 @@ from autoresearch.proposer import Proposer
 from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.search import Search
 from miniscale.decode import InputError, Node, nearest
+from transfer.audit.store import trust_for
 from transfer.change import decode_change
+from transfer.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
 from transfer.policy.trend import TrendPolicy
 from transfer.study import EpochRule, Plan
 from transfer.trend import TrendPrior
+from transfer.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Job:
     is_dry: bool
     roots: tuple[Path, ...]
     """Folders that relative paths were looked up in."""
+    audit: str = ""
+    """What an audit says of the ladder, in a line."""
 
     def content(self) -> dict[str, Any]:
         """Return what must not change when a study is resumed."""
@@ -69,23 +74,33 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     changes = budget.whole("changes", 40, least=1)
     limits = Limits(changes) if hours is None else Limits(changes, hours)
     runner = Node(node.raw("runner", {}), "runner")
+    folder = Path(study.text("root", "studies")).expanduser().resolve() / name
+    trust, audit = trust_for(StudyFolder(folder), ladder)
+    policy = _policy(Node(node.raw("policy", {}), "policy"))
     job = Job(
         name=name,
-        folder=Path(study.text("root", "studies")).expanduser().resolve() / name,
+        folder=folder,
         ladder=replace(ladder, budget=plan.budget),
         plan=plan,
-        policy=_policy(Node(node.raw("policy", {}), "policy")),
+        policy=_trusting(policy, trust),
         proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),
         limits=limits,
         slots=_slots(runner),
         tracker=node.raw("tracker", {"name": "none"}),
         is_dry=node.flag("dry_run", False),
         roots=tuple(roots),
+        audit=audit,
     )
     for part in (study, budget, runner):
         part.finish()
     _check_budget(job)
     return job
+
+
+def _trusting(policy: TrendPolicy, trust: Trust) -> TrendPolicy:
+    """Return a policy that knows what an audit found, if it is one that asks."""
+    told: dict[str, Any] = {"trust": trust}
+    return replace(policy, **told) if "trust" in {f.name for f in fields(policy)} else policy
 
 
 def _check_budget(job: Job) -> None:

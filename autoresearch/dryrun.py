@@ -15,7 +15,10 @@ from miniscale.rung import Folders, Rung, trial_spec
 from miniscale.runner.local import LocalRunner
 from miniscale.trial import TrialSpec
 from miniscale.workspace import workspace_of
-from transfer.measure import PRIOR_NOISE, PRIOR_RHO
+from transfer.audit import figures as audit_figures
+from transfer.audit.command import machine
+from transfer.calibrate import Calibration, RungCalibration, power_line, stored_calibration
+from transfer.pool import PRIOR_NOISE, PRIOR_RHO
 
 PROBE_S = 2.0
 PATIENCE_S = 60.0
@@ -31,15 +34,16 @@ class Speed:
     slots: int
 
 
-def detectable(rung: Rung) -> float:
+def detectable(rung: Rung, known: RungCalibration | None = None) -> float:
     """Return the smallest gain that the rung's planned pairs resolve, nats of compute.
 
-    ``2.5 sigma sqrt((1 - rho^2) / n + (1 - rho)^2 / n_b)``, with rho = .5 assumed.
+    By a calibration on this machine; else by the ladder's own noise, with rho = .5 assumed.
     """
-    noise = rung.noise or PRIOR_NOISE
-    own = (1 - PRIOR_RHO**2) / rung.seeds
-    shared = (1 - PRIOR_RHO) ** 2 / max(rung.seeds, rung.baseline_seeds)
-    return 2.5 * noise * math.sqrt(own + shared)
+    noise = known.noise if known is not None else rung.noise or PRIOR_NOISE
+    rho = known.rho if known is not None else PRIOR_RHO
+    return audit_figures.detectable(
+        noise, rho, seeds=rung.seeds, baseline_seeds=rung.baseline_seeds
+    )
 
 
 def probe(job: Job, scratch: Path) -> Speed:
@@ -104,6 +108,25 @@ def forecast_seconds(job: Job, by_rung: dict[str, float], slots: int) -> float:
     return seconds * share / slots
 
 
+def rung_line(rung: Rung, seconds: float, calibration: Calibration | None) -> str:
+    """Say a rung in a line: what is known of its noise here, else what its ladder says."""
+    known = calibration.rung(rung.name) if calibration is not None else None
+    noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
+    if known is not None:
+        noise = f"{known.noise:.1%}" + ("" if known.noise_df else "?")
+    return (
+        f"{rung.name:<10}{rung.scale:>10.2g}{seconds:>9.1f}{rung.seeds:>7}"
+        f"{noise:>8}{math.expm1(detectable(rung, known)):>10.1%}"
+    )
+
+
+def calibration_lines(known: Calibration | None, unit: str) -> list[str]:
+    """Say what the default budget can find, where a calibration tells."""
+    if known is None:
+        return ["power    not calibrated here: python -m transfer calibrate +ladder=NAME"]
+    return [power_line(known, unit)]
+
+
 def show(job: Job) -> int:
     """Print the dry run; leaves nothing behind."""
     console = Console(sys.stdout, limit=job.limits.changes)
@@ -111,17 +134,13 @@ def show(job: Job) -> int:
     with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
         speed = probe(job, Path(scratch))
     by_rung = seconds_by_rung(job, speed)
+    known = stored_calibration(job.folder.parent, ladder, machine())
     lines = [
         f"dry run  {ladder.name}: {ladder.names}, target {ladder.target_name} "
         f"({ladder.target:.2g} {ladder.unit}); nothing is spent",
         f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>8}{'resolves':>10}",
     ]
-    for rung in ladder.rungs:
-        noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
-        lines.append(
-            f"{rung.name:<10}{rung.scale:>10.2g}{by_rung[rung.name]:>9.1f}{rung.seeds:>7}"
-            f"{noise:>8}{math.expm1(detectable(rung)):>10.1%}"
-        )
+    lines += [rung_line(rung, by_rung[rung.name], known) for rung in ladder.rungs]
     total = forecast_seconds(job, by_rung, speed.slots)
     lines += [
         "noise    of one run, in compute (? = assumed); resolves: gain in compute that the seeds "
@@ -130,6 +149,8 @@ def show(job: Job) -> int:
         f"at most {job.limits.changes}, {job.plan.in_flight} in flight",
         f"bill     {job.plan.budget:.2g} {ladder.unit}, about {total / 60:.0f} min on "
         f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
+        *calibration_lines(known, ladder.unit),
+        f"audit    {job.audit}",
         *[f"matched  {text}" for text in ladder.matches],
         *[f"differs  {text}" for text in ladder.unmatched],
         *[f"warning  {text}" for text in ladder.warnings()],

@@ -83,6 +83,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
             ),
         )
         console.lines(header(study, job.folder, is_resumed=is_resumed))
+        console.lines([f"audit    {job.audit}"])
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from miniscale.decode import InputError
 from transfer.audit.report import VERSION, Audit
-from transfer.folder import flatten
+from transfer.folder import StudyFolder, flatten
 from transfer.ladder import Ladder
-from transfer.trust import Trust
+from transfer.trust import Light, Trust
 
 FOLDER = ".audits"
 
@@ -85,3 +85,22 @@ def _what_changed(found: Audit, ladder: Ladder) -> str:
     if first not in old or first not in new:
         return f"{first} is {'new' if first in new else 'gone'}{more} since the last audit"
     return f"{first} was {old[first]!r} at the last audit and is {new[first]!r}{more} now"
+
+
+def trust_for(study: StudyFolder, ladder: Ladder) -> tuple[Trust, str]:
+    """Return what a study believes of its ladder, and a line about it.
+
+    A study keeps the trust that it began with: its verdicts rest on it. A new one reads the audit
+    that lies beside it.
+    """
+    now, words = trust_of(study.path.parent, ladder)
+    if not study.exists:
+        return now, words
+    content = json.loads(study.config.read_text()).get("content", {})
+    kept = content.get("policy", {}).get("trust")
+    if kept is None:
+        return Trust(), words
+    began = Trust(**{**kept, "light": Light(kept["light"])})
+    if began != now:
+        words = f"{began.light} as the study began; a new study would have: {words}"
+    return began, words
