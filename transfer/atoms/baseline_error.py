@@ -61,8 +61,8 @@ def baseline_error(
     others = [(s, e) for s, e in found if len(s.effects) > 1]
     if alone and alone[0][1].position == 0:
         logs = logs + _alone(alone, error, rho=rho, model=model)
-    for standing, effect in others[-MOST:]:
-        logs = logs + _elsewhere(standing, effect, error, rho=rho, model=model, known=known)
+    if others:
+        logs = logs + _elsewhere(others[-MOST:], error, rho=rho, model=model, known=known)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     mean = float(weights @ error)
@@ -90,26 +90,38 @@ def _alone(
 
 
 def _elsewhere(
-    standing: Standing,
-    effect: Effect,
+    found: Sequence[tuple[Standing, Effect]],
     error: Array,
     *,
     rho: float,
     model: Model,
     known: MutableMapping[object, tuple[float, float]] | None,
 ) -> Array:
-    """Return the log likelihood of the error by one change with other rungs."""
+    """Return the log likelihood of the error by changes with other rungs."""
+    known = {} if known is None else known
+    said = [_by_rest(standing, effect, model, known) for standing, effect in found]
+    own = [max(effect.gain_se**2 - effect.shared_se**2, 1e-12) for _, effect in found]
+    left = np.array([e.gain - mean for (_, e), (mean, _) in zip(found, said, strict=True)])
+    loads = np.array([loading(effect, rho) for _, effect in found])
+    variance = np.array(own) + np.array([variance for _, variance in said])
+    residual = left[:, None] - loads[:, None] * error
+    return np.asarray(-0.5 * surprise(residual, variance[:, None]).sum(axis=0))
+
+
+def _by_rest(
+    standing: Standing,
+    effect: Effect,
+    model: Model,
+    known: MutableMapping[object, tuple[float, float]],
+) -> tuple[float, float]:
+    """Return mean and variance of a change's gain on a rung by its other rungs."""
     rest = [other for other in standing.effects if other.rung != effect.rung]
     kind = standing.change.kind
-    known = {} if known is None else known
     key = (id(model), kind, effect.position, *((e.position, e.gain, e.gain_se) for e in rest))
     if key not in known:
         mean, covariance = believe(rest, kind, model=model).moments([effect.position])
         known[key] = float(mean[0]), float(covariance[0, 0])
-    mean_g, variance_g = known[key]
-    own = max(effect.gain_se**2 - effect.shared_se**2, 1e-12)
-    residual = effect.gain - mean_g - loading(effect, rho) * error
-    return -0.5 * surprise(residual, np.array(own + variance_g))
+    return known[key]
 
 
 def shared(

@@ -1,7 +1,7 @@
 """What a study's own history teaches the prior: weakly, and only in long studies."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,10 @@ STAY = math.log(2.0)
 """How much more likely the scale and misfit as they are were held before seeing the study."""
 
 
+Known = MutableMapping[object, tuple[object, Array, float]]
+"""(row, scale, misfit) -> the row, its likelihood by component, and the log of a factor."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One judged change, as learning sees it."""
@@ -31,7 +35,13 @@ class Row:
     effects: tuple[Effect, ...]
 
 
-def learn(rows: Sequence[Row], model: Model, *, is_audited: bool = False) -> Model:
+def learn(
+    rows: Sequence[Row],
+    model: Model,
+    *,
+    is_audited: bool = False,
+    known: Known | None = None,
+) -> Model:
     """Return the model with component weights, effect scale and misfit as the rows make likely.
 
     Maximises the posterior by expectation and maximisation, with the model's weights as a
@@ -49,12 +59,15 @@ def learn(rows: Sequence[Row], model: Model, *, is_audited: bool = False) -> Mod
         Of this study, and of earlier ones in the same setting where that is wanted.
     is_audited
         Whether the misfit was measured by an audit: then it stays.
+    known
+        Likelihoods of rows seen before; filled.
     """
     if len(rows) < EVERY:
         return model
+    known = {} if known is None else known
     best, weights = max(
         (
-            _fitted(rows, replace(model, scale=model.scale * factor), factor != 1)
+            _fitted(rows, replace(model, scale=model.scale * factor), factor != 1, known)
             for factor in SCALES
         ),
         key=lambda found: found[0][0],
@@ -65,24 +78,24 @@ def learn(rows: Sequence[Row], model: Model, *, is_audited: bool = False) -> Mod
             if factor == 1:
                 continue
             other = replace(chosen, misfit=model.misfit * factor)
-            (found, _), learned = _fitted(rows, other, True, moved=chosen.scale != model.scale)
+            (found, _), learned = _fitted(rows, other, 1 + (chosen.scale != model.scale), known)
             if found > score:
                 score, best, weights = found, (found, other), learned
     return replace(best[1], prior=model.prior.with_weights(weights))
 
 
 def _fitted(
-    rows: Sequence[Row], model: Model, is_other: bool, *, moved: bool = False
+    rows: Sequence[Row], model: Model, n_moves: int, known: Known
 ) -> tuple[tuple[float, Model], dict[Kind, Array]]:
     """Return (log posterior, model) and the weights by kind that reach it."""
-    score = -STAY * (is_other + moved)
+    score = -STAY * n_moves
     weights = {}
     for kind in Kind:
         of_kind = [row.effects for row in rows if row.kind is kind and row.effects]
         if not of_kind:
             continue
         start = model.prior.shares(kind)
-        value, weights[kind] = _weights(component_likelihood(of_kind, model), start)
+        value, weights[kind] = _weights(component_likelihood(of_kind, model, known), start)
         score += value
     return (score, model), weights
 
@@ -100,7 +113,9 @@ def _weights(table: tuple[Array, Array], start: Array) -> tuple[float, Array]:
     return fit + pull, weights
 
 
-def component_likelihood(rows: Sequence[Sequence[Effect]], model: Model) -> tuple[Array, Array]:
+def component_likelihood(
+    rows: Sequence[Sequence[Effect]], model: Model, known: Known
+) -> tuple[Array, Array]:
     """Return each row's likelihood by component but for a factor, and the factor's log.
 
     Returns
@@ -108,24 +123,38 @@ def component_likelihood(rows: Sequence[Sequence[Effect]], model: Model) -> tupl
     tuple of array
         (n, components) and (n,).
     """
-    grid = atoms(model.prior)
     single = [row[0] for row in rows if len(row) == 1 and row[0].position == 0]
     found, logs = [], []
     if single:
-        gains = np.array([effect.gain for effect in single])[:, None]
-        errors = np.array([effect.gain_se for effect in single])[:, None]
-        level = model.scale * grid.levels[None, :]
-        variance = errors**2 + (model.misfit_share * level) ** 2 + model.misfit**2
-        by_level = -0.5 * surprise(gains - level, variance)
-        top = by_level.max(axis=1)
-        found.append(np.exp(by_level - top[:, None]) @ grid.first_table.T)
+        by_row, top = _on_one_rung(single, model)
+        found.append(by_row)
         logs.append(top)
     for row in rows:
         if len(row) == 1 and row[0].position == 0:
             continue
-        by_atom, is_first = log_likelihood(row, model)
-        table = grid.first_table if is_first else grid.table
-        top = by_atom.max()
-        found.append((table @ np.exp(by_atom - top))[None])
-        logs.append(np.array([top]))
+        key = (id(row), model.scale, model.misfit)
+        if key not in known:
+            known[key] = (row, *_on_rungs(row, model))
+        found.append(known[key][1][None])
+        logs.append(np.array([known[key][2]]))
     return np.concatenate(found) + 1e-300, np.concatenate(logs)
+
+
+def _on_rungs(row: Sequence[Effect], model: Model) -> tuple[Array, float]:
+    grid = atoms(model.prior)
+    by_atom, is_first = log_likelihood(row, model)
+    table = grid.first_table if is_first else grid.table
+    top = float(by_atom.max())
+    return table @ np.exp(by_atom - top), top
+
+
+def _on_one_rung(effects: Sequence[Effect], model: Model) -> tuple[Array, Array]:
+    """Return the same for many rows at once that have the lowest rung alone."""
+    grid = atoms(model.prior)
+    gains = np.array([effect.gain for effect in effects])[:, None]
+    errors = np.array([effect.gain_se for effect in effects])[:, None]
+    level = model.scale * grid.levels[None, :]
+    variance = errors**2 + (model.misfit_share * level) ** 2 + model.misfit**2
+    by_level = -0.5 * surprise(gains - level, variance)
+    top = by_level.max(axis=1)
+    return np.exp(by_level - top[:, None]) @ grid.first_table.T, top

@@ -18,6 +18,8 @@ GAIN_BEYOND = 4.0
 """Standard deviations from which a residual counts by its logarithm."""
 CENSORED = -0.2
 """A crash counts as a gain below this."""
+CELLS = 48
+"""Cells in which atoms of nearly the same value are taken together for quantiles."""
 NEGLIGIBLE = 1e-5
 """Atoms with less than this share of the heaviest are dropped."""
 CONFIDENCE = 0.8
@@ -243,17 +245,19 @@ def _quantiles(weights: Array, value: Array, doubt: Array, confidence: float) ->
     """
     bent = np.arcsinh(value / 0.01)
     start = bent.min()
-    cell = ((bent - start) * (63.999 / max(float(bent.max() - start), 1e-9))).astype(np.intp)
-    mass = np.bincount(cell, weights, 64)
+    cell = ((bent - start) * ((CELLS - 0.001) / max(float(bent.max() - start), 1e-9))).astype(
+        np.intp
+    )
+    mass = np.bincount(cell, weights, CELLS)
     is_full = mass > 0
     mass = mass[is_full]
-    mean = np.bincount(cell, weights * value, 64)[is_full] / mass
-    square = np.bincount(cell, weights * (value * value + doubt * doubt), 64)[is_full] / mass
+    mean = np.bincount(cell, weights * value, CELLS)[is_full] / mass
+    square = np.bincount(cell, weights * (value * value + doubt * doubt), CELLS)[is_full] / mass
     sd = np.sqrt(np.maximum(square - mean * mean, 1e-18))
     wanted = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     low = np.full(2, float((mean - 5 * sd).min()))
     high = np.full(2, float((mean + 5 * sd).max()))
-    for _ in range(16):
+    for _ in range(14):
         middle = 0.5 * (low + high)
         below = ndtr((middle[:, None] - mean) / sd) @ mass < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)

@@ -12,7 +12,7 @@ from transfer.atoms.baseline_error import baseline_error, shared
 from transfer.atoms.bowl import Edit, edits_by_knob, hint
 from transfer.atoms.learn import EVERY, Row, learn
 from transfer.atoms.posterior import Belief, Hint, Model, Shared, believe
-from transfer.atoms.prior import Prior
+from transfer.atoms.prior import Array, Prior
 from transfer.atoms.value import (
     Prospects,
     Step,
@@ -108,6 +108,7 @@ class Memory:
     hints: dict[object, Hint | None] = field(default_factory=dict)
     digests: dict[object, str] = field(default_factory=dict)
     elsewhere: dict[object, tuple[float, float]] = field(default_factory=dict)
+    rows: dict[object, tuple[object, Array, float]] = field(default_factory=dict)
 
     def trim(self) -> None:
         """Forget everything once there is much of it."""
@@ -118,6 +119,7 @@ class Memory:
             self.hints,
             self.digests,
             self.elsewhere,
+            self.rows,
         )
         if max(len(kept) for kept in every) > MEMORY:
             for kept in every:
@@ -188,7 +190,9 @@ class Reading:
         key = (id(self._start.prior), self.trust, tuple(map(id, verdicts)))
         if key not in self._memory.models:
             rows = [Row(s.change.kind, v.effects) for s, v in judged[:n] if v.effects]
-            learned = learn(rows, self._start, is_audited=bool(self.trust.source))
+            learned = learn(
+                rows, self._start, is_audited=bool(self.trust.source), known=self._memory.rows
+            )
             self._memory.models[key] = (learned, (verdicts, self._start.prior))
         return self._memory.models[key][0]
 
@@ -238,7 +242,7 @@ class Reading:
         seen = sum(not s.change.members for s in self.scene.standings.values())
         spent = self.scene.spent / self.scene.budget + 0.1
         ratio = spent / (min(seen / self.rules.ideas, 1.0) + 0.1)
-        return min(max(ratio**HASTE, 1e-3), 1e3)
+        return float(min(max(ratio**HASTE, 1e-3), 1e3))
 
     @property
     def room(self) -> float:
