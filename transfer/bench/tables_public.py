@@ -65,9 +65,8 @@ def _only(tables: Sequence[Table | None]) -> list[Table]:
 def marin_runs(folder: Path) -> pl.DataFrame:
     """Return the best loss of each (optimizer, size, multiple of Chinchilla tokens)."""
     frame = read(folder / "results_ablations.csv")
-    return frame.group_by("optimizer", "size", "params", "chinchilla").agg(
-        loss=pl.col("min_loss").min()
-    )
+    cells = ["optimizer", "size", "params", "chinchilla"]
+    return frame.group_by(cells).agg(loss=pl.col("min_loss").min()).sort(cells)
 
 
 def read_marin(folder: Path) -> list[Table]:
@@ -111,6 +110,11 @@ def steplaw_runs(folder: Path) -> pl.DataFrame:
     return _grid(read(folder / "dense_lr_bs_loss.csv"), "N")
 
 
+def steplaw_moe_runs(folder: Path) -> pl.DataFrame:
+    """Return the grid of mixtures of experts, N the parameters active."""
+    return _grid(read(folder / "moe_lr_bs_loss.csv"), "Na")
+
+
 def _grid(frame: pl.DataFrame, size: str) -> pl.DataFrame:
     step = (2 * (pl.col("lr") / 0.0009766).log(2)).round().cast(pl.Int64)
     return frame.select(
@@ -137,7 +141,7 @@ def read_steplaw(folder: Path) -> list[Table]:
         cells = dense.filter((pl.col("ratio") / centre).log().abs() < 0.05)
         found += _edits(f"steplaw {centre:.0f} tokens", source, cells, STEPLAW_BASES)
     if (folder / "moe_lr_bs_loss.csv").is_file():
-        experts = _grid(read(folder / "moe_lr_bs_loss.csv"), "Na")
+        experts = steplaw_moe_runs(folder)
         for (size,), cells in experts.sort("N").group_by("N", maintain_order=True):
             name = f"steplaw moe {float(str(size)) / 1e9:.2f}B"
             found += _edits(name, source, cells, STEPLAW_MOE_BASES)
