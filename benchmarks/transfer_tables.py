@@ -29,6 +29,7 @@ from miniscale.setting import Kind
 from transfer.bench.campaigns import choices, far_forecasts
 from transfer.bench.campaigns_bowl import Grid, grid_of, ladder_of_cells, regret_curve
 from transfer.bench.replay import Row, as_forecaster, by_trend, cases_of, score
+from transfer.bench.replay_fading import fading_learned
 from transfer.bench.replay_forecasts import LEARNERS, LearnedDoubt, by_atoms
 from transfer.bench.tables import Table
 from transfer.bench.tables_public import read_tables, seed_noise, steplaw_moe_runs, steplaw_runs
@@ -95,7 +96,8 @@ def takings(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def far(folder: Path) -> list[dict[str, Any]]:
-    rows = far_forecasts(folder, {"atoms": by_atoms, "trend": by_trend})
+    outlooks = {"atoms": by_atoms, "trend": by_trend}
+    rows = far_forecasts(folder, outlooks, {"atoms, fading learned": fading_learned})
     print("\nMarin gains at 1.2B (nats of loss, mean absolute error)")
     for row in rows:
         print(

@@ -10,6 +10,7 @@ import pytest
 
 from miniscale.setting import Kind
 from scaling import PowerLaw
+from transfer.atoms.posterior import Model
 from transfer.bench.campaigns import choices, far_forecasts, learned_retention
 from transfer.bench.campaigns_bowl import Campaign, climb, grid_of, regret_curve
 from transfer.bench.replay import (
@@ -24,6 +25,7 @@ from transfer.bench.replay import (
     score,
     score_tables,
 )
+from transfer.bench.replay_fading import fading_learned, marginal, priors
 from transfer.bench.replay_forecasts import LearnedDoubt, by_atoms, carried
 from transfer.bench.tables import Table, measured, read_plain
 from transfer.bench.tables_public import marin_runs, read_marin, read_tables
@@ -214,6 +216,29 @@ def test_the_far_forecast_looks_at_nothing_at_the_target(tmp_path: Path) -> None
     assert seen[0] == seen[1]
     assert rows["carried over", "300m"].error == pytest.approx(0.0099, abs=1e-4)
     assert rows["carried over", "300m"].compute == pytest.approx(0.0748, abs=1e-4)
+
+
+def test_fading_is_learned_from_promotions_alone() -> None:
+    rng = np.random.default_rng(8)
+    models = [Model(prior=prior) for prior in priors()]
+
+    def rows(kept: float) -> list[list[Effect]]:
+        """Forty changes measured one decade apart, of which a share is kept."""
+        gains = np.abs(rng.normal(0, 0.15, 40))
+        return [
+            [
+                Effect(f"at {x}", x, 1, 1, 1, g, 0.005, g * share + 0.005 * rng.normal(), 0.005)
+                for x, share in ((0.0, 1.0), (2.3, kept))
+            ]
+            for g in gains
+        ]
+
+    fades, stays = rows(0.5), rows(1.0)
+    best = [max(range(4), key=lambda i, r=r: marginal(r, models[i])) for r in (fades, stays)]
+    assert best == [2, 3]
+    one_rung = [row[:1] for row in fades]
+    look = fading_learned(one_rung)(one_rung[0], 5.0, Kind.STRUCTURAL)
+    assert look == by_atoms(one_rung[0], 5.0, Kind.STRUCTURAL)
 
 
 def bowl(rng: np.random.Generator) -> pl.DataFrame:

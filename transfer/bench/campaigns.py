@@ -144,7 +144,15 @@ class _Far:
         return float(here - there)
 
 
-def far_forecasts(folder: Path, outlooks: Mapping[str, OutlookOf]) -> list[FarForecast]:
+StudyLearner = Callable[[Sequence[Sequence[Effect]]], OutlookOf]
+"""Makes an outlook from the effects of all of a study's changes so far."""
+
+
+def far_forecasts(
+    folder: Path,
+    outlooks: Mapping[str, OutlookOf],
+    learners: Mapping[str, StudyLearner] | None = None,
+) -> list[FarForecast]:
     """Forecast every optimizer's gain on AdamW at 1.2B, from sizes up to each smaller one.
 
     Nothing at 1.2B is looked at but the truth: also the worth of compute there is forecast, by
@@ -162,7 +170,13 @@ def far_forecasts(folder: Path, outlooks: Mapping[str, OutlookOf]) -> list[FarFo
         far = _far(runs, loss, params, MARIN_SIZES[:count])
         keys = [(arm, m) for arm, m in wanted if all((arm, s, m) in loss for s in far.seen)]
         cost = sum(params[s] ** 2 for s in far.seen) / params[top] ** 2
-        for name, method in _methods(far, outlooks).items():
+        pool = [
+            _effects(far, arm, m)
+            for arm, size, m in sorted(loss)
+            if size == far.seen[0] and arm != "adamw"
+        ]
+        learned = {name: learner(pool) for name, learner in (learners or {}).items()}
+        for name, method in _methods(far, {**outlooks, **learned}).items():
             made = [method(arm, m) for arm, m in keys]
             truth = [far.gain(arm, top, m) for arm, m in keys]
             off = [abs(f[0] - t) for f, t in zip(made, truth, strict=True)]
@@ -250,17 +264,23 @@ def _by_law(far: _Far, arm: str, multiple: int) -> float:
 def _by_outlook(
     far: _Far, outlook: OutlookOf, arm: str, multiple: int
 ) -> tuple[float, float, float]:
-    top = MARIN_SIZES[-1]
-    effects = []
-    for size in far.seen:
-        slope = far.slope(size, multiple)
-        d, se = far.gain(arm, size, multiple), MARIN_NOISE * math.sqrt(2)
-        position = far.decades(far.seen[0], size) * math.log(10)
-        effects.append(
-            Effect(size, position, 1, 0, 1, d, se, d / slope, se / slope, se / slope / math.sqrt(2))
-        )
+    top, effects = MARIN_SIZES[-1], _effects(far, arm, multiple)
     position = far.decades(far.seen[0], top) * math.log(10)
     look = outlook(effects, position, Kind.STRUCTURAL)
     mean, low, high = (far.gain_of(g, top, multiple) for g in (look.mean, look.low, look.high))
     noise = 1.2816 * MARIN_NOISE * math.sqrt(2)
     return mean, mean - math.hypot(mean - low, noise), mean + math.hypot(high - mean, noise)
+
+
+def _effects(far: _Far, arm: str, multiple: int) -> list[Effect]:
+    """Return an optimizer's effects on the sizes seen, as far as it was run there."""
+    found = []
+    for size in far.seen:
+        if (arm, size, multiple) not in far.loss or ("adamw", size, multiple) not in far.loss:
+            continue
+        slope = far.slope(size, multiple)
+        d, se = far.gain(arm, size, multiple), MARIN_NOISE * math.sqrt(2)
+        position = far.decades(far.seen[0], size) * math.log(10)
+        shared = MARIN_NOISE / slope
+        found.append(Effect(size, position, 1, 0, 1, d, se, d / slope, se / slope, shared))
+    return found
