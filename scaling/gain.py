@@ -40,8 +40,7 @@ def log_multiplier(
     Parameters
     ----------
     laws : sequence of PowerLaw or array, shape (laws, 2)
-        The baseline's law, or the ensemble of its fit (``fit.ensemble``), or its
-        :func:`table_of`.
+        The baseline's law, or its fit's ensemble (``fit.ensemble``), or its :func:`table_of`.
     baseline_loss, gain_loss : float
         Loss of the baseline at the rung; how much lower the change's loss is.
     slope : float, optional
