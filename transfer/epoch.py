@@ -114,7 +114,7 @@ class Epochs:
         is_due = (
             len(state.taken) >= rule.accepts
             or state.on_base.get(state.base, 0) >= rule.changes
-            or state.spent >= share
+            or state.spent_by_trials >= share
         )
         if is_due:
             self._move()
@@ -133,7 +133,7 @@ class Epochs:
         if state.n_since >= rule.changes:
             return f"{state.n_since} changes were tried"
         share = (state.n_closed + 1) * rule.budget_share
-        if state.n_since and state.spent >= share * self._plan.budget:
+        if state.n_since and state.spent_by_trials >= share * self._plan.budget:
             return f"{share:.0%} of the budget is spent"
         return ""
 
@@ -144,16 +144,15 @@ class Epochs:
             if not reason:
                 return
             self._record(Closing(reason))
+        self._carry_out()
         while not state.in_flight():
-            self._carry_out()
-            if state.in_flight():
-                return
             if state.review is not None and state.review.is_settled:
                 self._accept_all()
                 self._move()
                 self._record(Closed(state.n_closed + 1))
                 return
             self._look(reviewer)
+            self._carry_out()
 
     def _look(self, reviewer: Reviewer) -> None:
         """Let the policy review the epoch; it is settled when nothing new is to be measured."""
@@ -249,7 +248,8 @@ class Epochs:
     def wind_up(self) -> bool:
         """Take the next step towards the study's end; False when there is none."""
         state = self._state
-        if self.reviewer is not None and (state.closing or state.n_since):
+        is_open = state.closing or state.n_since or state.waiting
+        if self.reviewer is not None and is_open:
             if not state.closing:
                 self._record(Closing("the study ends"))
             return True

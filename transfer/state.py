@@ -71,7 +71,11 @@ class State:
     n_closed: int = 0
     """Epochs that a review ended."""
     n_since: int = 0
-    """Changes taken in since then."""
+    """Changes with a first trial since then."""
+    is_deciding: bool = False
+    """Whether a change without trials was decided on since the last tick."""
+    spent_by_trials: float = 0.0
+    """What was spent by the end of the last trial."""
     exams: dict[str, Examined] = field(default_factory=dict)
 
     ended: dict[Key, dict[int, TrialResult]] = field(default_factory=dict)
@@ -86,12 +90,14 @@ class State:
     """Arm -> seed -> run at the target, made elsewhere."""
     broken: set[str] = field(default_factory=set)
     """Arms with a trial that left no number."""
+    begun: set[str] = field(default_factory=set)
+    """Changes that a trial was asked for."""
     waiting: dict[str, None] = field(default_factory=dict)
     """Arms accepted by verdict that are neither on the branch nor deferred."""
     taken: dict[str, None] = field(default_factory=dict)
     """Arms that went onto the branch since the baseline moved."""
     on_base: dict[str, int] = field(default_factory=dict)
-    """Baseline -> changes measured against it, stacks left out."""
+    """Baseline -> changes with a first trial against it, stacks left out."""
     rescreened: dict[str, str] = field(default_factory=dict)
     """Arm -> the arm that repeats it on a newer baseline."""
     stacks: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
@@ -171,6 +177,7 @@ class State:
             case Decided():
                 self.decisions.append(event)
                 self.latest[event.arm] = event
+                self.is_deciding |= event.arm not in self.begun
             case Proposed():
                 self._enter(event)
             case Forecast():
@@ -205,9 +212,6 @@ class State:
             self.rescreened[event.rescreens] = event.arm
         if event.change.members:
             self.stacks[event.base, event.change.members] = event.arm
-        else:
-            self.n_since += 1
-            self.on_base[event.base] = self.on_base.get(event.base, 0) + 1
 
     def _judge(self, event: Judged) -> None:
         arm, change = event.arm, self.changes[event.arm].change
@@ -223,18 +227,27 @@ class State:
 
     def _ask(self, event: Tick) -> None:
         self.ticks.append(event)
+        self.is_deciding = False
         for asked in event.requests:
             key = (asked.arm, asked.rung)
             if key not in self.requests:
                 self.requests[key] = {}
                 if asked.arm in self.changes:
-                    there = (self.changes[asked.arm].base, asked.rung)
-                    self.measured[there] = self.measured.get(there, 0) + 1
+                    self._begin(self.changes[asked.arm], asked.rung)
             self.requests[key][asked.seed] = asked.identity
             if asked.identity in self.results:
                 self._land(asked, self.results[asked.identity])
             else:
                 self._waiting.setdefault(asked.identity, []).append(asked)
+
+    def _begin(self, proposed: Proposed, rung: str) -> None:
+        base = proposed.base
+        self.measured[base, rung] = self.measured.get((base, rung), 0) + 1
+        if proposed.arm not in self.begun:
+            self.begun.add(proposed.arm)
+            if not proposed.change.members:
+                self.n_since += 1
+                self.on_base[base] = self.on_base.get(base, 0) + 1
 
     def _end(self, event: Tried) -> None:
         result = event.result
@@ -249,6 +262,7 @@ class State:
             proposed = self.changes.get(waiting[0].arm) if waiting else None
             if proposed is not None and proposed.change.members:
                 self._spent_closing.add(event.cost)
+            self.spent_by_trials = self.spent
 
     def _take(self, event: Imported) -> None:
         if event.is_target:

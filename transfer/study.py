@@ -126,10 +126,11 @@ class Study:
     def has_room(self) -> bool:
         """Whether another change may enter: a place in flight, and budget for its first rung.
 
-        Never while an epoch is closing.
+        Never while an epoch is closing, nor once those that entered are being decided on.
         """
         waiting = self.state.in_flight()
-        if self.state.closing or len(waiting) >= self.plan.in_flight:
+        is_late = self.state.is_deciding and bool(waiting)
+        if self.state.closing or is_late or len(waiting) >= self.plan.in_flight:
             return False
         lowest = self.ladder.rungs[0]
         first = [change for change in waiting if not self._has_run(change.arm)]
@@ -169,14 +170,20 @@ class Study:
     def settle(self) -> None:
         """Decide for every change in flight; call it when no trial of the last tick is pending."""
         self._check_first_baseline()
-        self._decide()
+        self._decide(is_begun=True)
         self._epochs.settle()
         for proposed in self._epochs.again():
             self.add(proposed.change, rescreens=proposed.arm)
 
-    def _decide(self) -> None:
+    def _decide(self, *, is_begun: bool = False) -> None:
+        """Decide for changes in flight; ``is_begun`` leaves those without trials for the tick.
+
+        A study cut while changes entered thus goes on as if it had not been.
+        """
         now = len(self.state.ticks)
         for proposed in self._climb.undecided():
+            if is_begun and proposed.arm not in self.state.begun:
+                continue
             step = self._climb.step(proposed)
             forecast, latest = step.forecast, self.state.latest.get(proposed.arm)
             if forecast is not None and (forecast.arm, forecast.rung) not in self.state.forecasts:

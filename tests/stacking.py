@@ -1,0 +1,126 @@
+"""A small policy with stacks, for tests of what carries it out."""
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from miniscale.oracle import Planted
+from miniscale.trial import Cause, State, TrialResult, TrialSpec
+from transfer.events import Action, Judged, Outcome
+from transfer.ladder import Ladder
+from transfer.policy import Decision, Evidence, Review, Scene, Standing
+from transfer.policy.trend import TrendPolicy
+from transfer.simulate import KnobTrees
+
+
+@dataclass(frozen=True)
+class Stacking(TrendPolicy):
+    """The trend's decisions, then the stack of all accepts, then the stack without each of them.
+
+    A member stays where the stack is better with it on the lowest rung.
+    """
+
+    reserve: float = 0.3
+    name: str = "stacking"
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Climb full stacks to the top and the others to the lowest rung."""
+        if not evidence.change.members:
+            return super().decide(evidence)
+        rungs, at = evidence.ladder.rungs, len(evidence.effects)
+        if evidence.failure:
+            return Decision(
+                Action.STOP, rungs[0].name, (evidence.failure,), outcome=Outcome.REJECTED
+            )
+        top = len(rungs) if self._is_full(evidence) else 1
+        if at < top:
+            return Decision(Action.PROMOTE, rungs[at].name, ("climbs",), seeds=2)
+        return Decision(Action.ACCEPT, rungs[-1].name, ("there",), outcome=Outcome.PROVISIONAL)
+
+    def _is_full(self, evidence: Evidence) -> bool:
+        sizes = [
+            len(s.change.members)
+            for s in evidence.scene.standings.values()
+            if s.base == evidence.scene.base
+        ]
+        return len(evidence.change.members) == max(sizes)
+
+    def review(self, scene: Scene) -> Review:
+        """Ask for the stack, then for what it is without each member, then judge."""
+        members = tuple(s.arm for s in scene.standings.values() if is_open(s, scene))
+        if len(members) < 2:
+            return Review()
+        known = {s.change.members: s for s in scene.standings.values() if s.base == scene.base}
+        if members not in known:
+            return Review(stacks=(members,), is_settled=False)
+        rests = {m: tuple(other for other in members if other != m) for m in members}
+        if any(rest not in known for rest in rests.values()):
+            return Review(stacks=tuple(rests.values()), is_settled=False)
+        whole = known[members]
+        return Review(
+            verdicts=tuple(judged(scene.standings[m], whole, known[rests[m]]) for m in members)
+        )
+
+
+def is_open(standing: Standing, scene: Scene) -> bool:
+    """Whether a change waits for the end of this epoch."""
+    verdict = standing.verdict
+    is_member = verdict is not None and verdict.outcome.is_accepted
+    is_here = standing.base == scene.base and not (standing.is_accepted or standing.deferred)
+    return is_member and is_here and not standing.change.members and not standing.change.is_twin
+
+
+def judged(member: Standing, whole: Standing, rest: Standing) -> Judged:
+    """Conclude on a member from its stack with and without it."""
+    part = whole.effects[0].gain - rest.effects[0].gain if whole.effects and rest.effects else 0.0
+    assert member.verdict is not None
+    return Judged(
+        arm=member.arm,
+        outcome=Outcome.CERTIFIED if part > 0 else Outcome.REJECTED,
+        effects=member.effects,
+        outlook=member.verdict.outlook,
+        reasons=(f"is worth {part:+.4f} in the stack {whole.arm}",),
+    )
+
+
+@dataclass
+class Additive:
+    """A runner whose changes are patches that name their gain; gains of a stack add up.
+
+    Two patches of ``clash`` together crash.
+    """
+
+    ladder: Ladder
+    trees: KnobTrees
+    clash: tuple[str, ...] = ()
+    slots: int = 1
+    queue: list[TrialSpec] = field(default_factory=list)
+
+    def submit(self, specs: Sequence[TrialSpec]) -> None:
+        """Queue trials."""
+        self.queue += specs
+
+    def poll(self, timeout_s: float) -> list[TrialResult]:
+        """Return one result, so that a study may be cut between any two."""
+        del timeout_s
+        return [self.result(self.queue.pop(0))] if self.queue else []
+
+    def result(self, spec: TrialSpec) -> TrialResult:
+        """Run a trial."""
+        patches = self.trees.content(spec.tree).patches
+        rung = self.ladder.rung(spec.rung)
+        if len(set(patches) & set(self.clash)) > 1:
+            return TrialResult(spec.identity, State.FAILED, cause=Cause.CRASH, reason="planted")
+        gain = math.fsum(float(patch.split()[1]) for patch in patches)
+        idea = zlib.crc32(" ".join(patches).encode())
+        planted = Planted(compute=rung.scale, seed=spec.seed, gain=gain, idea=idea)
+        return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
+
+    def running(self) -> list[TrialSpec]:
+        """Return nothing: no trial takes time."""
+        return []
+
+    def close(self) -> None:
+        """Forget what is queued."""
+        self.queue.clear()

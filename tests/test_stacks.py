@@ -1,0 +1,263 @@
+"""Stacks: measured together, judged again, taken as one; and a study that is cut anywhere."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import pytest
+from oracle import oracle_job
+from stacking import Additive, Stacking
+
+from autoresearch.loop import Limits, run
+from autoresearch.proposer.listed import Listed
+from miniscale.rung import Folders
+from transfer.change import Change
+from transfer.events import (
+    Based,
+    Closed,
+    Closing,
+    Dropped,
+    Event,
+    Examined,
+    Judged,
+    Outcome,
+    Proposed,
+    Reviewed,
+    Tick,
+    Tried,
+    decode,
+    encode,
+)
+from transfer.ladder import Ladder
+from transfer.policy import Policy
+from transfer.policy.trend import TrendPolicy
+from transfer.rejudge import rejudge
+from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger, light_spec
+from transfer.study import EpochRule, Plan, Study
+
+PLAN = Plan(
+    seed=3,
+    in_flight=3,
+    budget=40_000.0,
+    epoch=EpochRule(accepts=2, changes=6, budget_share=0.5),
+    tops_up=True,
+    exam_share=0.2,
+)
+GAINS = (0.2, 0.0, 0.25, -0.1, 0.0, 0.3, 0.0, 0.2)
+
+
+@cache
+def ladder() -> Ladder:
+    return oracle_job().ladder
+
+
+def idea(number: int, gain: float) -> Change:
+    return Change(title=f"idea {number}", patch=f"idea{number} {gain}")
+
+
+IDEAS = (
+    *(idea(n, gain) for n, gain in enumerate(GAINS)),
+    Change(title="twin", is_twin=True),
+    idea(9, 0.15),
+)
+
+
+@dataclass
+class Lab:
+    """One planted world in which studies are begun, cut and resumed."""
+
+    policy: Policy
+    plan: Plan = PLAN
+    ideas: tuple[Change, ...] = IDEAS
+    clash: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.trees = KnobTrees(ladder().setting.defaults())
+
+    def study(self, events: Sequence[Event] = (), *, cut: int | None = None) -> Study:
+        """Run a study from where its events end; up to ``cut`` events more."""
+        ledger = Cut(list(events), cut)
+        study = Study(
+            ladder(),
+            policy=self.policy,
+            plan=self.plan,
+            ledger=ledger,
+            trees=self.trees,
+            folders=Folders(NOWHERE, NOWHERE),
+            data={},
+            specs=light_spec,
+        )
+        try:
+            study.start("lab", {})
+            run(
+                study,
+                proposer=Listed("lab", self.ideas),
+                runner=Additive(ladder(), self.trees, self.clash),
+                limits=Limits(99),
+                observers=[],
+                clock=lambda: 0.0,
+                is_interrupted=lambda: False,
+                warn=print,
+            )
+        except Killed:
+            pass
+        return study
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+@dataclass
+class Cut(MemoryLedger):
+    """A ledger whose writer is killed right after a number of events."""
+
+    left: int | None = None
+
+    def append(self, event: Event) -> None:
+        """Keep the event, then be killed if it was the last one."""
+        super().append(event)
+        if self.left is not None:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+
+@cache
+def whole() -> Study:
+    return Lab(Stacking()).study()
+
+
+def kinds(events: Sequence[Event], *wanted: type) -> list[Event]:
+    return [event for event in events if isinstance(event, wanted)]
+
+
+def test_accepted_changes_reach_the_branch_only_after_their_stack_was_measured() -> None:
+    state = whole().state
+    assert len(state.bases) >= 3
+    assert [arm for arm, v in state.verdicts.items() if v.outcome is Outcome.CERTIFIED]
+    for arm in state.accepted:
+        stacks = [members for (_, members) in state.stacks if arm in members]
+        assert stacks or arm == "c10"  # the last is alone in its epoch: nothing to stack with it
+    planted = {f"c{n}" for n, gain in enumerate([*GAINS, 0, 0.15], start=1) if gain > 0}
+    assert set(state.accepted) <= planted
+    assert len(state.accepted) >= 4
+
+
+def test_nothing_comes_in_while_an_epoch_closes() -> None:
+    is_closing = False
+    n_closed = 0
+    for event in whole().events:
+        if isinstance(event, Closing):
+            is_closing = True
+        if isinstance(event, Closed):
+            is_closing, n_closed = False, n_closed + 1
+        if isinstance(event, Proposed) and not event.change.members:
+            assert not is_closing
+    assert n_closed >= 2
+
+
+def test_a_new_baseline_takes_over_the_runs_of_the_stack_it_equals() -> None:
+    events = whole().events
+    place = next(
+        n for n, event in enumerate(events) if isinstance(event, Based) and event.arm == "b1"
+    )
+    claimed = next(event for event in events[place:] if isinstance(event, Tick))
+    assert {request.arm for request in claimed.requests} == {"b1"}
+    assert {request.rung for request in claimed.requests} == {r.name for r in ladder().rungs}
+    later = {e.result.identity for e in events[place:] if isinstance(e, Tried)}
+    assert not later & {request.identity for request in claimed.requests}
+
+
+def test_verdicts_of_changes_and_reviews_come_out_again_from_the_journal() -> None:
+    study = whole()
+    again = rejudge(ladder(), study.events, policy=study.policy, budget=PLAN.budget)
+    assert again == study.state.verdicts
+    assert any(reviewed.verdicts for reviewed in kinds(study.events, Reviewed))  # type: ignore[attr-defined]
+
+
+def test_events_of_reviews_and_exams_come_back_as_they_were() -> None:
+    events = whole().events
+    assert {Reviewed, Closing, Closed, Examined} <= {type(event) for event in events}
+    assert [decode(encode(event)) for event in events] == events
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_killed_after_any_event_a_study_with_stacks_ends_the_same(block: int) -> None:
+    events = whole().events
+    marked = [
+        n
+        for n, e in enumerate(events)
+        if isinstance(e, (Reviewed, Closing, Closed, Judged, Based, Examined))
+    ]
+    rng = random.Random(block)
+    chosen = [*marked[block::8], *rng.sample(range(len(events) - 1), 8)]
+    for place in chosen:
+        lab = Lab(Stacking())
+        first = lab.study(cut=place + 1)
+        assert first.events == events[: place + 1]
+        assert lab.study(first.events).events == events, place
+
+
+def test_killed_after_every_third_event_it_still_ends_the_same() -> None:
+    lab, events = Lab(Stacking()), whole().events
+    done: list[Event] = []
+    for n in range(3, len(events) + 3, 3):
+        done = lab.study(done, cut=min(3, len(events) - len(done))).events
+        assert done == events[:n]
+
+
+def test_the_exam_runs_on_seeds_that_nothing_was_chosen_by() -> None:
+    events = whole().events
+    exam = next(event for event in events if isinstance(event, Examined))
+    seeds = {seed for rung in exam.seeds.values() for seed in rung}
+    before = {
+        request.seed
+        for event in events[: events.index(exam)]
+        if isinstance(event, Tick)
+        for request in event.requests
+    }
+    assert seeds.isdisjoint(before)
+    assert set(exam.seeds) == {rung.name for rung in ladder().rungs}
+
+
+def test_members_that_crash_together_do_not_stop_a_study() -> None:
+    lab = Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25"))
+    state = lab.study().state
+    crashed = [
+        arm for arm in state.verdicts if arm.startswith("g") and not state.verdicts[arm].effects
+    ]
+    assert crashed
+    assert not {"c1", "c3"} <= set(state.accepted)
+    assert state.stopped is not None
+    assert state.stopped.is_final
+
+
+def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_again() -> None:
+    plan = replace(PLAN, epoch=EpochRule(accepts=2, changes=99, budget_share=9.0))
+    lab = Lab(TrendPolicy(), plan, clash=("idea0 0.2", "idea2 0.25"))
+    study = lab.study()
+    state = study.state
+    assert {e.arm for e in study.events if isinstance(e, Dropped)} == {"c1", "c3"}
+    assert state.bases["b2"] == state.bases["b0"]
+    assert any(p.base == "b2" and p.rescreens for p in state.changes.values())
+    assert {"c1", "c3"}.isdisjoint(state.accepted)
+    assert state.accepted
+    again = rejudge(ladder(), study.events, policy=study.policy, budget=plan.budget)
+    assert again == state.verdicts
+    events = study.events
+    retreat = next(n for n, event in enumerate(events) if isinstance(event, Dropped))
+    for place in range(retreat - 3, retreat + 6):
+        again_lab = Lab(TrendPolicy(), plan, clash=lab.clash)
+        first = again_lab.study(cut=place)
+        assert again_lab.study(first.events).events == events, place
+
+
+def test_the_reserve_is_left_to_stacks() -> None:
+    plan = replace(PLAN, budget=9000.0, exam_share=0.0)
+    state = Lab(Stacking(), plan).study().state
+    stacks = state.spent_closing
+    assert stacks > 0
+    assert state.spent - stacks <= plan.budget * (1 - Stacking().reserve) + 1e-6
+    assert state.spent <= plan.budget
