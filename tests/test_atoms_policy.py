@@ -66,6 +66,14 @@ def test_dear_compute_stops_what_cheap_compute_goes_on_with() -> None:
     assert dear.decide(evidence(seen)).is_verdict
 
 
+def test_compute_gets_cheaper_where_the_budget_would_outlast_the_ideas() -> None:
+    few = [standing(f"c{n}", (), outcome=Outcome.REJECTED) for n in range(90)]
+    knowing = AtomsPolicy(rules=Rules(ideas=100))
+    late, early = scene(*few, spent=400.0), scene(*few[:5], spent=2000.0)
+    assert knowing.read(late, ladder()).price < 0.1 * POLICY.read(late, ladder()).price
+    assert knowing.read(early, ladder()).price > 10 * POLICY.read(early, ladder()).price
+
+
 def test_with_hardly_any_noise_and_a_persistent_kind_it_decides_on_few_runs() -> None:
     quiet = scene(sd=0.001)
     decision = POLICY.decide(evidence((effect(0, 0.1, se=0.001),), at=quiet))
@@ -214,6 +222,33 @@ def test_a_member_that_the_stack_is_better_without_is_dropped_and_the_rest_climb
     assert found["c2"].is_accepted
     rest = next(s for s in at.standings.values() if s.change.members == ("c1", "c2"))
     assert rest.effects[-1].rung == "r3"
+
+
+def test_losing_at_the_bottom_as_expected_does_not_contradict_a_member() -> None:
+    rising = tuple(effect(p, g, se=0.008, n=2) for p, g in enumerate((-0.08, -0.02, 0.05, 0.1)))
+    late = standing("c3", rising, outcome=Outcome.PROVISIONAL)
+    arms = [taken("c1", 0.08), taken("c2", 0.08), late]
+    found = {s.arm: s for s in arms}
+    root = Standing(
+        "g1",
+        "b0",
+        Change("stack", members=("c1", "c2", "c3")),
+        tuple(effect(p, 0.16 + e.gain, se=0.008) for p, e in enumerate(rising)),
+        verdict=Judged("g1", Outcome.UNDECIDED, (), None, ()),
+    )
+    parts = [
+        replace(
+            root,
+            arm=f"g{2 + n}",
+            change=Change("part", members=members),
+            effects=(effect(0, gain, se=0.008),),
+        )
+        for n, (members, gain) in enumerate(
+            [(("c2", "c3"), 0.0), (("c1", "c3"), 0.0), (("c1", "c2"), 0.16)]
+        )
+    ]
+    review = POLICY.review(scene(*found.values(), root, *parts))
+    assert outcomes(review)["c3"].is_accepted
 
 
 def test_one_accept_a_knob_and_the_better_one() -> None:

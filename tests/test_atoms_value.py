@@ -11,7 +11,7 @@ from miniscale.setting import Kind
 from transfer.atoms.baseline_error import baseline_error
 from transfer.atoms.beliefs import Claim, Normal, Part, examine, together
 from transfer.atoms.bowl import Edit, coordinate, edits_by_knob, fit_bowl, hint, rule
-from transfer.atoms.posterior import Belief, Model, believe
+from transfer.atoms.posterior import Belief, Mixture, Model, believe
 from transfer.atoms.value import (
     Prospects,
     Step,
@@ -185,6 +185,31 @@ def test_a_stack_that_holds_narrows_the_claim_and_lifts_its_members() -> None:
     assert not after.is_doubtful
     for arm in ("c0", "c1", "c2"):
         assert after.members[arm].mean > before.members[arm].mean
+
+
+def test_what_moves_a_normal_belief_moves_one_normal_component_the_same() -> None:
+    one = Mixture(np.ones(1), np.array([0.05]), np.array([0.03]))
+    told = one.told((0.05, 0.03), (0.02, 0.01))
+    assert (told.mean, told.sd) == pytest.approx((0.02, 0.01))
+
+
+def test_what_moves_a_belief_is_weighed_by_bayes_rule_against_a_mixture() -> None:
+    rng = np.random.default_rng(0)
+    mix = Mixture(np.array([0.7, 0.3]), np.array([0.0, 0.1]), np.array([0.01, 0.05]))
+    # the move from sd .04 to .02 is an observation of sd .04 / sqrt(3)
+    v = 1 / (0.02**-2 - 0.04**-2)
+    y = v * (0.06 / 0.02**2 - 0.03 / 0.04**2)
+    drawn = rng.choice(2, 2_000_000, p=mix.weights)
+    gain = rng.normal(mix.value[drawn], mix.doubt[drawn])
+    weights = np.exp(-0.5 * (y - gain) ** 2 / v)
+    mean = float(weights @ gain / weights.sum())
+    # effective draws above 50,000: sd of the mean below .0002
+    assert mix.told((0.03, 0.04), (0.06, 0.02)).mean == pytest.approx(mean, abs=0.001)
+
+
+def test_a_wider_belief_tells_nothing() -> None:
+    one = Mixture(np.ones(1), np.array([0.05]), np.array([0.03]))
+    assert one.told((0.05, 0.03), (0.02, 0.04)) is one
 
 
 def test_a_stack_that_falls_short_says_so() -> None:
