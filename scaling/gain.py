@@ -63,11 +63,11 @@ def log_multiplier(
     if not len(alpha):
         return gain_loss / _given(slope, baseline_loss)
     share = gain_loss / reducible
-    inverted = -np.log1p(-np.minimum(share, _KNEE))
-    tangent = np.maximum(share - _KNEE, 0) / (1 - _KNEE)
-    gains = (inverted + tangent) / alpha
+    gains = -np.log1p(-np.minimum(share, _KNEE)) / alpha
+    if gain_loss > 0:
+        gains += np.maximum(share - _KNEE, 0) / (1 - _KNEE) / alpha
     if slope is None or len(alpha) == len(laws):
-        return float(gains.mean())
+        return float(gains.sum() / len(alpha))
     undefined = len(laws) - len(alpha)
     return float((gains.sum() + undefined * gain_loss / slope) / len(laws))
 

@@ -36,7 +36,10 @@ class Analysis:
         self._losses: dict[Key, dict[int, float]] = {}
         self._pool = Pool()
         self._arms: dict[Key, dict[str, None]] = {}
+        """(baseline, rung) -> arms measured against it there."""
         self._seeds: dict[Key, set[int]] = {}
+        """(baseline, rung) -> seeds of those arms, and of the baseline itself."""
+        self._known: dict[Key, set[int]] = {}
         self._noise: dict[str, Noise] = {}
         self._kinds: dict[tuple[str, Kind], Noise] = {}
         self._laws: dict[tuple[object, ...], Yardstick] = {}
@@ -89,7 +92,10 @@ class Analysis:
             self._pool.put(arm, rung, share, proposed.change.kind)
             return
         self._pool.put(arm, rung, share_of(losses, None), None)
-        if not self._seeds.get((arm, rung), set()).isdisjoint(losses):
+        known = self._known.setdefault((arm, rung), set())
+        new = losses.keys() - known
+        known |= new
+        if not self._seeds.get((arm, rung), set()).isdisjoint(new):
             for other in self._arms[arm, rung]:
                 change = self.state.changes[other].change
                 share = share_of(self.losses(other, rung), losses)

@@ -1,7 +1,14 @@
 """From runs to effects: noise by rung, and each change's gain in log compute multiplier.
 
-Method and symbols: effects through one baseline law, control variate by shared seeds, noise
-pooled over all replicates of a rung with a weak prior.
+With n runs of the change, m of its baseline and a share f of the n on shared seeds,
+
+    d = mean(b) - mean(y) + (rho / n) sum over shared seeds of (b - mean(b))
+    Var d = sd^2 (1 - rho^2 f) / n + (1 - rho f)^2 sd^2 / m
+    g = (1 / alpha) ln((L - E) / (L - d - E)),   L = mean(b)
+
+a control variate: plain pair differences help only where rho > .5. The second term of the variance
+is the baseline's own error, shared by all changes on the rung. One baseline law turns loss into
+compute; noise is pooled over all replicates of a rung with a weak prior.
 """
 
 import math
@@ -165,16 +172,7 @@ def effect(
     ruler: Yardstick,
     own_sd: float | None = None,
 ) -> Effect:
-    """Estimate a change's improvement on one rung.
-
-    With n runs of the change, m of the baseline and a share f of the n on shared seeds,
-
-        d = mean(b) - mean(y) + (rho / n) sum over shared seeds of (b - mean(b))
-        Var d = sd^2 (1 - rho^2 f) / n + (1 - rho f)^2 sd^2 / m
-        g = (1 / alpha) ln((L - E) / (L - d - E)),   L = mean(b)
-
-    (a control variate: plain pair differences help only where rho > .5). The second term of the
-    variance is the baseline's own error, shared by all changes on the rung.
+    """Estimate a change's improvement on one rung; the module has the formulas.
 
     Parameters
     ----------
@@ -185,20 +183,18 @@ def effect(
     Raises
     ------
     ValueError
-        If either arm has no run on the rung.
+        If either arm has no run there.
     """
     if not baseline or not change:
         raise ValueError(f"effect on {rung_name}: both arms need a run; run them first")
-    n, m = len(change), len(baseline)
     shared = baseline.keys() & change.keys()
-    f = len(shared) / n
-    mean_b = math.fsum(baseline.values()) / m
-    mean_y = math.fsum(change.values()) / n
+    mean_b = math.fsum(baseline.values()) / len(baseline)
+    mean_y = math.fsum(change.values()) / len(change)
     carried = math.fsum(baseline[seed] - mean_b for seed in shared)
-    d = mean_b - mean_y + noise.rho / n * carried
-    own = ((own_sd or noise.sd) ** 2 - noise.sd**2 * noise.rho**2 * f) / n
-    common = noise.sd * (1 - noise.rho * f) / math.sqrt(m)
-    se = math.sqrt(own + common**2)
+    d = mean_b - mean_y + noise.rho / len(change) * carried
+    share, counts = len(shared) / len(change), (len(change), len(baseline))
+    own, common = _errors(noise, own_sd or noise.sd, share=share, counts=counts)
+    se = math.hypot(own, common)
     slope = ruler.slopes[rung_name]
     gain = d / slope
     if ruler.laws:
@@ -206,15 +202,24 @@ def effect(
     return Effect(
         rung=rung_name,
         position=ladder.position(ladder.rung(rung_name).scale),
-        n=n,
+        n=len(change),
         n_pairs=len(shared),
-        n_baseline=m,
+        n_baseline=len(baseline),
         loss_gain=d,
         loss_se=se,
         gain=gain,
         gain_se=se / slope,
         shared_se=common / slope,
     )
+
+
+def _errors(
+    noise: Noise, own_sd: float, *, share: float, counts: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the two parts of an effect's standard error: the change's own, the baseline's."""
+    n, m = counts
+    own = own_sd**2 - noise.sd**2 * noise.rho**2 * share
+    return math.sqrt(own / n), noise.sd * (1 - noise.rho * share) / math.sqrt(m)
 
 
 def odd_spread(share: Share, noise: Noise) -> float | None:

@@ -1,5 +1,6 @@
 """What a policy sees of the study around a change, kept up to date as the study grows."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -8,12 +9,15 @@ from transfer.events import Proposed
 from transfer.measure import Noise
 from transfer.policy import Evidence, Scene, Standing
 
+Numbers = tuple[Mapping[str, Noise], Mapping[str, float], Mapping[str, float]]
+"""By rung: noise, slopes, the baseline's mean losses."""
+
 
 class Lookout:
     """Owns the standings of a state's changes; each is made again only when it changed.
 
-    A change with a verdict stands as it was judged; while its epoch is closing it is measured by
-    all that is known, as a change in flight is.
+    A change with a verdict stands as it was judged; while its epoch is closing, what waits for
+    that is measured by all that is known, as a change in flight is, and so are its stacks.
     """
 
     def __init__(self, analysis: Analysis, *, budget: float) -> None:
@@ -22,20 +26,18 @@ class Lookout:
         self._budget = budget
         self._standings: dict[str, Standing] = {}
         self._seen = 0
-        self._epochs: dict[str, dict[str, None]] = {}
-        """Baseline -> arms measured against it."""
         self._fresh: dict[str, None] = {}
         """Arms whose standing is not as judged."""
         self._made_at = (-1, "", "")
         self._numbers_at = (-1, "")
-        self._numbers: tuple[Mapping[str, Noise], Mapping[str, float]] | None = None
+        self._numbers: Numbers | None = None
 
     def scene(self) -> Scene:
         """Return the whole study as it is now."""
         analysis, state = self._analysis, self._state
         analysis.refresh()
         self._catch_up()
-        noise, slopes = self._measures()
+        noise, slopes, losses = self._measures()
         return Scene(
             standings=MappingProxyType(self._standings),
             base=state.base if state.bases else "b0",
@@ -43,6 +45,7 @@ class Lookout:
             budget=self._budget,
             noise=noise,
             slopes=slopes,
+            losses=losses,
             is_closing=bool(state.closing),
             ladder=analysis.ladder,
         )
@@ -63,15 +66,14 @@ class Lookout:
         state = self._state
         due = dict.fromkeys(state.moves[self._seen :])
         self._seen = len(state.moves)
-        for arm in due:
-            self._epochs.setdefault(state.changes[arm].base, {})[arm] = None
         now = (self._analysis.version, state.closing, next(reversed(state.bases), ""))
         if now != self._made_at:
             self._made_at = now
             due |= self._fresh
             due |= dict.fromkeys(proposed.arm for proposed in state.in_flight())
             if state.closing:
-                due |= self._epochs.get(state.base, {})
+                due |= state.waiting
+                due |= {arm: None for (base, _), arm in state.stacks.items() if base == state.base}
             self._fresh = {}
         for arm in due:
             self._standings[arm] = self._standing(state.changes[arm])
@@ -80,7 +82,9 @@ class Lookout:
         state, arm = self._state, proposed.arm
         verdict = state.verdicts.get(arm)
         judged = () if verdict is None else verdict.effects
-        is_fresh = verdict is None or (bool(state.closing) and proposed.base == state.base)
+        is_open = arm in state.waiting or bool(proposed.change.members)
+        is_ours = bool(state.closing) and proposed.base == state.base
+        is_fresh = verdict is None or (is_ours and is_open)
         if is_fresh:
             self._fresh[arm] = None
         return Standing(
@@ -94,14 +98,16 @@ class Lookout:
             deferred=state.deferred.get(arm, ""),
         )
 
-    def _measures(self) -> tuple[Mapping[str, Noise], Mapping[str, float]]:
-        """Return noise and slopes by rung; empty before the first run."""
+    def _measures(self) -> Numbers:
+        """Return noise, slopes and baseline losses by rung; empty before the first run."""
         analysis, state = self._analysis, self._state
         first = state.first_base
         if not any(analysis.losses(first, rung.name) for rung in analysis.ladder.rungs):
-            return {}, {}
+            return {}, {}, {}
         if self._numbers is None or self._numbers_at != (analysis.version, state.base):
             self._numbers_at = (analysis.version, state.base)
             slopes = analysis.ruler(state.base).slopes
-            self._numbers = {name: analysis.noise(name) for name in slopes}, slopes
+            runs = {name: analysis.losses(state.base, name) for name in slopes}
+            losses = {name: math.fsum(r.values()) / len(r) for name, r in runs.items() if r}
+            self._numbers = {name: analysis.noise(name) for name in slopes}, slopes, losses
         return self._numbers

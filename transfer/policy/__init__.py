@@ -35,7 +35,7 @@ class Scene:
 
     standings
         By arm, in the order proposed, of all epochs. A change with a verdict stands as it was
-        judged; while its epoch is closing, as measured by all that is known now.
+        judged; while its epoch is closing, what waits for that, and stacks, by all that is known.
     base
         The baseline of this epoch.
     spent, budget
@@ -44,6 +44,8 @@ class Scene:
         Of a single run by rung, in the objective's unit (:class:`transfer.measure.Noise`).
     slopes
         By rung, what a nat of compute is worth in the objective's unit.
+    losses
+        The baseline's mean loss by rung, where it has runs.
     is_closing
         Whether the epoch is due to end: no more changes are taken in until it has.
     ladder
@@ -56,6 +58,7 @@ class Scene:
     budget: float = 1.0
     noise: Mapping[str, Noise] = field(default_factory=dict)
     slopes: Mapping[str, float] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
     is_closing: bool = False
     ladder: Ladder | None = None
 
