@@ -42,6 +42,15 @@ FEWEST = 40
 """Settings that a cell must have to be a target."""
 
 
+def plain(value: Any) -> Any:
+    """Return data that JSON has a word for: what is not a number becomes null."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def print_rows(name: str, rows: Sequence[Row]) -> None:
     print(f"\n{name}")
     print(
@@ -179,7 +188,7 @@ def main() -> None:
     record["cpu_s"] = round(time.process_time() - start, 1)
     print(f"\n* not shipped: its source states no licence\n{record['cpu_s']} s of CPU")
     given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(record, indent=1) + "\n")
+    given.out.write_text(json.dumps(plain(record), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,8 @@ class FarForecast:
         What the smaller runs cost, as a share of the runs at the largest size.
     error
         Mean absolute error of the gain in loss, nats.
+    coverage
+        Of the 80 % interval; nan where the method states none.
     """
 
     method: str
@@ -180,7 +182,10 @@ def far_forecasts(
             made = [method(arm, m) for arm, m in keys]
             truth = [far.gain(arm, top, m) for arm, m in keys]
             off = [abs(f[0] - t) for f, t in zip(made, truth, strict=True)]
-            inside = [float(f[1] <= t <= f[2]) for f, t in zip(made, truth, strict=True)]
+            inside = [
+                math.nan if math.isnan(f[1]) else float(f[1] <= t <= f[2])
+                for f, t in zip(made, truth, strict=True)
+            ]
             error_se = jackknife(off, [arm for arm, _ in keys])
             error, coverage = float(np.mean(off)), float(np.mean(inside))
             upto = far.seen[-1]
