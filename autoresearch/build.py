@@ -1,7 +1,7 @@
 """From composed configuration to the objects of a study; everything is checked before any work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ from transfer.audit.store import trust_for
 from transfer.change import decode_change
 from transfer.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
-from transfer.policy.trend import TrendPolicy
+from transfer.policy import Policy
+from transfer.policy.registry import content, decode_policy, trusting
 from transfer.study import EpochRule, Plan
-from transfer.trend import TrendPrior
-from transfer.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Job:
     folder: Path
     ladder: Ladder
     plan: Plan
-    policy: TrendPolicy
+    policy: Policy
     proposer: Proposer
     limits: Limits
     slots: int | None
@@ -43,7 +42,7 @@ class Job:
         """Return what must not change when a study is resumed."""
         return {
             "ladder": self.ladder.content(),
-            "policy": asdict(self.policy),
+            "policy": content(self.policy),
             "seed": self.plan.seed,
             "in_flight": self.plan.in_flight,
             "epoch": asdict(self.plan.epoch),
@@ -76,13 +75,13 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     runner = Node(node.raw("runner", {}), "runner")
     folder = Path(study.text("root", "studies")).expanduser().resolve() / name
     trust, audit = trust_for(StudyFolder(folder), ladder)
-    policy = _policy(Node(node.raw("policy", {}), "policy"))
+    policy = decode_policy(node.raw("policy", {"name": "trend"}))
     job = Job(
         name=name,
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
         plan=plan,
-        policy=_trusting(policy, trust),
+        policy=trusting(policy, trust),
         proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),
         limits=limits,
         slots=_slots(runner),
@@ -95,12 +94,6 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         part.finish()
     _check_budget(job)
     return job
-
-
-def _trusting(policy: TrendPolicy, trust: Trust) -> TrendPolicy:
-    """Return a policy that knows what an audit found, if it is one that asks."""
-    told: dict[str, Any] = {"trust": trust}
-    return replace(policy, **told) if "trust" in {f.name for f in fields(policy)} else policy
 
 
 def _check_budget(job: Job) -> None:
@@ -134,30 +127,6 @@ def _named(node: Node, known: Sequence[str]) -> str:
     if name not in known:
         raise InputError(f"{node.path}.name: '{name}' is unknown; {nearest(name, known)}")
     return name
-
-
-def _policy(node: Node) -> TrendPolicy:
-    _named(node, ["trend"])
-    default = TrendPolicy()
-    prior = node.child("prior")
-    policy = TrendPolicy(
-        futility=tuple(float(odds) for odds in node.texts("futility")) or default.futility,
-        confidence=node.number("confidence", default.confidence, above=0.0),
-        hopeful=node.number("hopeful", default.hopeful, above=0.0),
-        min_gain=node.number("min_gain", default.min_gain),
-        prior=TrendPrior(
-            **{
-                name: prior.number(name, value, above=0.0)
-                for name, value in asdict(default.prior).items()
-            }
-        ),
-    )
-    prior.finish()
-    node.finish()
-    for odds in (*policy.futility, policy.confidence, policy.hopeful, policy.prior.confidence):
-        if not 0 < odds < 1:
-            raise InputError(f"policy: got {odds}, odds must lie between 0 and 1")
-    return policy
 
 
 def _proposer(node: Node, ladder: Ladder, roots: Sequence[Path], seed: int) -> Proposer:

@@ -20,7 +20,10 @@ OPTIONS = {
     "agent/patches": "agent=patches agent.path=setup.diff",
     "agent/scripted": "agent=scripted",
     "agent/search": "agent=search",
-    "policy/trend": "policy=trend",
+    **{
+        f"policy/{name}": f"policy={name}"
+        for name in ("atoms", "confirm", "greedy", "halving", "powerlaw", "trend", "ttest")
+    },
     "runner/local": "runner=local",
     "tracker/none": "tracker=none",
     "tracker/wandb": "tracker=wandb",

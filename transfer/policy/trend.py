@@ -35,6 +35,14 @@ class TrendPolicy:
     prior: TrendPrior = field(default_factory=TrendPrior)
     name: str = "trend"
 
+    def __post_init__(self) -> None:
+        odds = (*self.futility, self.confidence, self.hopeful, self.prior.confidence)
+        for one in odds:
+            if not 0 < one < 1:
+                raise ValueError(f"policy: got {one}, odds must lie between 0 and 1")
+        if not self.futility:
+            raise ValueError("policy.futility: empty; give odds for the lowest rung at least")
+
     def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
         """Predict the gain on a rung from the rungs below it."""
         if not evidence.effects:

@@ -1,0 +1,38 @@
+"""Greedy: one run on the lowest rung, lower is kept. What most loops do."""
+
+from dataclasses import dataclass
+
+from transfer.events import Outlook
+from transfer.policy import Decision, Evidence
+from transfer.policy.plain import accept, carried, opening, refuse
+
+
+@dataclass(frozen=True)
+class GreedyPolicy:
+    """Keep whatever was better on the lowest rung.
+
+    seeds
+        Runs of a change; one in the loops that this stands for.
+    """
+
+    seeds: int = 1
+    name: str = "greedy"
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds: got {self.seeds}, must be at least 1")
+
+    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+        """Expect the same everywhere."""
+        return carried(evidence.effects[-1]) if evidence.effects else None
+
+    def decide(self, evidence: Evidence) -> Decision:
+        """Return the next step for a change."""
+        first = opening(evidence, seeds=self.seeds)
+        if first is not None:
+            return first
+        effect = evidence.effects[0]
+        look = carried(effect)
+        if effect.gain > 0:
+            return accept(effect, look, f"better on {effect.rung}")
+        return refuse(effect, look, f"not better on {effect.rung}")

@@ -1,0 +1,54 @@
+"""What the plain policies share: the first run, what a crash means, a normal outlook."""
+
+from transfer.events import Action, Effect, Outcome, Outlook
+from transfer.policy import Decision, Evidence
+from transfer.trend import NORMAL
+
+HARM = -0.005
+"""A gain at the target below this counts as harm, nats of compute."""
+Z80 = NORMAL.inv_cdf(0.9)
+
+
+def opening(evidence: Evidence, *, seeds: int) -> Decision | None:
+    """Reject what crashed and run what is new on the lowest rung; None for anything else."""
+    first = evidence.ladder.rungs[0].name
+    if evidence.failure:
+        at = evidence.effects[-1].rung if evidence.effects else first
+        return Decision(Action.STOP, at, (evidence.failure,), outcome=Outcome.REJECTED)
+    if not evidence.effects:
+        return Decision(Action.PROMOTE, first, ("new",), seeds=seeds)
+    return None
+
+
+def carried(effect: Effect) -> Outlook:
+    """Read an effect as if it held at every scale: what who does not extrapolate believes."""
+    return normal(effect.gain, effect.gain_se)
+
+
+def normal(mean: float, sd: float, *, slope: float = 0.0) -> Outlook:
+    """Return the outlook of a normal belief in a gain, with its 80 % interval.
+
+    >>> look = normal(0.1, 0.05)
+    >>> f"{look.low:.3f} {look.high:.3f} {look.odds:.3f}"
+    '0.036 0.164 0.977'
+    """
+    sd = max(sd, 1e-9)
+    return Outlook(
+        mean=mean,
+        sd=sd,
+        low=mean - Z80 * sd,
+        high=mean + Z80 * sd,
+        odds=NORMAL.cdf(mean / sd),
+        slope=slope,
+        harm=NORMAL.cdf((HARM - mean) / sd),
+    )
+
+
+def accept(effect: Effect, look: Outlook, reason: str) -> Decision:
+    """Take a change into the head; no plain policy certifies."""
+    return Decision(Action.ACCEPT, effect.rung, (reason,), look, outcome=Outcome.PROVISIONAL)
+
+
+def refuse(effect: Effect, look: Outlook, reason: str) -> Decision:
+    """Stop a change for good."""
+    return Decision(Action.STOP, effect.rung, (reason,), look, outcome=Outcome.REJECTED)
