@@ -1,9 +1,11 @@
 """Stacks: measured together, judged again, taken as one; and a study that is cut anywhere."""
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from oracle import oracle_job
@@ -29,12 +31,17 @@ from transfer.events import (
     decode,
     encode,
 )
+from transfer.findings import survey
+from transfer.folder import StudyFolder
 from transfer.ladder import Ladder
+from transfer.load import Loaded
+from transfer.page import page
 from transfer.policy import Policy
 from transfer.policy.trend import TrendPolicy
 from transfer.rejudge import rejudge
 from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger, light_spec
 from transfer.study import EpochRule, Plan, Study
+from transfer.words import show, status
 
 PLAN = Plan(
     seed=3,
@@ -261,3 +268,30 @@ def test_the_reserve_is_left_to_stacks() -> None:
     assert stacks > 0
     assert state.spent - stacks <= plan.budget * (1 - Stacking().reserve) + 1e-6
     assert state.spent <= plan.budget
+
+
+def test_the_exam_states_what_the_head_gains_beside_what_was_claimed() -> None:
+    found = survey(ladder(), whole().state)
+    exam = found.exam
+    assert exam is not None
+    assert exam.is_fresh
+    assert exam.arms == tuple(whole().state.accepted)
+    assert [e.rung for e in exam.effects] == [rung.name for rung in ladder().rungs]
+    planted = sum(gain for n, gain in enumerate([*GAINS, 0, 0.15], 1) if f"c{n}" in exam.arms)
+    top = exam.effects[-1]
+    assert abs(top.gain - planted) < 5 * top.gain_se + 0.1 * planted
+    assert exam.ratio is not None
+    assert 0.7 < exam.ratio < 1.4
+
+
+def test_status_and_report_show_stacks_and_the_exam(tmp_path: Path) -> None:
+    state = whole().state
+    loaded = Loaded("lab", StudyFolder(tmp_path), ladder(), whole().events, state, PLAN.budget)
+    told = "\n".join(status(loaded))
+    assert "exam     b2 with c1 c3" in told
+    assert "g1   stack of c1 c3" in told
+    assert f"{state.n_changes} changes" in told
+    assert "members     c1 c3" in "\n".join(show(loaded, "g1"))
+    html = page(survey(ladder(), state), defaultdict(lambda: '<svg viewBox="0 0 1 1"></svg>'))
+    assert "Exam of the whole" in html
+    assert "<h3>Stacks</h3>" in html

@@ -8,6 +8,7 @@ from enum import StrEnum
 from scaling import Fit
 from transfer.analysis import Analysis
 from transfer.events import Effect, Forecast, Judged, Outcome, Outlook, Proposed
+from transfer.exam import Exam, examine
 from transfer.ladder import Ladder
 from transfer.measure import Noise
 from transfer.state import State
@@ -121,6 +122,9 @@ class Findings:
     """Loss per nat of compute by rung; empty before the first run."""
     noise: Mapping[str, Noise]
     stack: Stack | None
+    stacks: tuple[Row, ...] = ()
+    """Changes measured together; ``rows`` holds single changes only."""
+    exam: Exam | None = None
 
     @property
     def target_noise(self) -> float:
@@ -198,7 +202,8 @@ def _is_refuted(row: Row, ladder: Ladder) -> bool:
 def survey(ladder: Ladder, state: State) -> Findings:
     """Add a study up; works at any moment of it, an empty one included."""
     analysis = Analysis(ladder, state)
-    rows = tuple(_row(analysis, state, proposed) for proposed in state.changes.values())
+    every = [_row(analysis, state, proposed) for proposed in state.changes.values()]
+    rows = tuple(row for row in every if not row.proposed.change.members)
     fit, slopes, noise = None, {}, {}
     base = next(iter(state.bases), "")
     if any(analysis.losses(base, rung.name) for rung in ladder.rungs):
@@ -214,21 +219,23 @@ def survey(ladder: Ladder, state: State) -> Findings:
         slopes=slopes,
         noise=noise,
         stack=_stack(rows),
+        stacks=tuple(row for row in every if row.proposed.change.members),
+        exam=examine(analysis),
     )
 
 
 def _row(analysis: Analysis, state: State, proposed: Proposed) -> Row:
     arm = proposed.arm
     verdict = state.verdicts.get(arm)
-    again = [other.arm for other in state.changes.values() if other.rescreens == arm]
+    again = state.rescreened.get(arm)
     if verdict is None:
         effects = analysis.effects(proposed)
-        decided = [d.outlook for d in state.decisions if d.arm == arm and d.outlook is not None]
-        outlook = decided[-1] if decided else None
+        latest = state.latest.get(arm)
+        outlook = latest.outlook if latest is not None else None
         return Row(proposed, Group.IN_FLIGHT, effects, outlook, None)
-    note = state.deferred.get(arm, "")
+    note = state.deferred.get(arm) or state.dropped.get(arm, "")
     if again:
-        note += f"; measured again as {again[-1]}"
+        note += f"; measured again as {again}"
     elif proposed.rescreens:
         note = f"repeats {proposed.rescreens} on baseline {proposed.base}"
     return Row(proposed, _group(state, verdict), verdict.effects, verdict.outlook, verdict, note)
@@ -243,14 +250,7 @@ def _group(state: State, verdict: Judged) -> Group:
         return Group.SCALE_BOUND
     if verdict.outcome is Outcome.UNDECIDED:
         return Group.UNDECIDED
-    ended = [
-        state.results[identity]
-        for (arm, _), seeds in state.requests.items()
-        if arm == verdict.arm
-        for identity in seeds.values()
-        if identity in state.results
-    ]
-    return Group.REJECTED if all(r.is_complete for r in ended) else Group.CRASHED
+    return Group.CRASHED if verdict.arm in state.broken else Group.REJECTED
 
 
 def _stack(rows: Sequence[Row]) -> Stack | None:

@@ -8,6 +8,7 @@ from transfer.chapters import chapter, in_order, verdict_table
 from transfer.findings import Findings, Group, hit_interval, interval, times
 from transfer.markup import esc, facts, inline, number, share, table, variables
 from transfer.scaling_plot import scale_words
+from transfer.stack_chapter import exam_table, stack_table
 
 
 def page(findings: Findings, figures: Mapping[str, str]) -> str:
@@ -18,10 +19,12 @@ def page(findings: Findings, figures: Mapping[str, str]) -> str:
         f"<h1>{esc(name)}</h1>",
         f"<p class='quiet'>{esc(findings.ladder.about)}</p>" if findings.ladder.about else "",
         _headline(findings),
+        exam_table(findings),
         _header(findings),
         _progress(figures),
         _scaling(findings, figures),
         _verdicts(findings, figures),
+        stack_table(findings),
         _forecasts(findings, figures),
         _changes(findings),
         _refused(findings),
@@ -41,8 +44,9 @@ def _headline(findings: Findings) -> str:
     if stack is None:
         words = "Nothing accepted" if findings.state.verdicts else "No verdict yet"
         n = len(findings.state.in_flight())
+        judged = sum(row.verdict is not None for row in findings.rows)
         return (
-            f'<div class="headline"><b>{words}</b>{len(findings.state.verdicts)} changes judged, '
+            f'<div class="headline"><b>{words}</b>{judged} changes judged, '
             f"{n} in flight.</div>{_tiles(findings)}"
         )
     n = len(stack.arms)

@@ -316,8 +316,9 @@ def replay(events: Iterable[Event]) -> State:
 
 
 def count(state: State) -> dict[str, int]:
-    """Count verdicts by outcome, for a person's first line."""
+    """Count verdicts on single changes by outcome, for a person's first line."""
     counted = {outcome.value: 0 for outcome in Outcome}
-    for verdict in state.verdicts.values():
-        counted[verdict.outcome.value] += 1
+    for arm, verdict in state.verdicts.items():
+        if not state.changes[arm].change.members:
+            counted[verdict.outcome.value] += 1
     return counted

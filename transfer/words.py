@@ -4,7 +4,8 @@ import json
 
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Proposed
-from transfer.findings import Z80, interval, survey
+from transfer.exam import Exam
+from transfer.findings import Z80, interval, survey, times
 from transfer.load import Loaded
 from transfer.state import count
 
@@ -18,18 +19,50 @@ def status(loaded: Loaded) -> list[str]:
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
-        f"{len(state.results)} trials, {len(state.changes)} changes",
+        f"{len(state.results)} trials, {state.n_changes} changes",
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
+        *exam_lines(survey(ladder, state).exam),
     ]
+    if state.closing:
+        lines.append(f"epoch    is closing, {state.closing}: no change is taken in")
     if state.stopped is not None:
         lines.append(f"stopped  {state.stopped.reason}")
     elif state.pending():
         lines.append(f"running  {len(state.pending())} trials asked for have not ended")
     lines.append("")
-    for proposed in state.changes.values():
-        lines.append(change_line(loaded, proposed))
+    singles = [one for one in state.changes.values() if not one.change.members]
+    lines += [change_line(loaded, proposed) for proposed in singles]
+    stacks = [one for one in state.changes.values() if one.change.members]
+    lines += ["", *(stack_line(loaded, proposed) for proposed in stacks)] if stacks else []
     return lines
+
+
+def exam_lines(exam: Exam | None) -> list[str]:
+    """Say what the accepted changes bring together, against what was claimed of each."""
+    if exam is None:
+        return []
+    seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
+    lines = [f"exam     {exam.base} with {' '.join(exam.arms)} against the first baseline, {seeds}"]
+    for effect in exam.effects:
+        claimed = exam.claimed.get(effect.rung)
+        told = "" if claimed is None else f", claimed {times(claimed)}"
+        short = ", short of it" if exam.is_short(effect) else ""
+        lines.append(f"         {effect_words(effect)}{told}{short}")
+    if exam.ratio is not None:
+        lines.append(f"         measured {exam.ratio:.2f} of what was claimed (exam ratio)")
+    return lines
+
+
+def stack_line(loaded: Loaded, proposed: Proposed) -> str:
+    """Say a stack and what it gained on its highest rung in one line."""
+    verdict = loaded.state.verdicts.get(proposed.arm)
+    head = f"{proposed.arm:<4} {proposed.change.title:<36.36}"
+    if verdict is None:
+        return f"{head} in flight"
+    if not verdict.effects:
+        return f"{head} {'; '.join(verdict.reasons)[:60]}"
+    return f"{head} {effect_words(verdict.effects[-1])}"
 
 
 def verdict_words(loaded: Loaded) -> str:
@@ -68,6 +101,8 @@ def show(loaded: Loaded, arm: str) -> list[str]:
         f"kind        {change.kind}, {change.category or 'no category'}, by {change.proposer}",
         f"against     {proposed.base} (commit {state.bases[proposed.base][:7]})",
     ]
+    if change.members:
+        lines.append(f"members     {' '.join(change.members)}")
     if change.known:
         lines.append(f"known       {change.known}")
     if change.is_twin:

@@ -1,0 +1,49 @@
+"""The report's part on what changes bring together: the exam, and every stack measured."""
+
+from transfer.exam import Exam
+from transfer.findings import Z80, Findings, interval, times
+from transfer.markup import esc, table
+
+
+def exam_table(findings: Findings) -> str:
+    """Show the head's measured gain by rung beside the sum of its parts."""
+    exam = findings.exam
+    if exam is None:
+        return ""
+    rows = []
+    for effect in exam.effects:
+        wide, claimed = Z80 * effect.gain_se, exam.claimed.get(effect.rung)
+        told = "" if claimed is None else times(claimed)
+        span = interval(effect.gain - wide, effect.gain, effect.gain + wide)
+        short = "short" if exam.is_short(effect) else ""
+        rows.append([esc(effect.rung), span, told, str(effect.n), short])
+    head = ["rung", "measured together", "sum of the parts", "runs", ""]
+    caption = f"<figcaption>{esc(_words(exam))}</figcaption>"
+    return f"<h2>Exam of the whole</h2>{caption}" + table(head, rows, numbers=(1, 2, 3))
+
+
+def _words(exam: Exam) -> str:
+    seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
+    words = (
+        f"{exam.base} with {', '.join(exam.arms)} against the first baseline, on {seeds}; what it "
+        "is worth in compute, 80 % interval."
+    )
+    if exam.ratio is None:
+        return words
+    return words + f" Exam ratio, measured over claimed on the highest rung: {exam.ratio:.2f}."
+
+
+def stack_table(findings: Findings) -> str:
+    """List the stacks with what they gained on each rung."""
+    if not findings.stacks:
+        return ""
+    rungs = [rung.name for rung in findings.ladder.rungs]
+    rows = []
+    for row in findings.stacks:
+        gains = {effect.rung: times(effect.gain) for effect in row.effects}
+        outcome = str(row.verdict.outcome) if row.verdict else "in flight"
+        cells = [gains.get(name, "") for name in rungs]
+        members = " ".join(row.proposed.change.members)
+        rows.append([esc(row.arm), esc(members), esc(row.proposed.base), *cells, esc(outcome)])
+    head = ["stack", "members", "on", *(esc(name) for name in rungs), ""]
+    return "<h3>Stacks</h3>" + table(head, rows, numbers=range(3, 3 + len(rungs)))
