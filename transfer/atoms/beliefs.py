@@ -17,6 +17,10 @@ INTERACTION = 0.3
 """Sd of what a member is worth in the stack around what it is worth alone, as a share of it."""
 BEYOND = 0.12
 """Doubt per nat of a stack's gain beyond its highest measured rung, as a share of it."""
+HELD = 0.7
+"""Share of its forecast below which a stack is doubtful."""
+UNLUCKY = 0.8
+"""Sd below its forecast from which that share counts."""
 Z80 = 1.2815515655446004
 
 
@@ -86,6 +90,9 @@ class Claim:
         Measured over predicted gain on the stack's rungs, weighted by precision; NaN unmeasured.
     short
         By how many sd the stack falls short of its forecast on its highest rung.
+    falls_at
+        The lowest rung on which it falls short: by more than 2 sd, or below .7 of the forecast by
+        more than luck; empty for none.
     members
         Arm -> what is believed of its part at the target.
     """
@@ -93,12 +100,13 @@ class Claim:
     outlook: Outlook
     ratio: float
     short: float
+    falls_at: str
     members: Mapping[str, Mixture]
 
     @property
     def is_doubtful(self) -> bool:
         """Whether the exam asks for another look at the members."""
-        return self.short > 2 or (math.isfinite(self.ratio) and self.ratio < 0.7)
+        return bool(self.falls_at) or (math.isfinite(self.ratio) and self.ratio < HELD)
 
 
 def together(
@@ -155,7 +163,7 @@ def examine(
     places = {name: place for place, name in enumerate(positions)}
     state = together(beliefs, [*positions.values(), target])
     total = np.tile(np.eye(width), (1, len(arms)))
-    ratio, short = _against_forecast(state, total, measured, places)
+    ratio, short, falls_at = _against_forecast(state, total, measured, places)
     before, (rows, seen, noise) = state, _observations(arms, measured, parts, places, total)
     if seen.size:
         state = state.given(rows, seen, noise)
@@ -171,22 +179,25 @@ def examine(
         )
     }
     widen = beliefs[0].model.conformal
-    return Claim(as_outlook(mean, sd, widen=widen), ratio, short, members)
+    return Claim(as_outlook(mean, sd, widen=widen), ratio, short, falls_at, members)
 
 
 def _against_forecast(
     state: Normal, total: Array, measured: Sequence[Effect], places: Mapping[str, int]
-) -> tuple[float, float]:
+) -> tuple[float, float, str]:
     if not measured:
-        return math.nan, 0.0
-    forecast = np.array([float(total[places[e.rung]] @ state.mean) for e in measured])
+        return math.nan, 0.0, ""
+    rows = np.stack([total[places[effect.rung]] for effect in measured])
+    forecast = rows @ state.mean
     gains = np.array([effect.gain for effect in measured])
-    precision = np.array([effect.gain_se**-2 for effect in measured])
-    scale = float(forecast**2 @ precision)
-    ratio = float(gains * forecast @ precision) / scale if scale > 0 else math.nan
-    row, effect = total[places[measured[-1].rung]], measured[-1]
-    sd = math.sqrt(float(row @ state.covariance @ row) + effect.gain_se**2)
-    return ratio, float(forecast[-1] - effect.gain) / sd
+    errors = np.array([effect.gain_se for effect in measured])
+    scale = float((forecast**2 / errors**2).sum())
+    ratio = float((gains * forecast / errors**2).sum()) / scale if scale > 0 else math.nan
+    spread = np.sqrt(np.einsum("ni,ij,nj->n", rows, state.covariance, rows) + errors**2)
+    short = (forecast - gains) / spread
+    is_short = (short > 2) | ((short > UNLUCKY) & (gains < HELD * forecast))
+    falls = [effect.rung for effect, falls in zip(measured, is_short, strict=True) if falls]
+    return ratio, float(short[-1]), falls[0] if falls else ""
 
 
 def _observations(

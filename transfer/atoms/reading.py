@@ -21,7 +21,7 @@ from transfer.atoms.value import (
     price_of_compute,
 )
 from transfer.change import Change
-from transfer.events import Effect, Judged
+from transfer.events import Effect, Judged, Outcome
 from transfer.ladder import Ladder
 from transfer.policy import Scene, Standing
 from transfer.trust import Trust
@@ -29,6 +29,7 @@ from transfer.trust import Trust
 ASSUMED_NOISE = 0.02
 """Noise of a run in nats where nothing says better: 2 % of compute."""
 MEMORY = 8192
+ACCEPTED = (Outcome.CERTIFIED, Outcome.PROVISIONAL)
 HASTE = 4.0
 """Power of spending ahead of or behind the ideas in the price of compute."""
 
@@ -213,7 +214,7 @@ class Reading:
         earned = 0.0
         for standing in self.scene.standings.values():
             verdict = standing.verdict
-            if verdict is None or not verdict.outcome.is_accepted or standing.change.members:
+            if verdict is None or verdict.outcome not in ACCEPTED or standing.change.members:
                 continue
             look = verdict.outlook
             if look is not None:

@@ -37,13 +37,20 @@ class Stacks:
 
 
 def stacks_of(study: Reading) -> Stacks:
-    """Tell the epoch's stacks apart: a set less one of the root is a part of it."""
+    """Tell the epoch's stacks apart: a set less one of the root is a part of it.
+
+    No change enters while an epoch closes, so a stack with changes after it is of an earlier one
+    that accepted nothing and left the baseline as it was.
+    """
     root: Standing | None = None
     parts: dict[str, Standing] = {}
     epoch: tuple[str, ...] = ()
     for standing in study.scene.standings.values():
         members = standing.change.members
-        if not members or standing.base != study.scene.base:
+        if standing.base != study.scene.base:
+            continue
+        if not members:
+            root, parts, epoch = None, {}, ()
             continue
         missing = set(root.change.members) - set(members) if root is not None else set()
         if root is not None and len(missing) == 1 and set(members) < set(root.change.members):
@@ -176,7 +183,8 @@ def _decide_part(study: Reading, evidence: Evidence, stacks: Stacks, left_out: s
 def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
     """Return the lowest rung on which members are visible within the parts' room, and the runs.
 
-    Twice as many runs where the exam is doubtful.
+    Where the stack falls short, that is the rung on which it does first. Twice as many runs where
+    the exam is doubtful.
     """
     root = stacks.root
     if root is None or not root.effects:
@@ -184,6 +192,11 @@ def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
     claim = claim_of(study, root.change.members, root)
     n = study.rules.part_seeds * (2 if claim.is_doubtful else 1)
     room = min(study.rules.parts_share * study.scene.budget, allowance(study))
+    if claim.falls_at:
+        place = study.ladder.index(claim.falls_at)
+        each = len(root.change.members) * study.ladder.rungs[place].cost
+        if each <= room:
+            return place, min(n, int(room / each))
     beliefs = [belief_of(study, study.scene.standings[arm]) for arm in root.change.members]
     steps = study.steps(())
     for effect in root.effects:

@@ -1,0 +1,133 @@
+"""The atoms policy in the real study: verdicts come out again, and what it takes is real."""
+
+import math
+import random
+import zlib
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+from atoms_scenes import ladder
+
+from miniscale.oracle import Planted
+from miniscale.trial import State, TrialResult, TrialSpec
+from transfer.change import Change
+from transfer.events import Judged, Outcome
+from transfer.plan import Plan
+from transfer.policy.atoms import AtomsPolicy
+from transfer.rejudge import rejudge
+from transfer.simulate import KnobTrees, light_spec, simulate
+from transfer.study import Study
+from transfer.trust import Light, Trust
+
+POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
+PLAN = Plan(budget=3000.0, idea_cost=2.0, tops_up=True)
+
+
+class Planter:
+    """A runner whose patches are planted gains, written as numbers; a stack's is their sum."""
+
+    slots = 1
+
+    def __init__(self, trees: KnobTrees) -> None:
+        self._trees = trees
+        self._queue: list[TrialSpec] = []
+
+    def submit(self, specs: Sequence[TrialSpec]) -> None:
+        self._queue += specs
+
+    def poll(self, timeout_s: float) -> list[TrialResult]:
+        done, self._queue = self._queue, []
+        return [self._result(spec) for spec in done]
+
+    def _result(self, spec: TrialSpec) -> TrialResult:
+        patches = [patch.split() for patch in self._trees.content(spec.tree).patches]
+        gain, drift = (sum(float(patch[n]) for patch in patches) for n in (0, 1))
+        idea = zlib.crc32(spec.tree.encode())
+        scale = ladder().rung(spec.rung).scale
+        planted = Planted(compute=scale, seed=spec.seed, gain=gain, drift=drift, idea=idea)
+        return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
+
+    def running(self) -> list[TrialSpec]:
+        return []
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+@cache
+def played(seed: int) -> Study:
+    """Play a study of 150 ideas: 25 % hold, 5 % reverse within the ladder, 40 % lose."""
+    rng = random.Random(seed)
+    changes = []
+    for n in range(150):
+        size, kind = 0.05 * math.exp(0.5 * rng.gauss(0, 1)), rng.random()
+        gain = size if kind < 0.3 else -size if kind < 0.7 else 0.0
+        drift = -size / 2.5 if 0.25 <= kind < 0.3 else 0.0
+        changes.append(Change(title=f"idea {n}", patch=f"{gain} {drift} {n}"))
+    trees = KnobTrees(ladder().setting.defaults())
+    return simulate(
+        ladder(),
+        changes,
+        policy=POLICY,
+        plan=PLAN,
+        trees=trees,
+        specs=light_spec,
+        runner=Planter(trees),
+    )
+
+
+def truth(study: Study, arm: str) -> float:
+    gain, drift, _ = map(float, study.state.changes[arm].change.patch.split())
+    return gain + drift * ladder().position(ladder().target)
+
+
+@pytest.mark.level1
+def test_every_verdict_comes_out_again_from_the_journal() -> None:
+    study = played(0)
+    fresh = AtomsPolicy(trust=POLICY.trust)
+    again = rejudge(study.ladder, study.events, policy=fresh, budget=PLAN.budget)
+    judged = {event.arm: event for event in study.events if isinstance(event, Judged)}
+    assert len(judged) > 150
+    assert again == judged
+
+
+@pytest.mark.level1
+def test_what_is_certified_gains_at_the_target_and_reversing_changes_are_not() -> None:
+    certified, accepted = [], []
+    for seed in range(3):
+        study = played(seed)
+        for arm in study.state.accepted:
+            gain = truth(study, arm)
+            accepted.append(gain > 0)
+            if study.state.verdicts[arm].outcome is Outcome.CERTIFIED:
+                certified.append(gain > 0)
+    # two thirds of ideas gain nothing: of blind accepts a third would be right
+    assert len(certified) >= 5
+    assert sum(certified) >= len(certified) - 1
+    assert sum(accepted) >= 0.8 * len(accepted)
+
+
+@pytest.mark.level1
+def test_an_epoch_after_one_that_accepted_nothing_has_a_stack_of_its_own() -> None:
+    study = played(0)
+    stacks = [one.change.members for arm, one in study.state.changes.items() if arm[0] == "g"]
+    waiting = sum(
+        isinstance(event, Judged) and event.arm[0] == "c" and event.outcome.is_accepted
+        for event in study.events
+    )
+    assert waiting > 0
+    assert len({members for members in stacks if len(members) > 2}) >= study.state.n_closed - 2
+
+
+@pytest.mark.level1
+def test_stacks_take_no_more_than_their_share_of_the_budget() -> None:
+    study = played(0)
+    costs = {rung.name: rung.cost for rung in study.ladder.rungs}
+    taken = sum(
+        costs[rung] * len(seeds)
+        for (arm, rung), seeds in study.state.requests.items()
+        if arm.startswith("g")
+    )
+    assert 0 < taken <= POLICY.rules.closing_share * PLAN.budget + costs["r0"] * 8
+    assert study.state.spent <= PLAN.budget
