@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.decode import InputError
+from miniscale.rung import Rung
 from miniscale.trial import TrialResult
 from transfer.analysis import Analysis
 from transfer.audit.figures import detectable, planned_se
 from transfer.audit.runs import Run, Runs
 from transfer.ladder import Ladder
+from transfer.pool import Noise
 from transfer.trend import NORMAL
 from transfer.trust import Trust
 
@@ -144,29 +146,15 @@ def calibrate(
                for name in names}  # fmt: skip
     found = []
     for rung in kept.rungs:
-        noise = analysis.noise(rung.name)
         there = [result for result in by_rung[rung.name] if result.is_complete]
-        values = [result.value for result in there if result.value is not None]
-        if len(set(values)) == 1 and len(values) > 1:
+        values = {result.value for result in there}
+        if len(values) == 1 and len(there) > 1:
             notes.append(
-                f"{rung.name}: all {len(values)} seeds give {values[0]:g}: the metric is constant "
-                "or the seed is not used; noise is assumed to be small, check the setting"
+                f"{rung.name}: all {len(there)} seeds give {values.pop():g}: the metric is "
+                "constant or the seed is not used, so noise is unknown; check the setting"
             )
-        found.append(
-            RungCalibration(
-                rung=rung.name,
-                n=len(values),
-                value=statistics.fmean(values),
-                noise=noise.sd / ruler.slopes[rung.name],
-                noise_df=noise.df,
-                rho=noise.rho,
-                cost=_cost(ladder, there, rung.cost),
-                seconds=statistics.median(r.seconds for r in there) or None,
-                memory_gb=_median(there, "peak_memory_gb"),
-                seeds=rung.seeds,
-                baseline_seeds=rung.baseline_seeds,
-            )
-        )
+        noise, slope = analysis.noise(rung.name), ruler.slopes[rung.name]
+        found.append(_rung(ladder, rung, noise, slope, there))
     return Calibration(
         ladder.name,
         ladder.digest,
@@ -175,6 +163,24 @@ def calibrate(
         tuple(found),
         ladder.budget,
         tuple(notes),
+    )
+
+
+def _rung(
+    ladder: Ladder, rung: Rung, noise: Noise, slope: float, done: Sequence[TrialResult]
+) -> RungCalibration:
+    return RungCalibration(
+        rung=rung.name,
+        n=len(done),
+        value=statistics.fmean(r.value for r in done if r.value is not None),
+        noise=noise.sd / slope,
+        noise_df=noise.df,
+        rho=noise.rho,
+        cost=_cost(ladder, done, rung.cost),
+        seconds=statistics.median(r.seconds for r in done) or None,
+        memory_gb=_median(done, "peak_memory_gb"),
+        seeds=rung.seeds,
+        baseline_seeds=rung.baseline_seeds,
     )
 
 

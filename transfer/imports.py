@@ -149,7 +149,8 @@ def _arm(loaded: Loaded, row: _Row, table: Path) -> str:
             f"{table.name} row {row.number}: '{row.arm}' is the title of {', '.join(titled)}; "
             "say which by its id"
         )
-    known = [*state.bases, *state.changes, "baseline"]
+    titles = (proposed.change.title for proposed in state.changes.values())
+    known = [*state.bases, *state.changes, "baseline", *titles]
     raise InputError(
         f"{table.name} row {row.number}: arm '{row.arm}' is not in the study; "
         f"{nearest(row.arm, known)}"

@@ -7,6 +7,7 @@ from transfer.events import Effect, Judged, Proposed
 from transfer.exam import Exam
 from transfer.findings import Z80, interval, survey, times
 from transfer.load import Loaded
+from transfer.pace import pace_of, pace_words
 from transfer.state import count
 
 
@@ -147,6 +148,11 @@ def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
 def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
     """Tell a verdict: effects by rung, outlook, reasons, price."""
     lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
+    base = loaded.state.changes[verdict.arm].base
+    for effect in verdict.effects:
+        pace = pace_of(loaded.state, verdict.arm, base, effect.rung)
+        if pace is not None:
+            lines.append(f"pace        {pace_words(effect, pace)}")
     lines.append(f"verdict     {verdict.outcome}")
     if verdict.outlook is not None:
         lines.append(

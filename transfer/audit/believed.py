@@ -68,17 +68,29 @@ def misfit_of(effects: Effects, changes: Mapping[str, Change], model: Model) -> 
     ``p(m, S | g) ~ p(m) prod_i sum_k W_k prod_r N(g_ir; g_k(x_r), v_ir + (.2 g_k)^2 + m^2)`` with
     ln m normal around ln .004. Changes seen on fewer than two rungs say nothing of it.
     """
-    told = {arm: known for arm, known in effects.items() if len(known) >= 2}
-    logs = np.array(
-        [
+    return _misfit(evidence(effects, changes, model))
+
+
+def evidence(effects: Effects, changes: Mapping[str, Change], model: Model) -> dict[str, Array]:
+    """Return each change's log marginal likelihood by misfit and scale, (misfits, scales)."""
+    return {
+        arm: np.array(
             [
-                _evidence(told, changes, replace(model, misfit=misfit, scale=scale))
-                - 0.5 * (math.log(misfit / 0.004) / PRIOR_SPREAD) ** 2
-                for scale in SCALES
+                [
+                    _evidence(known, changes[arm], replace(model, misfit=misfit, scale=scale))
+                    for scale in SCALES
+                ]
+                for misfit in MISFITS
             ]
-            for misfit in MISFITS
-        ]
-    )
+        )
+        for arm, known in effects.items()
+        if len(known) >= 2
+    }
+
+
+def _misfit(told: Mapping[str, Array]) -> Misfit:
+    prior = -0.5 * (np.log(np.array(MISFITS) / 0.004) / PRIOR_SPREAD) ** 2
+    logs = np.sum([prior[:, None] + np.zeros(len(SCALES)), *told.values()], axis=0)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     by_misfit = weights.sum(axis=1)
@@ -93,12 +105,9 @@ def _quantiles(weights: Array) -> tuple[float, float, float]:
     return math.exp(at[0]), math.exp(at[1]), math.exp(at[2])
 
 
-def _evidence(effects: Effects, changes: Mapping[str, Change], model: Model) -> float:
-    total = 0.0
-    for arm, known in effects.items():
-        by_atom, _ = log_likelihood(list(known), model)
-        total += float(logsumexp(log_weights(model.prior, changes[arm].kind) + by_atom))
-    return total
+def _evidence(known: Sequence[Effect], change: Change, model: Model) -> float:
+    by_atom, _ = log_likelihood(list(known), model)
+    return float(logsumexp(log_weights(model.prior, change.kind) + by_atom))
 
 
 def forecast(
@@ -158,9 +167,12 @@ def covering_factor(
     Misfit, scale and drift are learned without the change whose interval is scored.
     """
     scores: list[Score] = []
+    told = evidence(_whole(below, came), changes, model)
     for arm in came:
         others = {other: known for other, known in below.items() if other != arm}
-        learned = learn(others, {a: e for a, e in came.items() if a != arm}, changes, model)
+        misfit = _misfit({other: logs for other, logs in told.items() if other != arm})
+        rest = {other: effect for other, effect in came.items() if other != arm}
+        learned = _fitted(others, rest, changes, model, misfit)
         scores += forecast(below, {arm: came[arm]}, changes, learned)
     return conformal([score.ratio for score in scores]), tuple(scores)
 
@@ -172,7 +184,21 @@ def learn(
 
     Misfit is learned from the rungs below together with the target.
     """
-    whole = {arm: [*known, *([came[arm]] if arm in came else [])] for arm, known in below.items()}
-    misfit = misfit_of(whole, changes, model)
+    misfit = misfit_of(_whole(below, came), changes, model)
+    return _fitted(below, came, changes, model, misfit)
+
+
+def _whole(below: Effects, came: Mapping[str, Effect]) -> dict[str, list[Effect]]:
+    """Return each change's effects with the target's."""
+    return {arm: [*known, *([came[arm]] if arm in came else [])] for arm, known in below.items()}
+
+
+def _fitted(
+    below: Effects,
+    came: Mapping[str, Effect],
+    changes: Mapping[str, Change],
+    model: Model,
+    misfit: Misfit,
+) -> Model:
     fitted = replace(model, misfit=misfit.value, scale=misfit.scale)
     return replace(fitted, drift=drift_of(below, came, changes, fitted))

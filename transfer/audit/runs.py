@@ -134,17 +134,26 @@ def read_runs(
     seed = column(frame, "seed", columns.seed, usual["seed"])
     known = {change.title: name for name, change in panel.items()}
     known |= {name: name for name in panel} | {BASELINE: BASELINE}
-    found = []
     rows = frame.select(
         pl.col(arm).cast(pl.String).alias("arm"),
         pl.col(rung).cast(pl.String).alias("rung"),
         pl.col(seed).cast(pl.Int64, strict=False).alias("seed"),
         pl.col(value).cast(pl.Float64, strict=False).alias("value"),
     )
+    found = _rows(rows, known, path.name)
+    unknown = sorted(set(rows["arm"].drop_nulls()) - known.keys())
+    return checked(
+        ladder, panel, found, notes=_notes(unknown), data=one_digest(frame, path), where=path.name
+    )
+
+
+def _rows(rows: pl.DataFrame, known: Mapping[str, str], where: str) -> list[Run]:
+    """Return the runs of arms that are known."""
+    found = []
     for row in rows.iter_rows(named=True):
         if row["seed"] is None:
             raise InputError(
-                f"{path.name}: {row['arm']} on {row['rung']} has no seed; pairs need one a run: "
+                f"{where}: {row['arm']} on {row['rung']} has no seed; pairs need one a run: "
                 "give it, or number the runs of each arm from 0"
             )
         if row["arm"] in known:
@@ -159,10 +168,7 @@ def read_runs(
                     reason="" if is_number else "the table holds no number",
                 )
             )
-    unknown = sorted(set(rows["arm"].drop_nulls()) - known.keys())
-    return checked(
-        ladder, panel, found, notes=_notes(unknown), data=one_digest(frame, path), where=path.name
-    )
+    return found
 
 
 def _notes(unknown: Sequence[str]) -> tuple[str, ...]:
