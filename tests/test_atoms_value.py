@@ -11,7 +11,8 @@ from miniscale.setting import Kind
 from transfer.atoms.baseline_error import baseline_error
 from transfer.atoms.beliefs import Claim, Normal, Part, examine, together
 from transfer.atoms.bowl import Edit, coordinate, edits_by_knob, fit_bowl, hint, rule
-from transfer.atoms.posterior import Belief, Mixture, Model, believe
+from transfer.atoms.mixture import Mixture
+from transfer.atoms.posterior import Belief, Model, believe
 from transfer.atoms.value import (
     Prospects,
     Step,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfer.atoms.posterior import CONFIDENCE, HARM, Belief, Mixture
+from transfer.atoms.mixture import CONFIDENCE, HARM, Mixture
+from transfer.atoms.posterior import Belief
 from transfer.atoms.prior import DECADES, Array
 from transfer.atoms.value import odds_of
 from transfer.events import Effect, Outlook

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transfer.atoms.beliefs import Claim, Part, examine
-from transfer.atoms.posterior import Belief, Mixture
+from transfer.atoms.mixture import Mixture
+from transfer.atoms.posterior import Belief
 from transfer.atoms.reading import Reading, rungs_of
 from transfer.atoms.wording import measured, percent
 from transfer.events import Action, Effect, Outcome, Outlook
