@@ -46,6 +46,8 @@ class Job:
             "seed": self.plan.seed,
             "in_flight": self.plan.in_flight,
             "epoch": asdict(self.plan.epoch),
+            # studies begun before ideas had a price go on
+            **({"idea_cost": self.plan.idea_cost} if self.plan.idea_cost else {}),
         }
 
 
@@ -68,7 +70,15 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         in_flight=study.whole("in_flight", 4, least=1),
         budget=budget.number("compute", ladder.budget, above=0.0),
         epoch=_epoch(Node(node.raw("epoch", {}), "epoch")),
+        idea_cost=study.number("idea_cost", 0.0),
+        tops_up=study.flag("tops_up", True),
+        exam_share=budget.number("exam_share", 0.15),
     )
+    if not 0 <= plan.exam_share <= 1 or plan.idea_cost < 0:
+        raise InputError(
+            f"budget.exam_share: got {plan.exam_share:g}, a share lies between 0 and 1; and "
+            f"study.idea_cost: got {plan.idea_cost:g}, no idea is paid for being had"
+        )
     hours = budget.optional_number("hours", above=0.0)
     changes = budget.whole("changes", 40, least=1)
     limits = Limits(changes) if hours is None else Limits(changes, hours)

@@ -36,7 +36,7 @@ def planted_study(seed: int) -> tuple[Study, dict[str, str]]:
         Change(title=kind, knobs={**knobs, "idea": place})
         for place, (kind, knobs) in enumerate(planted, start=1)
     ]
-    plan = replace(job.plan, seed=seed, budget=1e6, epoch=NO_EPOCHS)
+    plan = replace(job.plan, seed=seed, budget=1e6, epoch=NO_EPOCHS, exam_share=0.0)
     study = simulate(job.ladder, changes, policy=job.policy, plan=plan)
     return study, {f"c{n}": kind for n, (kind, _) in enumerate(planted, start=1)}
 
