@@ -20,19 +20,23 @@ from transfer.pace import Pace, pace_of
 from transfer.record import Record, Told, lines, score, survey_root
 from transfer.rejudge import rejudge
 from transfer.simulate import simulate
+from transfer.study import EpochRule
 
+TREND = "policy=trend"
 CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Loaded:
     """Return a study of three planted changes and a null twin, kept in a folder."""
-    job = oracle_job()
+    job = oracle_job(TREND)
     changes = [Change(name, knobs={"gain": gain}) for name, gain in CHANGES.items()]
     changes.append(Change("twin", is_twin=True))
-    done = simulate(job.ladder, changes, policy=job.policy, plan=replace(job.plan, budget=1e5))
+    no_epochs = EpochRule(accepts=99, budget_share=99.0)
+    plan = replace(job.plan, budget=1e5, epoch=no_epochs)
+    done = simulate(job.ladder, changes, policy=job.policy, plan=plan)
     folder = StudyFolder(tmp_path / "oracle")
-    open_folder(folder, content=job.content(), config={**oracle_config(), "roots": []})
+    open_folder(folder, content=job.content(), config={**oracle_config(TREND), "roots": []})
     with closing(Journal(folder.journal, clock=lambda: 0.0, is_durable=False)) as journal:
         for event in done.events:
             journal.append(event)
@@ -75,7 +79,7 @@ def test_importing_twice_changes_nothing_and_verdicts_stand(study: Loaded, tmp_p
     after = load(study.folder.path)
     assert len(after.events) == len(study.events) + 8
     assert after.state.verdicts == study.state.verdicts
-    found = rejudge(after.ladder, after.events, policy=oracle_job().policy, budget=1e5)
+    found = rejudge(after.ladder, after.events, policy=oracle_job(TREND).policy, budget=1e5)
     assert found == study.state.verdicts
 
 
