@@ -141,7 +141,11 @@ def _arm(loaded: Loaded, row: _Row, table: Path) -> str:
         return row.arm
     if row.arm == "baseline":
         return next(iter(state.bases))
-    titled = [arm for arm, proposed in state.changes.items() if proposed.change.title == row.arm]
+    titled = [  # a change that was measured again keeps its title: its first form is meant
+        arm
+        for arm, proposed in state.changes.items()
+        if proposed.change.title == row.arm and not proposed.rescreens
+    ]
     if len(titled) == 1:
         return titled[0]
     if titled:
