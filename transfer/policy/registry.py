@@ -82,6 +82,16 @@ def trusting(policy: Policy, trust: Trust) -> Policy:
     return told
 
 
+def expecting(policy: Policy, n_changes: int) -> Policy:
+    """Return a policy that knows how many changes will come, if it is one that asks."""
+    rules = getattr(policy, "rules", None)
+    if not (n_changes and is_dataclass(rules) and hasattr(rules, "ideas")):
+        return policy
+    known = replace(rules, ideas=n_changes)  # type: ignore[type-var]
+    told: Policy = replace(policy, rules=known)  # type: ignore[type-var]
+    return told
+
+
 def _decoded(kind: type, node: Node, *, skipped: tuple[str, ...] = ()) -> Any:
     """Build a frozen dataclass from a node; what is absent keeps its default."""
     hints = get_type_hints(kind)
