@@ -122,8 +122,9 @@ class Analysis:
         if found is None:
             return ""
         rung, seed, result = found
-        why = f"{result.state} {result.cause}".strip()
-        return f"{why} on {rung}, seed {seed}: {result.reason.strip()[-500:]}"
+        what = f"{result.state} {result.cause}".strip()
+        said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
+        return f"{what} on {rung}, seed {seed}: {said.strip()[:300]}"
 
     # -- noise -----------------------------------------------------------------------------
 
