@@ -36,7 +36,7 @@ def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
     """Return the first lines of a study."""
     ladder, state = study.ladder, study.state
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
-    word = f"resumed: {len(state.changes)} changes, {len(state.accepted)} accepted"
+    word = f"resumed: {state.n_changes} changes, {len(state.accepted)} accepted"
     target = f"target {ladder.target_name} ({ladder.target:.2g} {ladder.unit})"
     lines = [
         f"study    {folder}   {word if is_resumed else 'new'}",
@@ -180,7 +180,7 @@ def budget_words(study: Study, limit: int) -> str:
     """Say what is spent: ``24 of 40 changes · 1.1e13 of 3e13 FLOPs``."""
     ladder, state = study.ladder, study.state
     return (
-        f"{len(state.changes)} of {limit} changes · "
+        f"{state.n_changes} of {limit} changes · "
         f"{state.spent:.2g} of {study.plan.budget:.2g} {ladder.unit} · "
         f"{len(state.accepted)} accepted"
     )

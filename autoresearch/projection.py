@@ -120,7 +120,7 @@ def history_row(state: State, event: Judged | Accepted) -> Record:
     looks = [state.verdicts[arm].outlook for arm in state.accepted]
     row: Record = {
         "study/trials": len(state.results),
-        "study/changes": len(state.changes),
+        "study/changes": state.n_changes,
         "study/judged": len(state.verdicts),
         "study/accepted": len(state.accepted),
         "study/spent": state.spent,
@@ -168,7 +168,7 @@ def summary(findings: Findings) -> Record:
     state, fit, stack = findings.state, findings.fit, findings.stack
     found: Record = {
         "study/trials": len(state.results),
-        "study/changes": len(state.changes),
+        "study/changes": state.n_changes,
         "study/accepted": len(state.accepted),
         "study/spent": state.spent,
         "study/refused_though_better_at_lowest_rung": len(findings.refuted),

@@ -73,6 +73,25 @@ def test_interrupted_ten_times_a_study_ends_the_same(
 
 
 @pytest.mark.level2
+def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path: Path) -> None:
+    chosen = ["policy=atoms", "epoch.changes=4"]
+    finish(tmp_path / "whole", *chosen)
+    rng = random.Random(7)
+    for _ in range(6):
+        process = start(tmp_path / "cut", *chosen)
+        time.sleep(rng.uniform(0.8, 3.0))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    finish(tmp_path / "cut", *chosen)
+    assert verdicts(tmp_path / "cut") == verdicts(tmp_path / "whole")
+    assert trials_run(tmp_path / "cut") == trials_run(tmp_path / "whole")
+    state = load(tmp_path / "cut" / "oracle").state
+    assert state.stacks
+    assert state.exams
+    assert state.n_closed >= 2
+
+
+@pytest.mark.level2
 def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
     finish(tmp_path, "runner.slots=2")
     assert verdicts(tmp_path) == verdicts(whole)

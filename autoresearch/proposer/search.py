@@ -102,7 +102,8 @@ def _history(state: State, base: dict[str, Scalar], knobs: dict[str, Knob]) -> l
     found = [optuna.trial.create_trial(params=_only(base, knobs), distributions=spaces, value=0.0)]
     for arm, verdict in state.verdicts.items():
         change = state.changes[arm].change
-        if change.patch or not change.knobs.keys() <= knobs.keys() or change.is_twin:
+        is_edit = bool(change.knobs) and change.knobs.keys() <= knobs.keys()
+        if change.patch or not is_edit:
             continue
         value = FAILED if verdict.outlook is None else -verdict.outlook.mean
         params = _only({**base, **change.knobs}, knobs)
