@@ -126,8 +126,17 @@ def record(argv: Sequence[str]) -> int:
     return 0
 
 
+def bench(argv: Sequence[str]) -> int:
+    """Play policies against each other in worlds with planted truth."""
+    from transfer.bench.command import bench as played
+
+    print("\n".join(played(argv, _progress())))
+    return 0
+
+
 PLAIN_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "record": (record, "how our own forecasts and odds fared, over all studies: [ROOT]"),
+    "bench": (bench, "policies against each other in planted worlds: [--suite A,B] [--seeds 0:16]"),
 }
 """Verbs that read their own arguments."""
 

@@ -55,7 +55,8 @@ class Score:
     stack, stack_low, stack_high, stack_true
         What is claimed of the head's gain in all, and what it is.
     bins
-        By stated odds in tenths: (statements, sum of odds, gains), over all verdicts.
+        By stated odds in tenths: (statements, sum of odds, gains), over all verdicts; what does
+        exactly nothing counts as half a gain here, and as none everywhere else.
     """
 
     suite: str
@@ -77,7 +78,7 @@ class Score:
     all: Told = Told()
     certified: Told = Told()
     provisional: Told = Told()
-    bins: tuple[tuple[int, float, int], ...] = field(default=((0, 0.0, 0),) * BINS)
+    bins: tuple[tuple[int, float, float], ...] = field(default=((0, 0.0, 0.0),) * BINS)
     cpu_s: float = 0.0
     """Of the policy alone."""
     seconds: float = 0.0
@@ -173,7 +174,7 @@ def _origin(state: State, arm: str) -> str:
 def _told(found: Score, state: State, gains: dict[str, float]) -> Score:
     """Score the odds and intervals of all verdicts, and of those behind the head."""
     every, certified, provisional = Told(), Told(), Told()
-    bins = [[0, 0.0, 0] for _ in range(BINS)]
+    bins = [[0.0, 0.0, 0.0] for _ in range(BINS)]
     for arm, gain in gains.items():
         verdict = state.verdicts.get(arm)
         if verdict is None or verdict.outlook is None:
@@ -181,14 +182,15 @@ def _told(found: Score, state: State, gains: dict[str, float]) -> Score:
         look = verdict.outlook
         every = every.add(look, gain)
         one = bins[min(int(look.odds * BINS), BINS - 1)]
-        one[0], one[1], one[2] = one[0] + 1, one[1] + look.odds, one[2] + (gain > 0)
+        half = 0.5 if gain == 0 else float(gain > 0)
+        one[0], one[1], one[2] = one[0] + 1, one[1] + look.odds, one[2] + half
         if arm not in state.accepted:
             continue
         if verdict.outcome is Outcome.CERTIFIED:
             certified = certified.add(look, gain)
         else:
             provisional = provisional.add(look, gain)
-    rows = tuple((int(n), odds, int(right)) for n, odds, right in bins)
+    rows = tuple((int(n), odds, right) for n, odds, right in bins)
     return replace(found, all=every, certified=certified, provisional=provisional, bins=rows)
 
 
@@ -216,37 +218,45 @@ def _looks(state: State, arms: Iterable[str]) -> list[Outlook]:
     return [verdict.outlook for verdict in verdicts if verdict.outlook is not None]
 
 
+PASSES = 5
+"""How often the reference goes through all ideas again, since some only help together."""
+
+
 def oracle(world: World) -> Score:
     """Score who knows the truth: every idea the budget buys is seen, the best set is taken.
 
-    Greedy by what each adds, then anything that the set is better without is taken off again.
+    The set is climbed to: the best ideas first, each is added or taken off where that helps, until
+    no single step does. Where gains add up that is the optimum, elsewhere close to it.
     """
     ideas = _affordable(world)
-    good = [change for change in ideas if _alone(world, change) > world.carrying]
-    head, chosen = Held(), list[Change]()
-    for change in sorted(good, key=lambda one: -_alone(world, one)):
-        more = taken(head, change)
-        if world.utility(more) > world.utility(head):
-            head, chosen = more, [*chosen, change]
-    for change in chosen:
-        less = dropped(head, change)
-        if world.utility(less) > world.utility(head):
-            head = less
+    worth = [_alone(world, change) for change in ideas]
+    order = sorted(range(len(ideas)), key=lambda place: -worth[place])
+    head, chosen = Held(), set[int]()
+    for _ in range(PASSES):
+        before = set(chosen)
+        for place in order:
+            add = place not in chosen
+            other = (taken if add else dropped)(head, ideas[place])
+            if world.utility(other) > world.utility(head):
+                head, chosen = other, chosen ^ {place}
+        if chosen == before:
+            break
+    true = world.true(head)
     return Score(
         suite=world.suite,
         policy="oracle",
         seed=world.seed,
         utility=world.utility(head),
         n_ideas=len(ideas),
-        n_good=len(good),
-        n_found=head.size,
-        n_accepted=head.size,
-        n_right=head.size,
-        n_useful=head.size,
-        stack=world.true(head),
-        stack_low=world.true(head),
-        stack_high=world.true(head),
-        stack_true=world.true(head),
+        n_good=sum(one > world.carrying for one in worth),
+        n_found=sum(worth[place] > world.carrying for place in chosen),
+        n_accepted=len(chosen),
+        n_right=len(chosen),
+        n_useful=len(chosen),
+        stack=true,
+        stack_low=true,
+        stack_high=true,
+        stack_true=true,
     )
 
 

@@ -138,6 +138,8 @@ class World:
     target: float = 10.0
     """How far beyond the top rung, as a ratio of compute."""
     carrying: float = CARRYING
+    unmatched: tuple[str, ...] = ()
+    """What the ladder says that its rungs do not share with the target."""
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -170,6 +172,7 @@ class World:
             unit="FLOPs",
             budget=self.plan.budget,
             panel=(),
+            unmatched=self.unmatched,
         )
 
     @cached_property

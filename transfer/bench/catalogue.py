@@ -1,0 +1,47 @@
+"""All worlds by name: suites, families of other mechanisms, variations of the suites."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from miniscale.decode import InputError, nearest
+from transfer.bench import families, families_data, families_law, families_surface
+from transfer.bench.suites import SUITES, VARIATIONS, suite_world, variation_world
+from transfer.bench.worlds import World
+
+Maker = Callable[[int], World]
+"""From a seed to a world."""
+
+FAMILIES: Mapping[str, Maker] = {
+    **families_law.FAMILIES,
+    **families_surface.FAMILIES,
+    **families_data.FAMILIES,
+    **families.FAMILIES,
+}
+GROUPS: Mapping[str, Mapping[str, Maker]] = {
+    "suites": {name: partial(suite_world, name) for name in SUITES},
+    "families": FAMILIES,
+    "variations": {name: partial(variation_world, name) for name in VARIATIONS},
+}
+MAKERS: Mapping[str, Maker] = {name: m for group in GROUPS.values() for name, m in group.items()}
+
+
+def chosen(words: str) -> list[str]:
+    """Return suites named on the command line: names and groups with commas, or ``all``.
+
+    >>> chosen("A,B")
+    ['A', 'B']
+
+    Raises
+    ------
+    InputError
+        For a name that is none.
+    """
+    found: dict[str, None] = {}
+    for word in filter(None, words.split(",")):
+        if word != "all" and word not in GROUPS and word not in MAKERS:
+            known = [*MAKERS, *GROUPS, "all"]
+            raise InputError(f"--suite: '{word}' is unknown; {nearest(word, known)}")
+        found |= dict.fromkeys(MAKERS if word == "all" else GROUPS.get(word, {word: None}))
+    if not found:
+        raise InputError(f"--suite: empty; known: {', '.join([*GROUPS, *MAKERS])}")
+    return list(found)
