@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from miniscale.setting import Kind
-from transfer.bench.worlds import Held, Mechanism, World, patch, stream
+from transfer.bench.worlds import Held, Mechanism, World, once, patch, stream
 from transfer.change import Change
 from transfer.plan import EpochRule, Plan
 
@@ -43,6 +43,7 @@ class Settling(Mechanism):
     def _rng(self, n: int) -> Random:
         return stream(type(self).__name__, self.seed, n)
 
+    @once
     def alone(self, n: int, x: float) -> float:
         """Return one idea's gain at a size."""
         rng = self._rng(n)
@@ -93,6 +94,7 @@ class Slots(Settling):
         size = rng.gammavariate(1.5, 0.03)
         return size if rng.random() < 0.25 else -size if rng.random() < 0.7 else 0.0
 
+    @once
     def slot(self, n: int) -> int:
         """Return the part that an idea replaces."""
         return stream("slot", self.seed, n).randrange(self.N_SLOTS)
@@ -119,6 +121,7 @@ class Dearer(Settling):
         own = size if rng.random() < 0.2 else -size if rng.random() < 0.6 else 0.0
         return own + stream("worth", self.seed, n).uniform(0.3, 1.1) * self.price(n)
 
+    @once
     def price(self, n: int) -> float:
         """Return ln(compute of a step with the idea / without)."""
         rng = stream("price", self.seed, n)

@@ -12,6 +12,7 @@ from transfer.bench.worlds import (
     Mechanism,
     World,
     gain_between,
+    once,
     patch,
     stream,
 )
@@ -67,6 +68,7 @@ class Repetition(Mechanism):
         self.is_matched = is_matched
         self.end = end
 
+    @once
     def recipe(self, n: int) -> Recipe:
         """Draw what the n-th idea does."""
         rng = stream("repetition", self.seed, n)

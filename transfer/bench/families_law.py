@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from miniscale.setting import Kind
 from transfer.bench.families import world
-from transfer.bench.worlds import Held, Luck, Mechanism, World, gain_between, patch, stream
+from transfer.bench.worlds import Held, Luck, Mechanism, World, gain_between, once, patch, stream
 from transfer.change import Change
 
 E, A, ALPHA = 0.80, 0.45, 0.18
@@ -35,6 +35,7 @@ class Coefficients(Mechanism):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
+    @once
     def factors(self, n: int) -> Factors:
         """Draw what the n-th idea does."""
         rng = stream("coefficients", self.seed, n)
@@ -82,6 +83,7 @@ class Broken(Mechanism):
         self.seed = seed
         self.at = stream("break", seed).uniform(2.5, 7.5)
 
+    @once
     def shift(self, n: int) -> tuple[float, float]:
         """Draw (movement of the break in nats, ln factor of A) of the n-th idea."""
         rng = stream("broken", self.seed, n)

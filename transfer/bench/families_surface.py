@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from miniscale.setting import Kind, Knob
 from transfer.bench.families import world
-from transfer.bench.worlds import Held, Mechanism, World, patch, stream
+from transfer.bench.worlds import Held, Mechanism, World, once, patch, stream
 from transfer.change import Change
 
 N_KNOBS = 8
@@ -51,6 +51,7 @@ class Surface(Mechanism):
         knobs = {name: rng.choice(STEPS) * rng.choice((-1, 1)) for name in names}
         return Change(title=f"idea {n}", kind=Kind.HYPERPARAMETER, knobs=knobs)
 
+    @once
     def _structural(self, n: int, x: float) -> float:
         rng = stream("structural", self.seed, n)
         size = rng.gammavariate(1.5, 0.02) * (1 if rng.random() < 0.2 else -1)

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 
 from miniscale.setting import Kind
-from transfer.bench.worlds import CRASHED, Held, Luck, Mechanism, World, draw, patch, stream
+from transfer.bench.worlds import CRASHED, Held, Luck, Mechanism, World, draw, once, patch, stream
 from transfer.change import Change
 from transfer.plan import EpochRule, Plan
 
@@ -165,6 +165,7 @@ class Calibrated(Mechanism):
         """Return the n-th idea as a proposer would give it."""
         return Change(title=f"idea {n}", kind=self.idea(n).tag, patch=patch(n))
 
+    @once
     def alone(self, n: int, x: float) -> float:
         """Return one idea's gain at a size, misfit included."""
         nature, idea = self.nature, self.idea(n)
@@ -176,19 +177,22 @@ class Calibrated(Mechanism):
 
     def gain(self, held: Held, x: float) -> float:
         """Return the sum of all gains; of those that do the same the largest counts in full."""
-        total, groups = 0.0, dict[int, list[float]]()
-        for n in held.ideas:
+        gains = {n: self.alone(n, x) for n in held.ideas}
+        total = math.fsum(gains.values())
+        if not self.nature.redundant:
+            return total
+        groups: dict[int, list[float]] = {}
+        for n, gain in gains.items():
             first = self.idea(n).repeats
-            groups.setdefault(n if first < 0 else first, []).append(self.alone(n, x))
-        for gains in groups.values():
-            total += math.fsum(gains)
-            positive = sorted(g for g in gains if g > 0)
+            groups.setdefault(n if first < 0 else first, []).append(gain)
+        for group in groups.values():
+            positive = sorted(gain for gain in group if gain > 0)
             total -= self.nature.overlap * math.fsum(positive[:-1])
         return total
 
     def crashes(self, held: Held, x: float) -> bool:
         """Whether one of the ideas crashes at this size."""
-        return any(x >= self.idea(n).crashes_from for n in held.ideas)
+        return any(self.alone(n, x) == CRASHED for n in held.ideas)
 
 
 def _lognormal(rng: Random, median: float, width: float) -> float:

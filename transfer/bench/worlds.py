@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from miniscale.rung import Rung
 from miniscale.setting import Knob, Objective, Setting
@@ -44,6 +45,27 @@ def power_law(x: float) -> float:
 def draw(*key: object) -> float:
     """Return a standard normal number that belongs to a key."""
     return random.Random(repr(key)).gauss(0.0, 1.0)
+
+
+Owner = TypeVar("Owner")
+Value = TypeVar("Value")
+Rest = ParamSpec("Rest")
+
+
+def once(
+    method: Callable[Concatenate[Owner, Rest], Value],
+) -> Callable[Concatenate[Owner, Rest], Value]:
+    """Let a method keep what it returned, by its positional arguments, as long as its object."""
+
+    @wraps(method)
+    def found(self: Owner, *key: Rest.args, **none: Rest.kwargs) -> Value:
+        kept = self.__dict__.setdefault("_once " + method.__name__, {})
+        if key not in kept:
+            kept[key] = method(self, *key, **none)
+        value: Value = kept[key]
+        return value
+
+    return found  # type: ignore[return-value]  # a wrapper's first argument has a name
 
 
 def stream(*key: object) -> random.Random:
