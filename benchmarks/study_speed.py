@@ -1,0 +1,135 @@
+"""What a trial costs in a whole study in memory, and how its memory grows.
+
+    python benchmarks/study_speed.py [--budgets 1500 20000] [--policies trend atoms]
+
+Studies run in processes of their own: CPU-seconds and peak memory are theirs alone.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import platform
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from autoresearch.build import decode_job
+from miniscale.compose import compose
+from miniscale.trial import State, TrialResult, TrialSpec
+from transfer.change import Change
+from transfer.ladder import Ladder
+from transfer.simulate import KnobTrees, light_spec, simulate
+from transfer.study import EpochRule, Plan
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "study_speed.jsonl"
+
+
+def ideas() -> Iterator[Change]:
+    """Yield patches that name their gain, without end."""
+    rng = random.Random(1)
+    for n in itertools.count():
+        yield Change(title=f"idea {n}", patch=f"idea{n} {rng.gauss(-0.02, 0.05):.4f}")
+
+
+class Planted:
+    """A runner whose changes add up; noise is 2 % of compute."""
+
+    slots = 1
+
+    def __init__(self, ladder: Ladder, trees: KnobTrees) -> None:
+        self._ladder, self._trees = ladder, trees
+        self._queue: list[TrialSpec] = []
+
+    def submit(self, specs: Sequence[TrialSpec]) -> None:
+        """Queue trials."""
+        self._queue.extend(specs)
+
+    def poll(self, timeout_s: float) -> list[TrialResult]:
+        """Answer all at once."""
+        del timeout_s
+        done = [self._result(spec) for spec in self._queue]
+        self._queue.clear()
+        return done
+
+    def _result(self, spec: TrialSpec) -> TrialResult:
+        patches = self._trees.content(spec.tree).patches
+        gain = math.fsum(float(patch.split()[1]) for patch in patches)
+        compute = self._ladder.rung(spec.rung).scale
+        reducible = 0.45 * (compute * math.exp(gain)) ** -0.18
+        luck = random.Random(spec.identity).gauss(0, 1)
+        return TrialResult(
+            spec.identity, State.COMPLETE, value=0.8 + reducible * (1 + 0.02 * 0.18 * luck)
+        )
+
+    def running(self) -> list[TrialSpec]:
+        """Return nothing: no trial takes time."""
+        return []
+
+    def close(self) -> None:
+        """Forget what is queued."""
+        self._queue.clear()
+
+
+def measure(policy_name: str, budget: float) -> dict[str, float | str]:
+    """Run one study in this process and return its figures."""
+    config = compose(["+ladder=oracle", "tracker=none", f"policy={policy_name}"], [], name="config")
+    job = decode_job(config, [])
+    trees = KnobTrees(job.ladder.setting.defaults())
+    plan = Plan(budget=budget, epoch=EpochRule(3, 150, 0.34), idea_cost=2, tops_up=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    study = simulate(
+        job.ladder,
+        ideas(),
+        policy=job.policy,
+        plan=plan,
+        runner=Planted(job.ladder, trees),
+        trees=trees,
+        specs=light_spec,
+    )
+    cpu = time.process_time() - start
+    n = len(study.state.results)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {
+        "policy": policy_name,
+        "budget": budget,
+        "trials": n,
+        "changes": study.state.n_changes,
+        "stacks": study.state.n_stacks,
+        "baselines": len(study.state.bases),
+        "ms_a_trial": round(1e3 * cpu / n, 4),
+        "kb_a_trial": round(grown / n, 3),
+        "events": len(study.events),
+    }
+
+
+def main() -> None:
+    """Run every study in a process of its own and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--budgets", type=float, nargs="+", default=[1500, 20_000, 600_000, 3_000_000]
+    )
+    parser.add_argument("--policies", nargs="+", default=["trend"])
+    parser.add_argument("--one", nargs=2, metavar=("POLICY", "BUDGET"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one[0], float(arguments.one[1]))))
+        return
+    for policy, budget in itertools.product(arguments.policies, arguments.budgets):
+        argv = [sys.executable, __file__, "--one", policy, str(budget)]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        where = {"machine": platform.machine(), "date": time.strftime("%Y-%m-%d")}
+        line = json.dumps({**json.loads(done.stdout), **where})
+        print(line)
+        with RESULTS.open("a") as file:
+            file.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
