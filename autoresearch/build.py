@@ -65,20 +65,9 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     study, budget = Node(node.raw("study", {}), "study"), Node(node.raw("budget", {}), "budget")
     seed = study.whole("seed", 0)
     name = study.text("name", ladder.name)
-    plan = Plan(
-        seed=seed,
-        in_flight=study.whole("in_flight", 4, least=1),
-        budget=budget.number("compute", ladder.budget, above=0.0),
-        epoch=_epoch(Node(node.raw("epoch", {}), "epoch")),
-        idea_cost=study.number("idea_cost", 0.0),
-        tops_up=study.flag("tops_up", True),
-        exam_share=budget.number("exam_share", 0.15),
+    plan = _plan(
+        study, budget, seed, epoch=_epoch(Node(node.raw("epoch", {}), "epoch")), ladder=ladder
     )
-    if not 0 <= plan.exam_share <= 1 or plan.idea_cost < 0:
-        raise InputError(
-            f"budget.exam_share: got {plan.exam_share:g}, a share lies between 0 and 1; and "
-            f"study.idea_cost: got {plan.idea_cost:g}, no idea is paid for being had"
-        )
     hours = budget.optional_number("hours", above=0.0)
     changes = budget.whole("changes", 40, least=1)
     limits = Limits(changes) if hours is None else Limits(changes, hours)
@@ -104,6 +93,24 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         part.finish()
     _check_budget(job)
     return job
+
+
+def _plan(study: Node, budget: Node, seed: int, *, epoch: EpochRule, ladder: Ladder) -> Plan:
+    plan = Plan(
+        seed=seed,
+        in_flight=study.whole("in_flight", 4, least=1),
+        budget=budget.number("compute", ladder.budget, above=0.0),
+        epoch=epoch,
+        idea_cost=study.number("idea_cost", 0.0),
+        tops_up=study.flag("tops_up", True),
+        exam_share=budget.number("exam_share", 0.15),
+    )
+    if not 0 <= plan.exam_share <= 1 or plan.idea_cost < 0:
+        raise InputError(
+            f"budget.exam_share: got {plan.exam_share:g}, a share lies between 0 and 1; and "
+            f"study.idea_cost: got {plan.idea_cost:g}, no idea is paid for being had"
+        )
+    return plan
 
 
 def _check_budget(job: Job) -> None:

@@ -1,7 +1,11 @@
-"""A stranger's policy, as docs/bench.md shows it."""
+"""A stranger's policy and worlds, as docs/bench.md shows them."""
 
 from dataclasses import dataclass
 
+from miniscale.setting import Kind
+from transfer.bench.families import PLAN
+from transfer.bench.worlds import Held, Mechanism, World, patch
+from transfer.change import Change
 from transfer.events import Outlook
 from transfer.policy import Decision, Evidence
 from transfer.policy.plain import accept, carried, opening, refuse
@@ -25,3 +29,20 @@ class Never:
             return first
         effect = evidence.effects[0]
         return (accept if self.takes_all else refuse)(effect, carried(effect), "as always")
+
+
+class Vanishing(Mechanism):
+    """Every idea gains a tenth on the lowest rung, and nothing from six nats on."""
+
+    def change(self, n: int) -> Change:
+        """Return the n-th idea."""
+        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
+
+    def gain(self, held: Held, x: float) -> float:
+        """Return the gain of a set in nats of compute."""
+        return len(held.ideas) * 0.1 * max(1 - x / 6, 0.0)
+
+
+def vanishing(seed: int) -> World:
+    """Return a world of ideas whose gains vanish."""
+    return World("vanishing", seed, Vanishing(), PLAN, n_ideas=30)

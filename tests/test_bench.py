@@ -162,10 +162,19 @@ def test_a_policy_is_named_with_its_changed_keys() -> None:
     assert policies_of("trend futility=[.1,.2],greedy") == ["trend futility=[.1,.2]", "greedy"]
 
 
+def test_a_strangers_worlds_are_played_by_their_path() -> None:
+    assert chosen("strangers:vanishing") == ["strangers:vanishing"]
+    greedy, truth = run(tasks(["strangers:vanishing"], ["greedy", "oracle"], [0]))
+    assert greedy.n_accepted == 30
+    assert greedy.utility == pytest.approx(-30 * 0.004)
+    assert (greedy.n_right, truth.utility) == (0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--suite", "C"], "--suite: 'C' is unknown"),
+        (["--suite", "nowhere:make"], "cannot be imported"),
         (["--suite", ""], "--suite: empty"),
         (["--policy", "greedly"], "did you mean 'greedy'"),
         (["--policy", ""], "--policy: empty"),

@@ -1,5 +1,6 @@
-"""All worlds by name: suites, families of other mechanisms, variations of the suites."""
+"""All worlds by name: suites, families of other mechanisms, variations; a stranger's by path."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -25,6 +26,31 @@ GROUPS: Mapping[str, Mapping[str, Maker]] = {
 MAKERS: Mapping[str, Maker] = {name: m for group in GROUPS.values() for name, m in group.items()}
 
 
+def maker(name: str) -> Maker:
+    """Return what makes the worlds of a suite: by its name, or ``module:function``.
+
+    Raises
+    ------
+    InputError
+        If there is no such suite, module or function.
+    """
+    if name in MAKERS:
+        return MAKERS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        known = [*MAKERS, *GROUPS, "all"]
+        hint = f"{nearest(name, known)} Or give 'module:function' of your own"
+        raise InputError(f"--suite: '{name}' is unknown; {hint}")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        raise InputError(f"--suite: '{name}' cannot be imported ({error})") from None
+    if not callable(found):
+        raise InputError(f"--suite: '{name}' is no function from a seed to a World")
+    made: Maker = found
+    return made
+
+
 def chosen(words: str) -> list[str]:
     """Return suites named on the command line: names and groups with commas, or ``all``.
 
@@ -38,9 +64,8 @@ def chosen(words: str) -> list[str]:
     """
     found: dict[str, None] = {}
     for word in filter(None, words.split(",")):
-        if word != "all" and word not in GROUPS and word not in MAKERS:
-            known = [*MAKERS, *GROUPS, "all"]
-            raise InputError(f"--suite: '{word}' is unknown; {nearest(word, known)}")
+        if word != "all" and word not in GROUPS:
+            maker(word)
         found |= dict.fromkeys(MAKERS if word == "all" else GROUPS.get(word, {word: None}))
     if not found:
         raise InputError(f"--suite: empty; known: {', '.join([*GROUPS, *MAKERS])}")

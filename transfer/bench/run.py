@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.trial import digest
-from transfer.bench.catalogue import MAKERS
+from transfer.bench.catalogue import maker
 from transfer.bench.play import ORACLE, parsed, play_by_name
 from transfer.bench.score import Score, Told
 from transfer.bench.worlds import GENERATOR
@@ -36,7 +36,7 @@ def tasks(suites: Iterable[str], policies: Sequence[str], seeds: Sequence[int]) 
 
 def one(task: Task) -> Score:
     """Play one task."""
-    return play_by_name(MAKERS[task.suite](task.seed), task.policy)
+    return play_by_name(maker(task.suite)(task.seed), task.policy)
 
 
 def run(
