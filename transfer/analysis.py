@@ -231,7 +231,17 @@ class Analysis:
             ruler=self.ruler(proposed.base),
             own_sd=own_sd,
         )
-        return found if is_new else replace(found, shared_se=0.0)
+        if self.state.method < 4:
+            return found if is_new else replace(found, shared_se=0.0)
+        dearer = self._flops(proposed.arm, rung) - self._flops(proposed.base, rung)
+        return replace(found, gain=found.gain - dearer, dearer=dearer) if dearer else found
+
+    def _flops(self, arm: str, rung: str) -> float:
+        """Return ln of the mean compute that an arm's trials report, 0 where none does."""
+        ended = self.state.ended.get((arm, rung), {})
+        flops = [result.metrics.get("flops", 0.0) for result in ended.values() if result.metrics]
+        known = [value for value in flops if value > 0]
+        return math.log(math.fsum(known) / len(known)) if known else 0.0
 
     def compared(
         self, arm: str, base: str, seeds: Mapping[str, Sequence[int]] | None = None

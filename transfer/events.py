@@ -12,13 +12,14 @@ VERSION = 2
 """Version of the record format; older journals open for ever."""
 
 
-METHOD = 3
+METHOD = 4
 """Version of the formulas behind effects; a study keeps the one that it began with.
 
 1: the baseline's law estimates noise from the baseline's own seeds. 2: it is given the noise that
 all replicates of a rung say. 3: one law, the first baseline's, for all baselines; noise has a floor
 by the rungs beside it, correlation is pooled by kind of change, replicates that spread oddly speak
-for themselves, and effects tell the baseline's own error apart.
+for themselves, and effects tell the baseline's own error apart. 4: arms are compared at the compute
+that their trials report.
 """
 
 
@@ -66,6 +67,8 @@ class Effect:
     gain_se: float
     shared_se: float = 0.0
     """The part of ``gain_se`` that is the baseline's own error, common to all changes there."""
+    dearer: float = 0.0
+    """Compute that the change's trials took beyond the baseline's, in nats: off ``gain``."""
 
 
 @dataclass(frozen=True)
