@@ -24,7 +24,7 @@ def flat(gain: float, rungs: int = 4, *, se: float = 0.008, n: int = 2) -> tuple
 
 def test_a_new_change_starts_on_the_lowest_rung() -> None:
     decision = POLICY.decide(evidence(()))
-    assert (decision.action, decision.rung, decision.seeds) == (Action.PROMOTE, "r0", 1)
+    assert (decision.action, decision.rung, decision.seeds) == (Action.PROMOTE, "r0", 2)
 
 
 def test_a_loss_on_two_rungs_stops() -> None:

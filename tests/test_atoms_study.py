@@ -95,7 +95,7 @@ def test_every_verdict_comes_out_again_from_the_journal() -> None:
 @pytest.mark.level1
 def test_what_is_certified_gains_at_the_target_and_reversing_changes_are_not() -> None:
     certified, accepted = [], []
-    for seed in range(3):
+    for seed in range(6):
         study = played(seed)
         for arm in study.state.accepted:
             gain = truth(study, arm)

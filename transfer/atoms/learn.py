@@ -15,6 +15,8 @@ EVERY = 60
 """A study learns anew whenever this many more changes are judged."""
 PSEUDO = 300.0
 """Weight of the default prior, in changes: weak learning on purpose."""
+PSEUDO_SIZES = 40.0
+"""The same between sizes: a few data tell a field rich in gains from a bare one."""
 SCALES = (1 / 3, 1.0, 3.0)
 MISFITS = (0.5, 1.0, 3.0)
 """Factors on the misfit of the model."""
@@ -45,9 +47,10 @@ def learn(
     """Return the model with component weights, effect scale and misfit as the rows make likely.
 
     Maximises the posterior by expectation and maximisation, with the model's weights as a
-    Dirichlet prior of 300 changes:
+    Dirichlet prior of 300 changes within a size and of 40 between sizes (null, harmful, helpful):
 
-        w_c <- (300 w0_c + sum_i P(c | i)) / (300 + n),
+        w_c <- s (300 w0_c + sum_i P(c | i)) / (their sum over the size),
+        s   <- (40 s0 + sum_i P(size | i)) / (40 + n),
         P(c | i) ~ w_c sum_k P(k | c) L_i(k)
 
     for each effect scale in {1/3, 1, 3}, then each misfit in {.5, 1, 3} times the model's; the
@@ -95,22 +98,38 @@ def _fitted(
         if not of_kind:
             continue
         start = model.prior.shares(kind)
-        value, weights[kind] = _weights(component_likelihood(of_kind, model, known), start)
+        value, weights[kind] = _weights(
+            component_likelihood(of_kind, model, known), start, len(model.prior.sizes)
+        )
         score += value
     return (score, model), weights
 
 
-def _weights(table: tuple[Array, Array], start: Array) -> tuple[float, Array]:
+def _weights(table: tuple[Array, Array], start: Array, n_sizes: int) -> tuple[float, Array]:
     """Return the log posterior and the weights after the steps of EM."""
     likelihood, logs = table
     weights, floor = start, 1e-12
     for _ in range(STEPS):
         joint = likelihood * weights
         joint /= joint.sum(axis=1, keepdims=True)
-        weights = (PSEUDO * start + joint.sum(axis=0)) / (PSEUDO + len(joint))
+        weights = _step(joint.sum(axis=0), start, n_sizes)
     fit = float(np.log(likelihood @ weights).sum() + logs.sum())
-    pull = PSEUDO * float(start @ np.log((weights + floor) / (start + floor)))
+    sizes, before = (w.reshape(n_sizes, -1).sum(axis=1) for w in (weights, start))
+    within = weights / np.repeat(sizes, len(weights) // n_sizes)
+    within_before = start / np.repeat(before, len(start) // n_sizes)
+    pull = PSEUDO * float(start @ np.log((within + floor) / (within_before + floor)))
+    pull += PSEUDO_SIZES * float(before @ np.log((sizes + floor) / (before + floor)))
     return fit + pull, weights
+
+
+def _step(counts: Array, start: Array, n_sizes: int) -> Array:
+    """Return the weights that expected counts make likely: sizes learn faster than the rest."""
+    counted, before = counts.reshape(n_sizes, -1), start.reshape(n_sizes, -1)
+    sizes = PSEUDO_SIZES * before.sum(axis=1) + counted.sum(axis=1)
+    within = PSEUDO * before + counted
+    within /= within.sum(axis=1, keepdims=True)
+    weights: Array = (within * (sizes / sizes.sum())[:, None]).ravel()
+    return weights
 
 
 def component_likelihood(

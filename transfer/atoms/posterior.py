@@ -22,6 +22,21 @@ NEGLIGIBLE = 1e-5
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Doubt a nat of compute beyond the highest measured rung: hypot(drift, share |g|) there."""
+
+    drift: float
+    share: float
+
+
+DOUBTS: Mapping[Kind, Doubt] = {
+    Kind.STRUCTURAL: Doubt(0.004, 0.0),
+    Kind.HYPERPARAMETER: Doubt(0.008, 0.05),
+}
+"""Where no audit measured it. Public tables of hyper-parameter edits ask for more still."""
+
+
+@dataclass(frozen=True)
 class Model:
     """The prior with what a study or an audit learned of it.
 
@@ -31,9 +46,11 @@ class Model:
         Error of a rung in nats that replicates do not remove; with ``misfit_share`` of the gain,
         m^2 = (misfit_share g)^2 + misfit^2.
     drift
-        Doubt per nat beyond the highest measured rung.
+        Doubt per nat beyond the highest measured rung, where ``doubts`` says nothing.
     conformal
         Factor of 1 or more on every interval.
+    doubts
+        The same by kind of change, with a part that grows with the gain.
     """
 
     prior: Prior = field(default_factory=Prior)
@@ -42,12 +59,21 @@ class Model:
     misfit_share: float = 0.2
     drift: float = 0.004
     conformal: float = 1.0
+    doubts: Mapping[Kind, Doubt] = field(default_factory=dict)
+
+    def doubt(self, kind: Kind) -> Doubt:
+        """Return the doubt beyond the highest measured rung for a kind of change."""
+        return self.doubts.get(kind, Doubt(self.drift, 0.0))
 
     @staticmethod
     def trusting(trust: Trust, prior: Prior) -> "Model":
         """Return the model that an audit's findings ask for."""
         return Model(
-            prior=prior, misfit=trust.misfit, drift=trust.drift, conformal=max(1.0, trust.conformal)
+            prior=prior,
+            misfit=trust.misfit,
+            drift=trust.drift,
+            conformal=max(1.0, trust.conformal),
+            doubts={} if trust.source else DOUBTS,
         )
 
 
@@ -88,6 +114,7 @@ class Belief:
     is_saturating: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     last: float
     model: Model
+    kind: Kind = Kind.STRUCTURAL
 
     def curve(self, position: float) -> Array:
         """Return each atom's gain at a position, (K,)."""
@@ -100,7 +127,7 @@ class Belief:
         Beyond ``last`` half of a rise counts, all of a fall, and no win from a loss:
 
             D = g(x) - g(x_last),  t = g(x_last) + min(D, D / 2),  at most 0 where g(x_last) < 0
-            m^2 = (misfit_share t)^2 + misfit^2 + (drift (x - x_last))^2
+            m^2 = (misfit_share t)^2 + misfit^2 + (drift^2 + (share g(x_last))^2) (x - x_last)^2
 
         Parameters
         ----------
@@ -116,8 +143,14 @@ class Belief:
             value = base + np.minimum(change, 0.5 * change)
             value = np.where(base < 0, np.minimum(value, 0.0), value)
         model = self.model
-        floor = model.misfit**2 + (model.drift * beyond) ** 2
+        floor = model.misfit**2 + self._drifted(here, beyond) ** 2
         return value, np.sqrt((model.misfit_share * value) ** 2 + floor)
+
+    def _drifted(self, here: float, beyond: float) -> Array:
+        doubt = self.model.doubt(self.kind)
+        gain = self.curve(here) if beyond and doubt.share else np.zeros(1)
+        drifted: Array = beyond * np.hypot(doubt.drift, doubt.share * gain)
+        return drifted
 
     def at(self, position: float) -> Mixture:
         """Return what is believed of the gain at a position."""
@@ -143,7 +176,9 @@ class Belief:
         values = np.stack([self.ahead(x)[0] for x in positions])
         mean = values @ self.weights
         centred = values - mean[:, None]
-        beyond = self.model.drift * np.maximum(at - self.last, 0.0)
+        doubt = self.model.doubt(self.kind)
+        level = float(np.sqrt(self.curve(self.last) ** 2 @ self.weights))
+        beyond = math.hypot(doubt.drift, doubt.share * level) * np.maximum(at - self.last, 0.0)
         own = self.model.misfit**2 + (self.model.misfit_share**2) * (values**2 @ self.weights)
         covariance = (centred * self.weights) @ centred.T + np.outer(beyond, beyond) + np.diag(own)
         return mean, covariance
@@ -275,6 +310,7 @@ def believe(
         is_saturating=grid.is_saturating[kept],
         last=max((effect.position for effect in effects), default=0.0),
         model=model,
+        kind=kind,
     )
 
 

@@ -13,13 +13,7 @@ from transfer.atoms.bowl import Edit, edits_by_knob, hint
 from transfer.atoms.learn import EVERY, Row, learn
 from transfer.atoms.posterior import Belief, Hint, Model, Shared, believe
 from transfer.atoms.prior import Array, Prior
-from transfer.atoms.value import (
-    Prospects,
-    Step,
-    Terms,
-    normal_utility,
-    price_of_compute,
-)
+from transfer.atoms.value import Prospects, Step, Terms, normal_utility, price_of_compute
 from transfer.change import Change
 from transfer.events import Effect, Judged, Outcome
 from transfer.ladder import Ladder
@@ -30,6 +24,8 @@ ASSUMED_NOISE = 0.02
 """Noise of a run in nats where nothing says better: 2 % of compute."""
 MEMORY = 8192
 ACCEPTED = (Outcome.CERTIFIED, Outcome.PROVISIONAL)
+FINITE = 0.5
+"""On the price's greed where the ideas are counted."""
 HASTE = 4.0
 """Power of spending ahead of or behind the ideas in the price of compute."""
 
@@ -64,7 +60,7 @@ class Rules:
     head_harm: float = 1.5
     carrying: float = 0.004
     odds: float = 0.6
-    first_seeds: int = 1
+    first_seeds: int = 2
     replicates: tuple[int, ...] = (1, 2, 4)
     most_runs: int = 16
     price_greed: float = 1.5
@@ -92,10 +88,10 @@ class Rules:
                 f"policy.rules: replicates {self.replicates} and first_seeds {self.first_seeds} "
                 "must be counts of at least 1"
             )
-        if not self.exam_seeds or min(self.exam_seeds) < 1 or self.part_seeds < 1:
+        if not self.exam_seeds or min(*self.exam_seeds, self.part_seeds) < 1:
             raise ValueError(
-                f"policy.rules: exam_seeds {self.exam_seeds} and part_seeds {self.part_seeds} "
-                "must be counts of at least 1"
+                f"policy.rules: exam_seeds {self.exam_seeds}, part_seeds {self.part_seeds} must "
+                "be counts of at least 1"
             )
 
 
@@ -226,7 +222,7 @@ class Reading:
             earned,
             self.scene.spent / self.unit,
             self.scene.budget / self.unit,
-            greed=rules.price_greed,
+            greed=rules.price_greed * (FINITE if rules.ideas else 1.0),
             prior=rules.price_prior,
             share=rules.price_share,
         )
@@ -248,7 +244,18 @@ class Reading:
     @property
     def room(self) -> float:
         """What changes may still take from the budget, in the ladder's unit."""
-        return self.scene.budget * (1 - self.rules.reserve) - self.scene.spent
+        kept = max(self.rules.reserve * self.scene.budget - self.closing_spent, 0.0)
+        return self.scene.budget - self.scene.spent - kept
+
+    @cached_property
+    def closing_spent(self) -> float:
+        """What stacks took so far, in the ladder's unit."""
+        return sum(
+            effect.n * self.ladder.rung(effect.rung).cost
+            for standing in self.scene.standings.values()
+            if standing.change.members
+            for effect in standing.effects
+        )
 
     @cached_property
     def edits(self) -> dict[str, tuple[Edit, ...]]:

@@ -67,13 +67,7 @@ def stacks_of(study: Reading) -> Stacks:
 
 def allowance(study: Reading) -> float:
     """Return what stacks may still take, in the ladder's unit."""
-    taken = sum(
-        effect.n * study.ladder.rung(effect.rung).cost
-        for standing in study.scene.standings.values()
-        if standing.change.members
-        for effect in standing.effects
-    )
-    left = study.rules.closing_share * study.scene.budget - taken
+    left = study.rules.closing_share * study.scene.budget - study.closing_spent
     return min(left, study.scene.budget - study.scene.spent)
 
 
