@@ -15,7 +15,7 @@ from transfer.change import decode_change
 from transfer.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
 from transfer.policy import Policy
-from transfer.policy.registry import content, decode_policy, trusting
+from transfer.policy.registry import content, decode_policy, expecting, trusting
 from transfer.study import EpochRule, Plan
 
 
@@ -74,13 +74,13 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     runner = Node(node.raw("runner", {}), "runner")
     folder = Path(study.text("root", "studies")).expanduser().resolve() / name
     trust, audit = trust_for(StudyFolder(folder), ladder)
-    policy = decode_policy(node.raw("policy", {"name": "trend"}))
+    policy = decode_policy(node.raw("policy", {"name": "atoms"}))
     job = Job(
         name=name,
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
         plan=plan,
-        policy=trusting(policy, trust),
+        policy=trusting(expecting(policy, changes), trust),
         proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),
         limits=limits,
         slots=_slots(runner),

@@ -13,8 +13,13 @@ def oracle_job(*overrides: str) -> Job:
 
 
 def oracle_config(*overrides: str) -> dict[str, Any]:
-    """Return the composed configuration of the shipped oracle study."""
-    return compose(["+ladder=oracle", "tracker=none", *overrides], [], name="config")
+    """Return the composed configuration of the shipped oracle study.
+
+    The policy is ``trend`` unless said: one rung a decision, which tests can foresee.
+    """
+    is_said = any(override.startswith("policy=") for override in overrides)
+    policy = [] if is_said else ["policy=trend"]
+    return compose(["+ladder=oracle", "tracker=none", *policy, *overrides], [], name="config")
 
 
 ROOT = Path(__file__).resolve().parent.parent

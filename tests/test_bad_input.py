@@ -21,7 +21,7 @@ CASES = {
     "order": (["+ladder=oracle", "ladder.rungs.small.scale=100"], "order rungs from small"),
     "target": (["+ladder=oracle", "ladder.target.scale=5"], "raise the target"),
     "budget": (["+ladder=oracle", "budget.compute=5"], "raise it"),
-    "odds": (["+ladder=oracle", "policy.confidence=95"], "between 0 and 1"),
+    "odds": (["+ladder=oracle", "policy=trend", "policy.confidence=95"], "between 0 and 1"),
     "folder": (["+ladder=oracle", "study.root=/proc/nothing"], "cannot be written"),
     "config dir": (["+ladder=oracle", "--config-dir=/nowhere"], "no folder"),
 }

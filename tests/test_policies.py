@@ -53,7 +53,9 @@ def accepted(name: str, *overrides: str) -> set[str]:
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_gain_that_holds_is_kept_and_a_loss_is_not(name: str) -> None:
     found = accepted(name)
-    assert "a gain that holds" in found
+    # both set one knob, which one accept may have: atoms take the larger at the target
+    assert found & {"a gain that holds", "a gain that rises"}
+    assert "a gain that holds" in found or name == "atoms"
     assert "a loss" not in found
 
 

@@ -19,12 +19,16 @@ from transfer.journal import read_journal
 from transfer.load import load
 from transfer.simulate import simulate
 
-OVERRIDES = ["+ladder=oracle", "tracker=none", "budget.changes=10", "budget.compute=1e9"]
+OVERRIDES = [
+    "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9"
+]  # fmt: skip
 
 
 def start(root: Path, *overrides: str) -> "subprocess.Popen[bytes]":
+    said = {override.partition("=")[0] for override in overrides}
+    usual = [one for one in OVERRIDES if one.partition("=")[0] not in said]
     return subprocess.Popen(
-        [sys.executable, "-m", "autoresearch", *OVERRIDES, f"study.root={root}", *overrides],
+        [sys.executable, "-m", "autoresearch", *usual, f"study.root={root}", *overrides],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -74,7 +78,7 @@ def test_interrupted_ten_times_a_study_ends_the_same(
 
 @pytest.mark.level2
 def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path: Path) -> None:
-    chosen = ["policy=atoms", "epoch.changes=4"]
+    chosen = ["policy=atoms", "epoch.changes=4", "budget.compute=3000"]
     finish(tmp_path / "whole", *chosen)
     rng = random.Random(7)
     for _ in range(6):

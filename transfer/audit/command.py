@@ -140,8 +140,8 @@ def run_calibrate(asked: Asked, progress: Progress) -> list[str]:
 def bar(done: int, n: int, words: str, *, started: float, width: int = 24) -> str:
     """Write one line of progress with the time that is left.
 
-    >>> bar(6, 12, "a on d2", started=0.0, width=4)[:12]
-    '6/12 ██··    '
+    >>> bar(6, 12, "a on d2", started=0.0, width=4)[:9]
+    '6/12 ██··'
     """
     full = round(width * done / n)
     spent = time.monotonic() - started
