@@ -85,7 +85,7 @@ def test_reasons_hold_the_rungs_the_odds_and_what_runs_would_settle_it() -> None
     decision = dear.decide(evidence((effect(0, 0.06, se=0.02),)))
     said = "; ".join(decision.reasons)
     assert decision.outcome is Outcome.UNDECIDED
-    assert "wins +6.2 % of compute at r0" in said
+    assert "wins 6.2 % of compute at r0" in said
     assert "structural changes like it" in said
     assert "P(gain)" in said
     assert "would settle it" in said

@@ -19,11 +19,12 @@ def percent(gain: float) -> str:
 
 
 def measured(effects: Sequence[Effect]) -> str:
-    """Say what a change does on its rungs: ``wins +1.8 % at d2, loses -0.4 % at d3``."""
+    """Say what a change does on its rungs: ``wins 1.8 % at d2, loses 0.4 % at d3``."""
     said = []
     for effect in effects:
         verb = "wins" if effect.gain > 0 else "loses"
-        said.append(f"{verb} {percent(effect.gain)} of compute at {effect.rung} (n {effect.n})")
+        size = percent(abs(effect.gain)).removeprefix("+")
+        said.append(f"{verb} {size} of compute at {effect.rung} (n {effect.n})")
     return ", ".join(said) or "not measured"
 
 
