@@ -167,10 +167,17 @@ def _undecided(decision: Decision, reason: str, price: float) -> Decision:
     )
 
 
-def seeds_of(study_seed: int, n: int, *, is_twin: bool) -> list[int]:
+def seeds_of(study_seed: int, n: int, *, salt: int = 0) -> list[int]:
     """Return the seeds of an arm's first n trials on a rung."""
-    start = study_seed * SEEDS_A_STUDY + (SALT if is_twin else 0)
+    start = study_seed * SEEDS_A_STUDY + salt
     return list(range(start, start + n))
+
+
+def _salt(state: State, proposed: Proposed) -> int:
+    """Return what a twin's seeds are moved by: each of seventy twins has seeds of its own."""
+    if not proposed.change.is_twin:
+        return 0
+    return SALT + (4 * (int(proposed.arm[1:]) % 70) if state.method >= 4 else 0)
 
 
 def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int) -> list[Trial]:
@@ -181,16 +188,16 @@ def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int)
     against it: all of them share its error.
     """
     seed = state.started.seed if state.started is not None else 0
-    twin = proposed.change.is_twin
-    asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, is_twin=twin)]
+    salt = _salt(state, proposed)
+    asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
     shared = max(n, rung.baseline_seeds)
     if state.started is not None and state.started.tops_up:
         there = state.measured.get((proposed.base, rung.name), 0)
         there += (proposed.arm, rung.name) not in state.requests
         shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)
-    asked += [(proposed.base, rung.name, s) for s in seeds_of(seed, shared, is_twin=False)]
+    asked += [(proposed.base, rung.name, s) for s in seeds_of(seed, shared)]
     if state.method < 3 or proposed.base == state.first_base:
-        first = seeds_of(seed, 1, is_twin=False)[0]
+        first = seeds_of(seed, 1)[0]
         asked += [(proposed.base, other.name, first) for other in ladder.rungs]
     return asked
 
