@@ -233,15 +233,26 @@ class Analysis:
         )
         if self.state.method < 4:
             return found if is_new else replace(found, shared_se=0.0)
-        dearer = self._flops(proposed.arm, rung) - self._flops(proposed.base, rung)
-        return replace(found, gain=found.gain - dearer, dearer=dearer) if dearer else found
+        return self._priced(found, proposed.arm, proposed.base)
 
-    def _flops(self, arm: str, rung: str) -> float:
-        """Return ln of the mean compute that an arm's trials report, 0 where none does."""
+    def _priced(
+        self, found: Effect, arm: str, base: str, seeds: Sequence[int] | None = None
+    ) -> Effect:
+        """Take off a gain what its arm's trials cost beyond the baseline's, where both say so."""
+        if self.state.method < 4 or self.ladder.unit != "FLOPs":
+            return found
+        here, there = (self._flops(name, found.rung, seeds) for name in (arm, base))
+        if here is None or there is None or here == there:
+            return found
+        dearer = math.log(here / there)
+        return replace(found, gain=found.gain - dearer, dearer=dearer)
+
+    def _flops(self, arm: str, rung: str, seeds: Sequence[int] | None) -> float | None:
+        """Return the mean compute of an arm's complete trials, None unless all report it."""
         ended = self.state.ended.get((arm, rung), {})
-        flops = [result.metrics.get("flops", 0.0) for result in ended.values() if result.metrics]
-        known = [value for value in flops if value > 0]
-        return math.log(math.fsum(known) / len(known)) if known else 0.0
+        done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
+        flops = [result.metrics.get("flops", 0.0) for result in done]
+        return math.fsum(flops) / len(flops) if flops and min(flops) > 0 else None
 
     def compared(
         self, arm: str, base: str, seeds: Mapping[str, Sequence[int]] | None = None
@@ -260,16 +271,16 @@ class Analysis:
                 only = seeds.get(rung.name, ())
                 both = [{s: loss for s, loss in one.items() if s in only} for one in both]
             if all(both):
-                found.append(
-                    effect(
-                        self.ladder,
-                        rung.name,
-                        baseline=both[0],
-                        change=both[1],
-                        noise=self.noise(rung.name),
-                        ruler=self.ruler(base),
-                    )
+                one = effect(
+                    self.ladder,
+                    rung.name,
+                    baseline=both[0],
+                    change=both[1],
+                    noise=self.noise(rung.name),
+                    ruler=self.ruler(base),
                 )
+                priced_on = None if seeds is None else seeds.get(rung.name, ())
+                found.append(self._priced(one, arm, base, priced_on))
         return tuple(found)
 
 

@@ -33,7 +33,7 @@ DOUBTS: Mapping[Kind, Doubt] = {
     Kind.STRUCTURAL: Doubt(0.004, 0.0),
     Kind.HYPERPARAMETER: Doubt(0.008, 0.05),
 }
-"""Where no audit measured it. Public tables of hyper-parameter edits ask for more still."""
+"""At least, whatever an audit of few changes found. Public tables ask for more still."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class Model:
             misfit=trust.misfit,
             drift=trust.drift,
             conformal=max(1.0, trust.conformal),
-            doubts={} if trust.source else DOUBTS,
+            doubts={
+                kind: Doubt(max(trust.drift, doubt.drift), doubt.share)
+                for kind, doubt in DOUBTS.items()
+            },
         )
 
 

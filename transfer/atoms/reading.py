@@ -179,7 +179,8 @@ class Reading:
                 continue
             if standing.verdict is None:
                 break
-            judged.append((standing, standing.verdict))
+            if standing.verdict.effects:
+                judged.append((standing, standing.verdict))
         n = len(judged) // EVERY * EVERY
         if n == 0:
             return self._start
