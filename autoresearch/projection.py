@@ -13,10 +13,11 @@ import numpy as np
 from miniscale.trial import TrialResult
 from scaling import forecast_band, forecast_loss
 from transfer.events import Accepted, Event, Judged, Request
-from transfer.findings import Z80, Findings, Group
+from transfer.findings import Findings, Group
 from transfer.ladder import Ladder
 from transfer.scaling_plot import baseline_runs
 from transfer.state import State
+from transfer.trend import Z80
 
 Record = dict[str, Any]
 CURVE_POINTS = 40

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from transfer.canvas import limits, round_number
 from transfer.events import Effect
-from transfer.findings import Z80, Findings, Group, Row, Scored, interval, times
+from transfer.findings import Findings, Group, Row, Scored, interval, times
 from transfer.markup import PATCHES, diff, esc, facts, number, signed, spark, table, tag
+from transfer.trend import Z80
 
 ORDER: Sequence[Group] = (
     Group.ACCEPTED,

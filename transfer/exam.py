@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from transfer.analysis import Analysis
 from transfer.events import Effect
-from transfer.trend import NORMAL
-
-Z80 = NORMAL.inv_cdf(0.9)
+from transfer.trend import Z80
 
 
 @dataclass(frozen=True)

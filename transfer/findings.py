@@ -12,10 +12,7 @@ from transfer.exam import Exam, examine
 from transfer.ladder import Ladder
 from transfer.measure import Noise
 from transfer.state import State
-from transfer.trend import NORMAL
-
-Z80 = NORMAL.inv_cdf(0.9)
-"""Half-width of an 80 % normal interval in standard errors."""
+from transfer.trend import NORMAL, Z80
 
 
 class Group(StrEnum):

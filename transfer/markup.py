@@ -5,9 +5,10 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from transfer.findings import Z80, Group, Row
+from transfer.findings import Group, Row
 from transfer.ladder import Ladder
 from transfer.palette import DARK, LIGHT, OF_GROUP
+from transfer.trend import Z80
 
 LONGEST_TEXT = 1500
 PATCHES = 100_000

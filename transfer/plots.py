@@ -17,9 +17,10 @@ from transfer.canvas import (
     spread,
     style,
 )
-from transfer.findings import Z80, Findings, Group, Row, Scored, is_clear, times
+from transfer.findings import Findings, Group, Row, Scored, is_clear, times
 from transfer.palette import LIGHT, light
 from transfer.scaling_plot import scaling
+from transfer.trend import Z80
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,9 +19,7 @@ from transfer.events import Action, Effect
 from transfer.findings import Findings, Stack, hit_interval, survey
 from transfer.load import Loaded, load
 from transfer.measure import Losses, effect
-from transfer.trend import NORMAL
-
-Z = NORMAL.inv_cdf(0.9)
+from transfer.trend import NORMAL, Z80, reach
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class Told:
     @property
     def is_hit(self) -> bool:
         """Whether it fell into the interval, the measurement's own noise counted."""
-        half = self.high - self.mean if self.came > self.mean else self.mean - self.low
-        return abs(self.came - self.mean) <= math.hypot(half, Z * self.came_se)
+        far = reach(self.mean, self.low, self.high, came=self.came, came_se=self.came_se)
+        return abs(self.came - self.mean) <= far
 
     @property
     def brier(self) -> float:
@@ -150,7 +148,7 @@ def _next_rungs(loaded: Loaded, found: Findings) -> list[Told]:
                 mean=said.mean,
                 low=said.low,
                 high=said.high,
-                odds=NORMAL.cdf(said.mean * Z / half),
+                odds=NORMAL.cdf(said.mean * Z80 / half),
                 came=one.effect.gain,
                 came_se=one.effect.gain_se,
             )

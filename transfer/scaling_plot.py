@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from scaling import Fit, FitStatus, forecast_band, forecast_loss
 from transfer.canvas import compute_axis, figure, limits, round_number, rung_axis, say
-from transfer.findings import Z80, Findings, Group, times
+from transfer.findings import Findings, Group, times
 from transfer.palette import LIGHT
+from transfer.trend import Z80
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

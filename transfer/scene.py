@@ -1,6 +1,5 @@
 """What a policy sees of the study around a change, kept up to date as the study grows."""
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -9,8 +8,8 @@ from transfer.events import Proposed
 from transfer.measure import Noise
 from transfer.policy import Evidence, Scene, Standing
 
-Numbers = tuple[Mapping[str, Noise], Mapping[str, float], Mapping[str, float]]
-"""By rung: noise, slopes, the baseline's mean losses."""
+Numbers = tuple[Mapping[str, Noise], Mapping[str, float]]
+"""By rung: noise and slopes."""
 
 
 class Lookout:
@@ -37,7 +36,7 @@ class Lookout:
         analysis, state = self._analysis, self._state
         analysis.refresh()
         self._catch_up()
-        noise, slopes, losses = self._measures()
+        noise, slopes = self._measures()
         return Scene(
             standings=MappingProxyType(self._standings),
             base=state.base if state.bases else "b0",
@@ -45,7 +44,6 @@ class Lookout:
             budget=self._budget,
             noise=noise,
             slopes=slopes,
-            losses=losses,
             is_closing=bool(state.closing),
             ladder=analysis.ladder,
         )
@@ -99,15 +97,13 @@ class Lookout:
         )
 
     def _measures(self) -> Numbers:
-        """Return noise, slopes and baseline losses by rung; empty before the first run."""
+        """Return noise and slopes by rung; empty before the first run."""
         analysis, state = self._analysis, self._state
         first = state.first_base
         if not any(analysis.losses(first, rung.name) for rung in analysis.ladder.rungs):
-            return {}, {}, {}
+            return {}, {}
         if self._numbers is None or self._numbers_at != (analysis.version, state.base):
             self._numbers_at = (analysis.version, state.base)
             slopes = analysis.ruler(state.base).slopes
-            runs = {name: analysis.losses(state.base, name) for name in slopes}
-            losses = {name: math.fsum(r.values()) / len(r) for name, r in runs.items() if r}
-            self._numbers = {name: analysis.noise(name) for name in slopes}, slopes, losses
+            self._numbers = {name: analysis.noise(name) for name in slopes}, slopes
         return self._numbers

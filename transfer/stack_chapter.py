@@ -1,8 +1,9 @@
 """The report's part on what changes bring together: the exam, and every stack measured."""
 
 from transfer.exam import Exam
-from transfer.findings import Z80, Findings, interval, times
+from transfer.findings import Findings, interval, times
 from transfer.markup import esc, table
+from transfer.trend import Z80
 
 
 def exam_table(findings: Findings) -> str:

@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from transfer.events import Effect, Outlook
 
 NORMAL = NormalDist()
+Z80 = NORMAL.inv_cdf(0.9)
+"""Half-width of an 80 % normal interval in standard errors."""
+
+
+def reach(mean: float, low: float, high: float, *, came: float, came_se: float) -> float:
+    """Return how far what came may lie from a forecast to be a hit of its 80 % interval.
+
+    The interval's half on the side of what came, with the measurement's own noise:
+    hypot(half, 1.28 came_se).
+    """
+    half = high - mean if came > mean else mean - low
+    return math.hypot(half, Z80 * came_se)
 
 
 @dataclass(frozen=True)

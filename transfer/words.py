@@ -5,10 +5,11 @@ import json
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Proposed
 from transfer.exam import Exam
-from transfer.findings import Z80, interval, survey, times
+from transfer.findings import interval, survey, times
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
 from transfer.state import count
+from transfer.trend import Z80
 
 
 def status(loaded: Loaded) -> list[str]:

@@ -8,12 +8,11 @@ import numpy as np
 from scipy.special import logsumexp
 
 from transfer.atoms.posterior import Model, believe, log_likelihood, log_weights
-from transfer.audit.figures import CONFIDENCE, Array, conformal
+from transfer.audit.figures import Array, conformal
 from transfer.change import Change
 from transfer.events import Effect
-from transfer.trend import NORMAL
+from transfer.trend import reach
 
-Z = NORMAL.inv_cdf(0.5 + CONFIDENCE / 2)
 MISFITS = (0.001, 0.002, 0.004, 0.006, 0.009, 0.014, 0.02, 0.03, 0.05, 0.08)
 SCALES = (1 / 3, 1.0, 3.0)
 PRIOR_SPREAD = 0.7
@@ -58,8 +57,8 @@ class Score:
     @property
     def ratio(self) -> float:
         """|came - mean| over the half-width of the predictive interval on that side."""
-        half = self.high - self.mean if self.came > self.mean else self.mean - self.low
-        return abs(self.came - self.mean) / math.hypot(half, Z * self.came_se)
+        far = reach(self.mean, self.low, self.high, came=self.came, came_se=self.came_se)
+        return abs(self.came - self.mean) / far
 
 
 def misfit_of(effects: Effects, changes: Mapping[str, Change], model: Model) -> Misfit:

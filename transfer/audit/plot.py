@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from transfer.audit.believed import Score, Z
+from transfer.audit.believed import Score
 from transfer.audit.report import Audit
 from transfer.canvas import compute_axis, figure, limits, say, spread, style
 from transfer.palette import LIGHT
+from transfer.trend import Z80
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def _mark(axes: "Axes", score: Score, found: Audit, bounds: tuple[float, float])
         for end in (score.low, score.high)
     ]
     axes.hlines(y, ends[0], ends[1], color=colour, lw=1, alpha=0.35)
-    half = Z * score.came_se
+    half = Z80 * score.came_se
     axes.vlines(x, max(y - half, low), min(y + half, high), color=colour, lw=1, alpha=0.35)
     axes.plot(x, y, marker, ms=5, mec=LIGHT["paper"], mew=0.6, color=colour, zorder=3)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from transfer.bench.worlds import Held, World
 from transfer.change import Change
 from transfer.events import Outcome, Outlook
-from transfer.policy.plain import HARM, Z80
+from transfer.policy.plain import HARM
 from transfer.simulate import KnobTrees
 from transfer.state import State
+from transfer.trend import Z80
 
 BINS = 10
 

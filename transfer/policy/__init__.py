@@ -44,8 +44,6 @@ class Scene:
         Of a single run by rung, in the objective's unit (:class:`transfer.measure.Noise`).
     slopes
         By rung, what a nat of compute is worth in the objective's unit.
-    losses
-        The baseline's mean loss by rung, where it has runs.
     is_closing
         Whether the epoch is due to end: no more changes are taken in until it has.
     ladder
@@ -58,7 +56,6 @@ class Scene:
     budget: float = 1.0
     noise: Mapping[str, Noise] = field(default_factory=dict)
     slopes: Mapping[str, float] = field(default_factory=dict)
-    losses: Mapping[str, float] = field(default_factory=dict)
     is_closing: bool = False
     ladder: Ladder | None = None
 

@@ -2,11 +2,10 @@
 
 from transfer.events import Action, Effect, Outcome, Outlook
 from transfer.policy import Decision, Evidence
-from transfer.trend import NORMAL
+from transfer.trend import NORMAL, Z80
 
 HARM = -0.005
 """A gain at the target below this counts as harm, nats of compute."""
-Z80 = NORMAL.inv_cdf(0.9)
 
 
 def opening(evidence: Evidence, *, seeds: int) -> Decision | None:
