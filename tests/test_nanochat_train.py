@@ -45,9 +45,9 @@ def train(cache: Path, out: Path, *arguments: str) -> subprocess.CompletedProces
     return subprocess.run(argv, cwd=CODE, capture_output=True, text=True, check=False)
 
 
-def score(cache: Path, out: Path, flops: float, *, tree: Path = CODE) -> int:
+def score(cache: Path, out: Path, flops: float, *, tree: Path = CODE, stop: float = 1.0) -> int:
     argv = [sys.executable, "-m", "miniscale.nanochat.evaluate", f"--code={tree}"]
-    argv += [f"--data={cache}/heldout", f"--out={out}", f"--flops={flops}"]
+    argv += [f"--data={cache}/heldout", f"--out={out}", f"--flops={flops}", f"--stop={stop}"]
     return subprocess.run(argv, cwd=CODE.parent.parent, check=False).returncode
 
 
@@ -89,6 +89,40 @@ def test_more_than_the_budget_is_refused(cache: Path, d1: Path, tmp_path: Path) 
     assert "FLOPs are" in json.loads((out / "evaluation.json").read_text())["over_budget"]
 
 
+def test_a_run_stopped_early_is_the_beginning_of_the_whole_one_and_pays_for_that(
+    cache: Path, d1: Path, tmp_path: Path
+) -> None:
+    done = train(cache, tmp_path / "part", "--depth=1", f"--flops={D1}", "--stop=0.1")
+    assert done.returncode == 0, done.stderr
+    lines = [
+        [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        for out in (d1, tmp_path / "part")
+    ]
+    losses = [{line["step"]: (line["loss"], line["lr"]) for line in part} for part in lines]
+    shared = sorted(set(losses[0]) & set(losses[1]))
+    assert len(shared) > 3
+    assert all(losses[0][step] == losses[1][step] for step in shared)
+    assert score(cache, tmp_path / "part", D1, stop=0.1) == 0
+    assert score(cache, tmp_path / "part", D1, stop=0.09) == 5
+    found = json.loads((tmp_path / "part" / "trainer.json").read_text())
+    assert found["flops"] == pytest.approx(0.1 * D1, rel=0.02)
+    assert (found["stop"], found["steps"]) == (19, 190)
+
+
+def test_a_pool_changes_nothing_until_it_is_used_up(code: ModuleType, cache: Path) -> None:
+    tokens = importlib.import_module("tokens")
+    whole = tokens.TokenWindows(cache / "train", context=128, seed=5)
+    small = tokens.TokenWindows(cache / "train", context=128, seed=5, pool=0.01)
+    n = small.windows
+    assert n == round(0.01 * whole.windows)
+    assert torch.equal(whole.batch(0, n)[0], small.batch(0, n)[0])
+    again = small.batch(n, n)[0]
+    assert not torch.equal(again, small.batch(0, n)[0])
+    assert torch.equal(again.unique(dim=0), small.batch(0, n)[0].unique(dim=0))
+    parts = torch.cat([small.batch(i, 7)[0] for i in range(n - 7, 2 * n, 7)])
+    assert torch.equal(parts[7 : 7 + n], again)  # whatever the batch
+
+
 def test_weights_that_do_not_fit_the_code_are_refused(
     cache: Path, d1: Path, tmp_path: Path
 ) -> None:
@@ -102,7 +136,7 @@ def test_weights_that_do_not_fit_the_code_are_refused(
 @pytest.mark.parametrize(
     "argument",
     ["--dept=2", "--depth=two", "--qk_norm=1", "depth=2", "--depth", "--activation=tanh",
-     "--flops=-1", "--head_dim=7", "--orthogonal_steps=9"],
+     "--flops=-1", "--head_dim=7", "--orthogonal_steps=9", "--stop=0", "--pool=1.5"],
 )  # fmt: skip
 def test_a_wrong_argument_ends_with_code_2_and_one_line(
     argument: str, code: ModuleType, cache: Path, capsys: pytest.CaptureFixture[str]

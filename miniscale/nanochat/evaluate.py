@@ -147,9 +147,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     val = read_split(data, "val", context=context, tokens=TOKENS[device])
     sealed = read_split(data, "sealed", context=context, tokens=TOKENS[device])
     flops, tokens = spent_flops(code, model, val, out, device)
-    if flops > TOLERATED * options.flops:
-        over = flops / options.flops
-        raise OverBudgetError(f"{flops:.3g} FLOPs are {over:.2f} of {options.flops:.3g}")
+    budget = options.flops * options.stop
+    if flops > TOLERATED * budget:
+        raise OverBudgetError(f"{flops:.3g} FLOPs are {flops / budget:.2f} of {budget:.3g}")
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
         scores = {
             "val_bpb": bits_per_byte(model, val, device=device),
@@ -178,6 +178,7 @@ def main(argv: list[str]) -> int:
     for name in ("code", "data", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--flops", type=float, required=True, help="budget of the trial")
+    parser.add_argument("--stop", type=float, default=1.0, help="share of it that may be spent")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)

@@ -68,9 +68,12 @@ class TokenWindows:
 
     The order does not depend on the batch, so trials that differ in batch still meet the same
     windows in the same order. Windows tile the text from an offset that moves with the epoch.
+
+    A ``pool`` below 1 keeps that share of the windows of the first epoch, its first: until the
+    pool is used up nothing differs, then the same windows come again in another order.
     """
 
-    def __init__(self, folder: Path, *, context: int, seed: int) -> None:
+    def __init__(self, folder: Path, *, context: int, seed: int, pool: float = 1.0) -> None:
         meta = json.loads((folder / "meta.json").read_text())
         size = (folder / "train.bin").stat().st_size // 2
         self.vocabulary: int = meta["vocabulary"]
@@ -80,17 +83,27 @@ class TokenWindows:
         self._context, self._seed = context, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._window = torch.arange(context + 1)
-        self.windows = (size - 1) // context - 1  # one fewer leaves room for the offset
-        if self.windows < 1:
+        self._tiles = (size - 1) // context - 1  # one fewer leaves room for the offset
+        if self._tiles < 1:
             raise KnobError(f"--context={context}: {folder} holds only {size} tokens")
+        self.windows = max(1, round(pool * self._tiles))  # of an epoch
 
     def _starts(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            rng = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-            order = torch.randperm(self.windows, generator=rng)
-            offset = int(torch.randint(self._context, (1,), generator=rng))
-            self._epoch, self._order = epoch, order * self._context + offset
+            whole = self.windows == self._tiles
+            order = self._tiling(epoch if whole else 0)[: self.windows]
+            if epoch and not whole:
+                order = order[torch.randperm(self.windows, generator=self._generator(epoch))]
+            self._epoch, self._order = epoch, order
         return self._order
+
+    def _tiling(self, epoch: int) -> Tensor:
+        rng = self._generator(epoch)
+        order = torch.randperm(self._tiles, generator=rng)
+        return order * self._context + int(torch.randint(self._context, (1,), generator=rng))
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
 
     def batch(self, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets, (count, context) int64 each, of the windows from ``first`` on."""

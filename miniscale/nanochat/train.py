@@ -23,7 +23,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Knobs:
     # the rung
     depth: int = 2  # the dial
     flops: float = 1.27e11  # budget of training, forward and backward
+    stop: float = 1.0  # share of the planned steps that is run, and of the budget that is spent
+    pool: float = 1.0  # share of the training text that is drawn from
     seed: int = 0  # of initialisation and order of the data
     data: str = "."
     out: str = "."
@@ -103,10 +105,9 @@ class Knobs:
         for name in ("depth", "flops", "threads", "lr_multiplier", "batch_multiplier", "warmdown"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"--{name}={getattr(self, name)}: must be positive and finite")
-        if not 1 <= self.orthogonal_steps <= len(POLAR):
-            raise ValueError(
-                f"--orthogonal_steps={self.orthogonal_steps}: must be 1 to {len(POLAR)}"
-            )
+        for name, most in (("stop", 1), ("pool", 1), ("orthogonal_steps", len(POLAR))):
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"--{name}={getattr(self, name)}: must be over 0, at most {most}")
         if not 0 <= self.momentum < 1 or self.z_loss < 0 or self.softcap < 0:
             raise ValueError("--momentum must be in [0, 1), --z_loss and --softcap not negative")
 
@@ -187,22 +188,15 @@ def architecture(k: Knobs, vocabulary: int) -> Architecture:
     if width % head_dim or head_dim % 2:
         raise KnobError(f"--head_dim={head_dim}: must be even and divide the width, {width}")
     swiglu = k.activation == "swiglu"  # three matrices instead of two, each two thirds as large
-    return Architecture(
-        depth=k.depth,
-        width=width,
-        hidden=round(k.mlp_ratio * width * (2 / 3 if swiglu else 1)),
-        head_dim=head_dim,
-        vocabulary=vocabulary,
-        context=k.context or rules.context,
-        qk_norm=k.qk_norm,
-        activation=k.activation,
-        value_embeddings=k.value_embeddings,
-        smear=k.smear,
-        residual_scalars=k.residual_scalars,
-        tied_head=k.tied_head,
-        softcap=k.softcap,
-        rope_base=k.rope_base,
-    )
+    derived: dict[str, Any] = {
+        "width": width,
+        "hidden": round(k.mlp_ratio * width * (2 / 3 if swiglu else 1)),
+        "head_dim": head_dim,
+        "vocabulary": vocabulary,
+        "context": k.context or rules.context,
+    }
+    same = {f.name: getattr(k, f.name) for f in fields(Architecture) if f.name not in derived}
+    return Architecture(**derived, **same)
 
 
 @dataclass(frozen=True)
@@ -212,6 +206,7 @@ class Plan:
     flops_per_token: float
     batch: int  # windows a step
     steps: int
+    stop: int  # the step after which the run ends, the schedule's last or before
     matrix_lr: float
     embedding_lr: float
     unembedding_lr: float
@@ -236,10 +231,12 @@ def plan(k: Knobs, a: Architecture, flops_per_token: float) -> Plan:
         other *= narrow**rules.other_width_exponent
     # nanochat: decay ~ sqrt(batch) / tokens; capped, or small depths would be all decay
     decay = (batch / rules.batch_tokens) ** 0.5 * rules.reference_tokens / tokens
+    steps = max(1, round(tokens / (windows * a.context)))
     return Plan(
         flops_per_token=flops_per_token,
         batch=windows,
-        steps=max(1, round(tokens / (windows * a.context))),
+        steps=steps,
+        stop=max(1, round(k.stop * steps)),
         matrix_lr=matrix * k.matrix_lr_multiplier * rules.matrix_lr,
         embedding_lr=other * k.embedding_lr_multiplier * rules.embedding_lr,
         unembedding_lr=other * k.unembedding_lr_multiplier * rules.unembedding_lr,
@@ -531,7 +528,8 @@ def train(k: Knobs) -> int:
     """Train and write the model; 0, or 3 if the loss is lost."""
     tune_cpu(k.threads)
     out = Path(k.out)
-    data = TokenWindows(Path(k.data), context=k.context or RULES[k.rules].context, seed=k.seed)
+    context = k.context or RULES[k.rules].context
+    data = TokenWindows(Path(k.data), context=context, seed=k.seed, pool=k.pool)
     a = architecture(k, data.vocabulary)
     model = GPT(a)
     initialise(model, k.seed)
@@ -541,9 +539,9 @@ def train(k: Knobs) -> int:
     forward = torch.compile(model) if k.device == "cuda" else model
     params: list[Tensor] = list(model.parameters())
     mean, averaged = [q.detach().clone() for q in params] if k.average else [], 0
-    metrics = Metrics(out, steps=p.steps)
+    metrics = Metrics(out, steps=p.stop)
     start, lost = math.log(a.vocabulary), False
-    for step in range(p.steps):
+    for step in range(p.stop):
         done, loss = step / p.steps, torch.zeros((), device=k.device)
         for tokens, targets, weight in microbatches(data, step * p.batch, p.batch, k):
             with torch.autocast(k.device, torch.bfloat16, enabled=k.device == "cuda"):
@@ -580,7 +578,7 @@ def write(out: Path, model: GPT, p: Plan, *, seconds: float) -> None:
     weights = {name: q.detach().cpu().contiguous() for name, q in model.named_parameters()}
     save_file(weights, str(out / "model.safetensors"))
     (out / "model.json").write_text(json.dumps(asdict(model.a), indent=1) + "\n")
-    tokens = p.steps * p.batch * model.a.context
+    tokens = p.stop * p.batch * model.a.context
     scaled = sum(q.numel() for n, q in weights.items() if n.rpartition(".")[2] in MATRICES)
     spent = {"tokens": tokens, "flops": p.flops_per_token * tokens, "seconds": round(seconds, 3)}
     counts = {"matrix_and_head_parameters": scaled + model.a.vocabulary * model.a.width}
