@@ -18,15 +18,16 @@ from transfer.events import (
     Deferred,
     Effect,
     Event,
+    Examined,
     Judged,
     Proposed,
     Refused,
     Stopped,
     Tried,
 )
-from transfer.findings import Scored, times
+from transfer.findings import Scored, survey, times
 from transfer.study import Study
-from transfer.words import loss_words
+from transfer.words import claim_lines, exam_lines, loss_words
 
 PLAIN_EVERY_S = 30.0
 """Time between lines on running trials where there is no terminal; a third in the first minute."""
@@ -100,8 +101,14 @@ class Console:
             case Tried() if not event.result.is_complete:
                 reason = (event.result.reason.strip().splitlines() or [""])[-1]
                 self._line("", "", f"trial {event.result.state}: {reason}", style="red")
+            case Examined():
+                seeds = ", ".join(f"{rung} {len(each)}" for rung, each in event.seeds.items())
+                text = f"exam on fresh seeds against the first baseline: {seeds}"
+                self._line(event.arm, "the working head", text)
             case Stopped():
-                self._rich.print(f"stopped  {event.reason}", markup=False)
+                found = survey(study.ladder, study.state)
+                said = [*claim_lines(found), *exam_lines(found.exam, study.ladder.target_name)]
+                self.lines([*said, f"stopped  {event.reason}"])
 
     def _line(self, arm: str, title: str, text: str, style: str = "") -> None:
         self._rich.print(f"{arm:<4} {title:<36.36} {text}", style=style, markup=False)

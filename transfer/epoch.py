@@ -31,6 +31,7 @@ from transfer.ladder import Ladder
 from transfer.plan import Plan
 from transfer.policy import Policy, Reviewer, reserve_of
 from transfer.state import State
+from transfer.trust import Trust
 
 REVIEWS = 40
 """Looks at one epoch, at most."""
@@ -60,6 +61,7 @@ class Epochs:
         self._checkouts = checkouts
         self._record = record
         self._spec = spec
+        self._trust = getattr(policy, "trust", Trust())
         is_reviewer = isinstance(policy, Reviewer) and reserve_of(policy) > 0
         self.reviewer: Reviewer | None = policy if is_reviewer else None  # type: ignore[assignment]
 
@@ -267,7 +269,7 @@ class Epochs:
         seeds = self._exam_seeds(min(most, self._plan.budget - state.spent))
         if not seeds:
             return False
-        self._record(Examined(state.base, seeds))
+        self._record(Examined(state.base, seeds, tuple(state.accepted), self._trust))
         return True
 
     def _exam_seeds(self, room: float) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from miniscale.trial import TrialResult
 from transfer.change import Change
+from transfer.trust import Light, Trust
 
 VERSION = 2
 """Version of the record format; older journals open for ever."""
@@ -271,6 +272,10 @@ class Examined:
     arm: str
     seeds: Mapping[str, tuple[int, ...]]
     """Rung -> seeds."""
+    arms: tuple[str, ...] = ()
+    """The accepted changes that lie between them; empty in older journals."""
+    trust: Trust = field(default_factory=Trust)
+    """What was believed of the ladder: the claim is made with it."""
 
 
 @dataclass(frozen=True)
@@ -363,6 +368,9 @@ def decode(data: Mapping[str, Any]) -> Event:
         fields["verdicts"] = tuple(_judged(_read_evidence(v)) for v in fields["verdicts"])
     if kind is Examined:
         fields["seeds"] = {rung: tuple(seeds) for rung, seeds in fields["seeds"].items()}
+        fields["arms"] = tuple(fields.get("arms", ()))
+        if told := fields.get("trust"):
+            fields["trust"] = Trust(**{**told, "light": Light(told["light"])})
     return kind(**fields)
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from scaling import Fit
 from transfer.analysis import Analysis
 from transfer.events import Effect, Forecast, Judged, Outcome, Outlook, Proposed
-from transfer.exam import Exam, examine
+from transfer.exam import Exam, examined
 from transfer.ladder import Ladder
 from transfer.measure import Noise
 from transfer.state import State
@@ -141,6 +141,11 @@ class Findings:
         return tuple(row for row in self.rows if row.group in groups)
 
     @property
+    def is_examined(self) -> bool:
+        """Whether the exam is of exactly the changes that are accepted now."""
+        return self.exam is not None and set(self.exam.arms) == set(self.state.accepted)
+
+    @property
     def twins(self) -> tuple[Row, ...]:
         """Null twins with a verdict."""
         return tuple(row for row in self.rows if row.is_twin and row.verdict is not None)
@@ -217,7 +222,7 @@ def survey(ladder: Ladder, state: State) -> Findings:
         noise=noise,
         stack=_stack(rows),
         stacks=tuple(row for row in every if row.proposed.change.members),
-        exam=examine(analysis),
+        exam=examined(analysis),
     )
 
 

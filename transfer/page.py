@@ -8,7 +8,7 @@ from transfer.chapters import chapter, in_order, verdict_table
 from transfer.findings import Findings, Group, hit_interval, interval, times
 from transfer.markup import esc, facts, inline, number, share, table, variables
 from transfer.scaling_plot import scale_words
-from transfer.stack_chapter import exam_table, stack_table
+from transfer.stack_chapter import exam_table, shrinkage, stack_table
 
 
 def page(findings: Findings, figures: Mapping[str, str]) -> str:
@@ -55,12 +55,16 @@ def _headline(findings: Findings) -> str:
         for row in findings.of(Group.ACCEPTED)
         if row.verdict and "certified" in row.verdict.outcome.value
     )
-    added = " Gains measured apart are assumed to add up." if n > 1 else ""
+    exam = findings.exam if findings.is_examined else None
+    look = stack if exam is None else exam.total
+    said = " Gains measured apart are assumed to add up: not examined." if n > 1 else ""
+    if exam is not None:
+        said = f" Examined on fresh seeds: {shrinkage(exam)}." if exam.is_fresh else ""
     return (
-        f'<div class="headline"><b class="won">{times(stack.mean)} compute at {target}</b>'
-        f"80 % interval {times(stack.low)} to {times(stack.high)}, odds of a gain "
-        f"{stack.odds:.2f}: {n} accepted ({certified} certified, {n - certified} provisional)."
-        f"{added}</div>{_tiles(findings)}"
+        f'<div class="headline"><b class="won">{times(look.mean)} compute at {target}</b>'
+        f"80 % interval {times(look.low)} to {times(look.high)}, odds of a gain "
+        f"{look.odds:.2f}: {n} accepted ({certified} certified, {n - certified} provisional)."
+        f"{said}</div>{_tiles(findings)}"
     )
 
 

@@ -13,12 +13,22 @@ def exam_table(findings: Findings) -> str:
         return ""
     rows = []
     for effect in exam.effects:
-        wide, claimed = Z80 * effect.gain_se, exam.claimed.get(effect.rung)
-        told = "" if claimed is None else times(claimed)
+        wide, told = Z80 * effect.gain_se, exam.claimed[effect.rung]
         span = interval(effect.gain - wide, effect.gain, effect.gain + wide)
+        forecast = interval(told.low, told.mean, told.high)
         short = "short" if exam.is_short(effect) else ""
-        rows.append([esc(effect.rung), span, told, str(effect.n), short])
-    head = ["rung", "measured together", "sum of the parts", "runs", ""]
+        rows.append([esc(effect.rung), span, forecast, str(effect.n), short])
+    total, before = exam.total, exam.before
+    rows.append(
+        [
+            f"at {esc(findings.ladder.target_name)}, claimed",
+            interval(total.low, total.mean, total.high),
+            interval(before.low, before.mean, before.high),
+            "",
+            f"odds {total.odds:.2f}",
+        ]
+    )
+    head = ["", "together", "forecast", "runs", ""]
     caption = f"<figcaption>{esc(_words(exam))}</figcaption>"
     return f"<h2>Exam of the whole</h2>{caption}" + table(head, rows, numbers=(1, 2, 3))
 
@@ -26,12 +36,19 @@ def exam_table(findings: Findings) -> str:
 def _words(exam: Exam) -> str:
     seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
     words = (
-        f"{exam.base} with {', '.join(exam.arms)} against the first baseline, on {seeds}; what it "
-        "is worth in compute, 80 % interval."
+        f"{exam.base} with {', '.join(exam.arms)} against the first baseline, on {seeds}: what "
+        "they are worth together in compute, 80 % intervals; last, what is claimed at the target "
+        "with the exam and without."
     )
     if exam.ratio is None:
         return words
-    return words + f" Exam ratio, measured over claimed on the highest rung: {exam.ratio:.2f}."
+    return words + f" Exam ratio, measured over forecast: {exam.ratio:.2f}."
+
+
+def shrinkage(exam: Exam) -> str:
+    """Say how the exam moved the claim: ``claimed 1.34x before the exam, which left .81 of it``."""
+    kept = "" if exam.kept is None else f", which left {exam.kept:.2f} of it"
+    return f"claimed {times(exam.before.mean)} before the exam{kept}"
 
 
 def stack_table(findings: Findings) -> str:

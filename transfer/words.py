@@ -5,9 +5,10 @@ import json
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Proposed
 from transfer.exam import Exam
-from transfer.findings import interval, survey, times
+from transfer.findings import Findings, interval, survey
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
+from transfer.stack_chapter import shrinkage
 from transfer.state import count
 from transfer.trend import Z80
 
@@ -16,15 +17,17 @@ def status(loaded: Loaded) -> list[str]:
     """Say where a study stands: budget, verdicts, and one line a change."""
     state, ladder = loaded.state, loaded.ladder
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
+    found = survey(ladder, state)
     lines = [
         f"study    {loaded.folder.path}",
+        *claim_lines(found),
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
         f"{len(state.results)} trials, {state.n_changes} changes",
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
-        *exam_lines(survey(ladder, state).exam),
+        *exam_lines(found.exam, ladder.target_name),
     ]
     if state.closing:
         lines.append(f"epoch    is closing, {state.closing}: no change is taken in")
@@ -40,19 +43,36 @@ def status(loaded: Loaded) -> list[str]:
     return lines
 
 
-def exam_lines(exam: Exam | None) -> list[str]:
-    """Say what the accepted changes bring together, against what was claimed of each."""
+def claim_lines(found: Findings) -> list[str]:
+    """Say what the accepted changes bring together at the target, and what the exam left of it."""
+    stack, exam = found.stack, found.exam
+    if stack is None:
+        return []
+    at, n = found.ladder.target_name, len(stack.arms)
+    if exam is None or not found.is_examined:
+        gain = interval(stack.low, stack.mean, stack.high)
+        return [f"claim    {gain} compute at {at} by {n} accepted, added up: not examined"]
+    gain = interval(exam.total.low, exam.total.mean, exam.total.high)
+    return [f"claim    {gain} compute at {at} by {n} accepted; {shrinkage(exam)}"]
+
+
+def exam_lines(exam: Exam | None, target: str) -> list[str]:
+    """Say what the accepted changes bring together, against what was forecast of them."""
     if exam is None:
         return []
     seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
     lines = [f"exam     {exam.base} with {' '.join(exam.arms)} against the first baseline, {seeds}"]
     for effect in exam.effects:
-        claimed = exam.claimed.get(effect.rung)
-        told = "" if claimed is None else f", claimed {times(claimed)}"
+        told = exam.claimed[effect.rung]
         short = ", short of it" if exam.is_short(effect) else ""
-        lines.append(f"         {effect_words(effect)}{told}{short}")
-    if exam.ratio is not None:
-        lines.append(f"         measured {exam.ratio:.2f} of what was claimed (exam ratio)")
+        lines.append(
+            f"         {effect_words(effect)}, forecast "
+            f"{interval(told.low, told.mean, told.high)}{short}"
+        )
+    ratio = "no gain was" if exam.ratio is None else f"{exam.ratio:.2f} of what was"
+    total = interval(exam.total.low, exam.total.mean, exam.total.high)
+    lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
+    lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
     return lines
 
 

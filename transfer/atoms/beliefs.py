@@ -96,6 +96,10 @@ class Claim:
         more than luck; empty for none.
     members
         Arm -> what is believed of its part at the target.
+    before
+        What was claimed at the target before the stack was measured.
+    predicted
+        Rung -> what was forecast of the stack there.
     """
 
     outlook: Outlook
@@ -103,6 +107,8 @@ class Claim:
     short: float
     falls_at: str
     members: Mapping[str, Mixture]
+    before: Outlook
+    predicted: Mapping[str, Outlook]
 
     @property
     def is_doubtful(self) -> bool:
@@ -144,6 +150,7 @@ def examine(
     parts: Sequence[Part],
     positions: Mapping[str, float],
     target: float,
+    earlier: Sequence[tuple[Sequence[str], Sequence[Effect]]] = (),
 ) -> Claim:
     """Update members by their stack's gains and by leave-one-out, and claim the stack's gain.
 
@@ -159,28 +166,57 @@ def examine(
         Rung -> position of every rung, from the lowest.
     target
         Position of the target.
+    earlier
+        Some of the members and what they gained together on other runs: known to the forecast.
     """
     width = len(positions) + 1
     places = {name: place for place, name in enumerate(positions)}
-    state = together(beliefs, [*positions.values(), target])
+    alone = together(beliefs, [*positions.values(), target])
     total = np.tile(np.eye(width), (1, len(arms)))
-    ratio, short, falls_at = _against_forecast(state, total, measured, places)
-    before, (rows, seen, noise) = state, _observations(arms, measured, parts, places, total)
-    if seen.size:
-        state = state.given(rows, seen, noise)
-    top = max((effect.position for effect in measured), default=None)
-    last = max(belief.last for belief in beliefs) if top is None else top
-    mean = float(total[-1] @ state.mean)
-    beyond = BEYOND * abs(mean) * max(target - last, 0.0)
-    sd = math.sqrt(max(float(total[-1] @ state.covariance @ total[-1]), 0.0) + beyond**2)
+    forecast = _with_earlier(alone, arms, earlier, places)
+    ratio, short, falls_at = _against_forecast(forecast, total, measured, places)
+    rows, seen, noise = _observations(arms, measured, parts, places, total)
+    state = forecast.given(rows, seen, noise) if seen.size else forecast
+    stacked = [effect.position for _, effects in earlier for effect in effects]
+    last = max(stacked or [belief.last for belief in beliefs])
+    top = max((effect.position for effect in measured), default=last)
+    ends = range(width - 1, width * len(arms), width)
     members = {
-        arm: belief.at(target).told(before.marginal(i), state.marginal(i))
-        for i, arm, belief in zip(
-            range(width - 1, width * len(arms), width), arms, beliefs, strict=True
-        )
+        arm: belief.at(target).told(alone.marginal(i), state.marginal(i))
+        for i, arm, belief in zip(ends, arms, beliefs, strict=True)
     }
     widen = beliefs[0].model.conformal
-    return Claim(as_outlook(mean, sd, widen=widen), ratio, short, falls_at, members)
+    after = _whole(state, total[-1], target - top, widen=widen)
+    return Claim(
+        *(after, ratio, short, falls_at, members),
+        before=_whole(forecast, total[-1], target - last, widen=widen),
+        predicted={name: _whole(forecast, total[at], 0.0) for name, at in places.items()},
+    )
+
+
+def _whole(state: Normal, row: Array, beyond: float, *, widen: float = 1.0) -> Outlook:
+    """Return a sum's outlook, with .12 of itself a nat as doubt beyond the highest rung."""
+    mean = float(row @ state.mean)
+    doubt = BEYOND * abs(mean) * max(beyond, 0.0)
+    sd = math.sqrt(max(float(row @ state.covariance @ row), 1e-18) + doubt**2)
+    return as_outlook(mean, sd, widen=widen)
+
+
+def _with_earlier(
+    state: Normal,
+    arms: Sequence[str],
+    earlier: Sequence[tuple[Sequence[str], Sequence[Effect]]],
+    places: Mapping[str, int],
+) -> Normal:
+    width = len(places) + 1
+    for members, effects in earlier:
+        rows = np.zeros((len(effects), state.mean.size))
+        for row, effect in zip(rows, effects, strict=True):
+            row[[arms.index(arm) * width + places[effect.rung] for arm in members]] = 1.0
+        if effects:
+            noise = np.diag([effect.gain_se**2 for effect in effects])
+            state = state.given(rows, np.array([effect.gain for effect in effects]), noise)
+    return state
 
 
 def _against_forecast(
