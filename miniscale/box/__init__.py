@@ -1,0 +1,21 @@
+"""A box for programs that are not trusted: what they may read, write and reach.
+
+``wrap(argv, Walls(...), kind)`` gives the argv that runs a program in the box; ``strongest()``
+says which kind of box holds on this machine, having tried to break out of it. docs/box.md says
+what each wall stops.
+"""
+
+from miniscale.box.build import BoxKind, Walls, label, python_reads, wrap
+from miniscale.box.selftest import Report, choose, strongest, try_out
+
+__all__ = [
+    "BoxKind",
+    "Report",
+    "Walls",
+    "choose",
+    "label",
+    "python_reads",
+    "strongest",
+    "try_out",
+    "wrap",
+]

@@ -1,0 +1,197 @@
+"""From walls to the argv that puts them up, by bubblewrap or by Landlock alone."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+from miniscale.box import calls
+
+
+class BoxKind(StrEnum):
+    """What the walls are made of, the strongest first."""
+
+    BWRAP = "bwrap"
+    """Namespaces by bubblewrap, with Landlock and seccomp inside."""
+    LANDLOCK = "landlock"
+    """Landlock and seccomp alone."""
+    PROCESS = "process"
+    """No walls: the supervisor's clean environment, limits and kill of descendants."""
+
+
+SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/timezone", "/etc/passwd",
+    "/etc/group", "/etc/nsswitch.conf", "/sys/devices/system/cpu", "/sys/devices/system/node",
+)  # fmt: skip
+"""What any program needs to start; no home, no study, no secret of the machine."""
+NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
+           "/etc/protocols", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")  # fmt: skip
+PROC = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version",
+        "/proc/filesystems", "/proc/loadavg", "/proc/sys/vm", "/proc/sys/kernel/osrelease",
+        "/proc/sys/kernel/random", "/proc/sys/kernel/cap_last_cap",
+        "/proc/driver/nvidia")  # fmt: skip
+"""Where /proc is the machine's own, a program sees itself and no other process."""
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+WALLS = ("read", "write", "net", "processes", "disk", "calls")
+"""Names of what ``Walls.down`` may take away."""
+
+
+@dataclass(frozen=True)
+class Walls:
+    """What a program in the box may do.
+
+    ``write`` is the one folder that it may write to, kept after it ends; its working folder is
+    ``cwd``, or else that. Paths in ``read`` that are not there are no error.
+    """
+
+    read: tuple[str, ...]
+    write: str
+    size_mb: int = 8_000
+    """Size of any one file; the supervisor watches the folder's total."""
+    is_networked: bool = False
+    memory_gb: float = 4.0
+    """Of scratch space in memory (/tmp, /dev/shm), at most; the supervisor watches the rest."""
+    open_files: int = 4096
+    gpus: int = 0
+    cwd: str = ""
+    listed: tuple[str, ...] = ()
+    """Folders whose names may be listed, where an import looks for a package in ``read``."""
+    down: frozenset[str] = frozenset()
+    """Walls left out, so that a test can show what each is for; empty in earnest."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.down - set(WALLS))
+        if unknown:
+            raise ValueError(f"walls: no wall {unknown[0]!r}; known: {', '.join(WALLS)}")
+        if self.size_mb < 1 or not os.path.isabs(self.write):
+            raise ValueError(
+                f"walls: size_mb={self.size_mb}, write={self.write!r}; give at least 1 MB and an "
+                "absolute folder"
+            )
+
+
+@cache
+def python_reads() -> tuple[str, ...]:
+    """Return the folders that this interpreter and its packages need, ours among them."""
+    paths = sysconfig.get_paths()
+    ours = str(Path(__file__).resolve().parents[1])
+    packages = [p for p in sys.path if Path(p).name in ("site-packages", "dist-packages")]
+    named = [sys.prefix, sys.base_prefix, paths["stdlib"], paths["platstdlib"], *packages, ours]
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    real = [os.path.realpath(path) for path in named if path]
+    return tuple(dict.fromkeys([*named, *real, *(p for p in libraries if os.path.isabs(p))]))
+
+
+@cache
+def landlock_abi() -> int:
+    """Return the version of Landlock in this kernel; 0 where there is none."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    from miniscale.box import jail
+
+    return jail.landlock_abi()
+
+
+def label(kind: BoxKind) -> str:
+    """Name a kind with what it is made of here, as records have it: ``landlock(7)+seccomp``."""
+    if kind is BoxKind.PROCESS:
+        return str(kind)
+    parts = ["bwrap"] if kind is BoxKind.BWRAP else []
+    parts += [f"landlock({landlock_abi()})"] if landlock_abi() else []
+    parts += ["seccomp"] if os.uname().machine in calls.MACHINES else []
+    return "+".join(parts)
+
+
+def wrap(argv: Sequence[str], walls: Walls, kind: BoxKind) -> list[str]:
+    """Return the argv that runs a program in a box.
+
+    The environment and standard files are the caller's business; what the program leaves running
+    is ended with the box (bwrap), or by the caller's :class:`miniscale.supervise.Supervisor`.
+    Exit codes pass through; a signal that ended the program is 128 + its number under bwrap.
+    """
+    if kind is BoxKind.PROCESS:
+        return list(argv)
+    inner = _jail(walls, is_inner=kind is BoxKind.BWRAP)
+    outer = _bwrap(walls) if kind is BoxKind.BWRAP else []
+    return [*outer, *inner, *argv]
+
+
+def _reads(walls: Walls) -> list[str]:
+    network = NETWORK if walls.is_networked else ()
+    found = [*SYSTEM, *network, *python_reads(), *walls.read, *([walls.cwd] if walls.cwd else [])]
+    return [path for path in dict.fromkeys(found) if os.path.exists(path)]
+
+
+def _gpu_devices(walls: Walls) -> list[str]:
+    found = glob("/dev/nvidia*") + glob("/dev/dri/*") + glob("/dev/kfd") if walls.gpus else []
+    return sorted(found)
+
+
+def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
+    """Return the argv of :mod:`miniscale.box.jail` for these walls."""
+    down, abi = walls.down, landlock_abi()
+    rules = [f"read={path}" for path in _reads(walls)]
+    rules += [f"list={path}" for path in walls.listed]
+    rules += [f"device={path}" for path in (*DEVICES, *_gpu_devices(walls))]
+    rules += [f"write={walls.write}"]
+    if is_inner:
+        rules += ["read=/proc", "write=/tmp", "write=/dev/shm", "device=/dev/pts"]
+    else:
+        rules += [f"read={path}" for path in PROC]
+    rules += ["read=/"] if "read" in down else []
+    rules += ["write=/"] if "write" in down else []
+    is_open = walls.is_networked or "net" in down
+    families = (calls.AF_INET, calls.AF_INET6, calls.AF_NETLINK) if is_open else ()
+    keeps_signals = is_inner or abi >= 6 or "processes" in down
+    code = calls.program(
+        os.uname().machine,
+        # a socket file outside can lead to a daemon; namespaces hide those, Landlock does not
+        families=(*families, calls.AF_UNIX) if is_inner else families,
+        may_signal=keeps_signals,
+        is_filtered="calls" not in down,
+    )
+    scoped = (0 if "net" in down else 1) | (0 if "processes" in down else 2)
+    options = [
+        f"file_bytes={0 if 'disk' in down else walls.size_mb * 1_000_000}",
+        f"open_files={walls.open_files}",
+        f"abi={abi}",
+        f"scoped={scoped}",
+        f"calls={code.hex()}",
+        *(["inner=1"] if is_inner else []),
+    ]
+    script = str(Path(__file__).resolve().with_name("jail.py"))
+    return [sys.executable, "-I", "-S", script, *options, *rules, "--"]
+
+
+def _bwrap(walls: Walls) -> list[str]:
+    """Return the argv of bubblewrap for these walls."""
+    down = walls.down
+    shared = ["--share-net"] if walls.is_networked or "net" in down else []
+    argv = [shutil.which("bwrap") or "bwrap", "--unshare-all", *shared]
+    if "processes" in down:
+        argv = [argv[0], "--unshare-user-try", "--unshare-ipc", "--unshare-uts"]
+        argv += [] if shared else ["--unshare-net"]
+    else:
+        argv += ["--die-with-parent", "--new-session"]
+    scratch = str(int(min(walls.memory_gb, 64) * 1e9))
+    if "write" in down:
+        argv += ["--bind", "/", "/"]
+    elif "read" in down:
+        argv += ["--ro-bind", "/", "/"]
+    whole = bool({"read", "write"} & down)
+    argv += ["--ro-bind" if "processes" in down else "--proc", "/proc"]
+    argv += ["/proc"] if "processes" in down else []
+    argv += ["--dev", "/dev", "--size", scratch, "--tmpfs", "/dev/shm"]
+    argv += [] if whole else ["--perms", "1777", "--size", scratch, "--tmpfs", "/tmp"]
+    for path in [] if whole else sorted(_reads(walls)):
+        argv += ["--ro-bind", path, path]
+    for path in _gpu_devices(walls):
+        argv += ["--dev-bind", path, path]
+    return [*argv, "--bind", walls.write, walls.write, "--chdir", walls.cwd or walls.write, "--"]

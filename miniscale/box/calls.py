@@ -1,0 +1,105 @@
+"""The system calls a boxed program may not make, as a seccomp program (classic BPF).
+
+What a training does passes: files, threads, children, memory, pipes, its own signals. Refused with
+EPERM are network sockets, and what reaches beyond the box or into the kernel. Two machines are
+known; on another there is no filter, and the box's self-test says what does not hold.
+"""
+
+import struct
+
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
+_EPERM, _ENOSYS = 1, 38
+_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+MACHINES = tuple(_ARCHITECTURE)
+_NEW_NAMESPACES = 0x7E020000
+"""Flags of clone that open namespaces: a user namespace gives all capabilities in it."""
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+# name: (x86_64, aarch64); None where the machine has no such call
+_REFUSED = {
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "kcmp": (312, 272), "pidfd_getfd": (438, 438), "perf_event_open": (298, 241),
+    "bpf": (321, 280), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
+    "unshare": (272, 97), "setns": (308, 268), "open_tree": (428, 428), "move_mount": (429, 429),
+    "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
+    "mount_setattr": (442, 442), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
+    "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
+    "init_module": (175, 105), "finit_module": (313, 273), "delete_module": (176, 106),
+    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142),
+    "swapon": (167, 224), "swapoff": (168, 225), "quotactl": (179, 60), "acct": (163, 89),
+    "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162),
+    "syslog": (103, 116), "iopl": (172, None), "ioperm": (173, None), "vhangup": (153, 58),
+    "shmget": (29, 194), "shmat": (30, 196), "semget": (64, 190), "msgget": (68, 186),
+    "mq_open": (240, 180), "migrate_pages": (256, 238), "move_pages": (279, 239),
+}  # fmt: skip
+_OWN_ONLY = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+}  # fmt: skip
+"""Calls with a process as their first argument; 0 means the caller."""
+_SIGNALS = {
+    "kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "tgkill": (234, 131),
+}  # fmt: skip
+_SOCKET, _CLONE, _CLONE3, _IOCTL = (41, 198), (56, 220), (435, 435), (16, 29)
+
+
+def program(
+    machine: str, *, families: tuple[int, ...], may_signal: bool, is_filtered: bool = True
+) -> bytes:
+    """Return the filter for a machine; empty where the machine is not known.
+
+    Parameters
+    ----------
+    families
+        Address families of which sockets may be made.
+    may_signal
+        False where the kernel itself does not keep signals in the box: then none are sent at all.
+    is_filtered
+        False lets everything pass but sockets of other families; for tests of what the rest is for.
+    """
+    if machine not in _ARCHITECTURE:
+        return b""
+    which = list(_ARCHITECTURE).index(machine)
+    refuse = _ret(_REFUSE | _EPERM)
+    # 4: the architecture, 0: the number, 16 + 8 n: argument n
+    code = [_op(_LOAD, 4), _op(_EQUAL, _ARCHITECTURE[machine], 1, 0), _ret(_KILL), _op(_LOAD, 0)]
+    if machine == "x86_64":  # the same calls by other numbers
+        code += [_op(_AT_LEAST, 0x40000000, 0, 1), refuse]
+    code += _where(_SOCKET[which], 16, [_op(_EQUAL, family) for family in families], ok=True)
+    if is_filtered:
+        for numbers in [*_REFUSED.values(), *([] if may_signal else _SIGNALS.values())]:
+            number = numbers[which]
+            code += [] if number is None else [_op(_EQUAL, number, 0, 1), refuse]
+        for numbers in _OWN_ONLY.values():
+            code += _where(numbers[which], 16, [_op(_EQUAL, 0)], ok=True)
+        terminal = [_op(_EQUAL, number) for number in (_TIOCSTI, _TIOCLINUX)]
+        code += _where(_IOCTL[which], 24, terminal, ok=False)
+        code += _where(_CLONE[which], 16, [_op(_ANY_BIT, _NEW_NAMESPACES)], ok=False)
+        # its flags are behind a pointer; the C library then falls back to clone
+        code += [_op(_EQUAL, _CLONE3[which], 0, 1), _ret(_REFUSE | _ENOSYS)]
+    return b"".join([*code, _ret(_ALLOW)])
+
+
+def _op(code: int, k: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, k)
+
+
+def _ret(value: int) -> bytes:
+    return _op(_RETURN, value)
+
+
+def _where(number: int, argument: int, tests: list[bytes], *, ok: bool) -> list[bytes]:
+    """Decide one call by an argument: tests that hit allow it if ``ok``, else refuse it."""
+    refuse, allow = _ret(_REFUSE | _EPERM), _ret(_ALLOW)
+    hit, miss = (allow, refuse) if ok else (refuse, allow)
+    body = [_op(_LOAD, argument)]
+    for test in tests:
+        code, _, _, k = struct.unpack("=HBBI", test)
+        body += [_op(code, k, 0, 1), hit]
+    return [_op(_EQUAL, number, 0, len(body) + 1), *body, miss]

@@ -1,0 +1,127 @@
+"""Find the strongest box that holds here by trying to break out of each.
+
+A small supervisor runs a program in the box that reads a hidden file, writes beside its folder,
+connects, signals its supervisor, leaves a daemon and overfills a file; the supervisor then looks
+at what came of it. What a box claims counts for nothing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from miniscale.box.build import BoxKind, Walls, label, wrap
+from miniscale.decode import InputError
+
+CLAIMS = ("files", "net", "processes", "disk")
+POLICIES = ("require", "prefer", "off")
+_TIMEOUT_S = 30.0
+_LAUNCH = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from miniscale.box.breakout import main; sys.exit(main(sys.argv[2:]))"
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A kind of box, and what of it held when it was tried."""
+
+    kind: BoxKind
+    held: Mapping[str, bool] = field(default_factory=dict)
+    """Claim (files, net, processes, disk) -> whether no attempt against it succeeded."""
+    why: tuple[str, ...] = ()
+    """What was wrong with this kind, or with those stronger than it."""
+    is_wanted: bool = True
+    """False where a person turned the box off."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every wall held."""
+        return bool(self.held) and all(self.held.values())
+
+    @property
+    def name(self) -> str:
+        """What a record says: ``bwrap+landlock(7)+seccomp``, ``process`` or ``off``."""
+        return label(self.kind) if self.is_wanted else "off"
+
+    @property
+    def line(self) -> str:
+        """One line for a person, with what to do where nothing holds."""
+        if not self.is_wanted:
+            return "off: trainers can read, write and connect as you can"
+        if self.kind is BoxKind.PROCESS:
+            why = "; ".join(self.why)
+            return f"NONE holds here ({why}): trainers can read, write and connect as you can"
+        marks = "  ".join(f"{name} {'✓' if ok else '✗'}" for name, ok in self.held.items())
+        return f"{self.name}  {marks}"
+
+
+def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> Report:
+    """Try to break out of one kind of box and report what held."""
+    if kind is BoxKind.PROCESS:
+        return Report(kind)
+    with tempfile.TemporaryDirectory(prefix="box-") as folder:
+        out = Path(os.path.realpath(folder)) / "out"
+        out.mkdir()
+        walls = Walls(read=(), write=str(out), size_mb=1, memory_gb=0.1, down=down)
+        root = str(Path(__file__).resolve().parents[2])
+        argv = [sys.executable, "-I", "-S", "-c", _LAUNCH, root, str(out)]
+        try:
+            done = subprocess.run(
+                [*argv, *wrap((), walls, kind)],
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Report(kind, why=(f"{kind}: no answer within {_TIMEOUT_S:g} s",))
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        words = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+        return Report(kind, why=(f"{kind}: {words[-1][:200]}",))
+    held = {claim: not said["broken"].get(claim) for claim in CLAIMS}
+    broken = [f"{claim} by {', '.join(how)}" for claim, how in said["broken"].items() if how]
+    if said["refused"]:
+        return Report(kind, why=(f"{kind}: {said['refused']}",))
+    return Report(kind, held, (f"{kind}: {'; '.join(broken)}",) if broken else ())
+
+
+@cache
+def strongest() -> Report:
+    """Return the strongest kind of box all of whose walls hold; tried once a process."""
+    if not sys.platform.startswith("linux"):
+        return Report(BoxKind.PROCESS, why=(f"{sys.platform} has no namespaces and no Landlock",))
+    why: list[str] = []
+    for kind in (BoxKind.BWRAP, BoxKind.LANDLOCK):
+        found = try_out(kind)
+        if found.is_sound:
+            return Report(kind, found.held, tuple(why))
+        why += found.why
+    return Report(BoxKind.PROCESS, why=tuple(why))
+
+
+def choose(policy: str) -> Report:
+    """Return the box for a policy: ``require``, ``prefer`` (the strongest there is) or ``off``.
+
+    Raises
+    ------
+    InputError
+        If the policy is unknown, or a box is required and none holds.
+    """
+    if policy not in POLICIES:
+        raise InputError(f"box: got {policy!r}, must be one of {', '.join(POLICIES)}")
+    if policy == "off":
+        return Report(BoxKind.PROCESS, is_wanted=False)
+    found = strongest()
+    if policy == "require" and found.kind is BoxKind.PROCESS:
+        why = "; ".join(found.why)
+        raise InputError(f"box: required, and none holds here ({why}); install bubblewrap")
+    return found
