@@ -60,6 +60,31 @@ def ladders(folders: Sequence[Path]) -> list[str]:
     return sorted(found - {"base"})
 
 
+def read_group(group: str, folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return all files of a group as plain data by name, the user's before shipped ones.
+
+    Raises
+    ------
+    InputError
+        If a file is no YAML mapping.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    found: dict[str, dict[str, Any]] = {}
+    for folder in (*folders, conf_folder()):
+        for path in sorted((folder / group).glob("*.yaml")):
+            try:
+                plain = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+            except (YAMLError, OmegaConfBaseException) as error:
+                raise InputError(f"{path}: {' '.join(str(error).split())}; mend the file") from None
+            if not isinstance(plain, dict):
+                raise InputError(f"{path}: holds no mapping; write 'key: value' lines")
+            found.setdefault(path.stem, {str(key): value for key, value in plain.items()})
+    return found
+
+
 def check_ladder(overrides: Sequence[str], folders: Sequence[Path], *, program: str) -> None:
     """Check that a ladder is named and exists.
 

@@ -125,6 +125,10 @@ class Node:
                 raise InputError(f"{outer.path}.{name}: expected a plain value, got {value!r}")
         return dict(outer._data)
 
+    def names(self) -> tuple[str, ...]:
+        """Return all keys in the order written, taken or not."""
+        return tuple(self._data)
+
     def finish(self) -> None:
         """Refuse keys that nobody took.
 

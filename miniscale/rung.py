@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from miniscale.command import placeholders, render
-from miniscale.decode import InputError, Node
+from miniscale.decode import InputError, Node, nearest
 from miniscale.setting import Setting
 from miniscale.trial import Scalar, TrialSpec, digest
 
@@ -37,6 +37,8 @@ class Rung:
     """What a trial took where the ladder was made; 0 if not said. Only forecasts use it."""
     noise: float = 0.0
     """Seed noise of one run in nats of compute as measured there; 0 if not said. Likewise."""
+    rules: Mapping[str, float] = field(default_factory=dict)
+    """Numeric knob -> factor on its value here, whatever an arm sets it to."""
 
     def __post_init__(self) -> None:
         if self.max_seeds < self.seeds:
@@ -63,6 +65,16 @@ def check_placeholders(setting: Setting, rung: Rung) -> None:
                 f"ladder.rungs.{rung.name}.params.{first}: missing, but setting.{name} needs "
                 f"'{{{first}}}'; add it to the rung's params or to the setting's knobs"
             )
+    for name in rung.rules:
+        where = f"ladder.rungs.{rung.name}.rules.{name}"
+        if name not in setting.knobs:
+            raise InputError(f"{where}: no such knob; {nearest(name, setting.knobs)}")
+        default = setting.knobs[name].default
+        if not isinstance(default, float):
+            raise InputError(
+                f"{where}: the knob's default is {default!r}; a factor needs a number with a "
+                "decimal point: write 1.0 for 1, or drop the rule"
+            )
 
 
 def decode_rung(name: str, node: Node) -> Rung:
@@ -83,9 +95,25 @@ def decode_rung(name: str, node: Node) -> Rung:
         gpus=node.whole("gpus", 0),
         seconds=node.number("seconds", 0.0),
         noise=node.number("noise", 0.0),
+        rules=_decode_rules(node.child("rules")),
     )
     node.finish()
     return rung
+
+
+def _decode_rules(node: Node) -> dict[str, float]:
+    found = {name: node.number(name, above=0.0) for name in node.names()}
+    node.finish()
+    return found
+
+
+def scaled(knobs: Mapping[str, Scalar], rules: Mapping[str, float]) -> dict[str, Scalar]:
+    """Return knob values as a rung runs them: those with a rule times its factor.
+
+    >>> scaled({"lr": 0.1, "width": 8}, {"lr": 2.0})
+    {'lr': 0.2, 'width': 8}
+    """
+    return {n: float(v) * rules[n] if n in rules else v for n, v in knobs.items()}
 
 
 @dataclass(frozen=True)
@@ -134,10 +162,11 @@ def trial_spec(
 ) -> TrialSpec:
     """Describe one trial completely.
 
-    Its identity is the digest of content: setting, files and knobs, rung params, threads, data
-    digests and seed. Folder names, limits and the arm's label are not part of it.
+    Its identity is the digest of content: setting, files and knobs, rung params and rules,
+    threads, data digests and seed. Folder names, limits and the arm's label are not part of it.
     """
     identity = _identity(setting, rung, seed=seed, tree=tree, data=data)
+    knobs = scaled(tree.knobs, rung.rules)
     values: dict[str, Scalar] = {
         **rung.params,
         "python": sys.executable,
@@ -152,8 +181,8 @@ def trial_spec(
         arm=arm,
         rung=rung.name,
         seed=seed,
-        trainer=render(setting.command, values, knobs=tree.knobs),
-        evaluator=render(setting.evaluator, values, knobs=tree.knobs),
+        trainer=render(setting.command, values, knobs=knobs),
+        evaluator=render(setting.evaluator, values, knobs=knobs),
         tree=str(tree.path),
         out=str(folders.trials / identity),
         reading=setting.objective.reading,
@@ -169,7 +198,7 @@ def trial_spec(
 def _identity(
     setting: Setting, rung: Rung, *, seed: int, tree: Tree, data: Mapping[str, str]
 ) -> str:
-    content = {
+    content: dict[str, object] = {
         "setting": setting.content_digest,
         "tree": tree.digest,
         "params": dict(rung.params),
@@ -177,4 +206,6 @@ def _identity(
         "data": dict(data),
         "seed": seed,
     }
+    if rung.rules:  # trials of rungs without rules keep the names they had
+        content["rules"] = dict(rung.rules)
     return digest(content)

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +96,8 @@ class Setting:
     locked: tuple[str, ...]
     env: Mapping[str, str]
     knobs: Mapping[str, Knob]
+    design: Mapping[str, Any] = field(default_factory=dict)
+    """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
 
     @property
     def is_measured_outside(self) -> bool:
@@ -242,6 +244,7 @@ def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
         locked=node.texts("locked"),
         env={key: str(value) for key, value in node.scalars("env").items()},
         knobs={name: decode_knob(name, child) for name, child in node.children("knobs")},
+        design=node.raw("design", {}),
     )
     node.finish()
     if not setting.command:

@@ -65,9 +65,7 @@ class Ladder:
         """Return what makes two studies comparable."""
         return {
             "setting": self.setting.content(),
-            "rungs": {
-                rung.name: {"scale": rung.scale, "params": dict(rung.params)} for rung in self.rungs
-            },
+            "rungs": {rung.name: _content(rung) for rung in self.rungs},
             "target": self.target,
         }
 
@@ -90,6 +88,11 @@ class Ladder:
                 f"{self.setting.objective.name}, which a hostile change could forge"
             )
         return said
+
+
+def _content(rung: Rung) -> dict[str, Any]:
+    content: dict[str, Any] = {"scale": rung.scale, "params": dict(rung.params)}
+    return {**content, "rules": dict(rung.rules)} if rung.rules else content
 
 
 def _decode_rungs(node: Node) -> tuple[Rung, ...]:

@@ -1,0 +1,160 @@
+"""Dials, paths and rules on rungs: what a setting says of how it may shrink."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import pytest
+from oracle import ROOT, oracle_job
+
+from miniscale.compose import read_group
+from miniscale.decode import InputError, Node
+from miniscale.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
+from miniscale.setting import Kind, Knob, Setting
+from transfer.design.dials import Shrinkable, decode_design
+from transfer.design.path import among, decode_path, parameters, size_at, sizes
+
+DIALS: dict[str, Any] = {
+    "width": {"role": "scale", "value": 64, "low": 8, "whole": True, "step": 4, "power": 2},
+    "depth": {"role": "scale", "value": 8, "low": 2, "whole": True},
+    "rows": {"role": "data", "value": 60000, "low": 100, "whole": True},
+    "pool": {"role": "pool", "value": 20000, "low": 50, "whole": True},
+    "stop": {"role": "schedule", "value": 1.0, "low": 0.02},
+}
+
+
+def setting(dials: Mapping[str, Any] = DIALS, **more: Any) -> Setting:
+    """Return a setting with these dials; nothing of it can be run."""
+    known = oracle_job().ladder.setting
+    knobs = {"lr": Knob("lr", 0.1, Kind.HYPERPARAMETER), "n": Knob("n", 3, Kind.STRUCTURAL)}
+    command = ("run", "{seed}", *(f"{{{name}}}" for name in (*dials, *more.get("params", {}))))
+    return replace(
+        known, command=(*command, "{knobs}"), knobs=knobs, design={"dials": dials, **more}
+    )
+
+
+def form(dials: Mapping[str, Any] = DIALS, **more: Any) -> Shrinkable:
+    return decode_design(setting(dials, **more))
+
+
+@pytest.mark.parametrize("s", [0.9, 0.7, 0.5, 0.4, 0.31, 0.27])
+def test_matched_data_keeps_data_a_parameter_and_epochs_whatever_is_rounded(s: float) -> None:
+    path = decode_path("p", {"shrink": {"scale": 1, "data": "matched", "pool": "matched"}})
+    size = size_at(path, form(), s)
+    assert size is not None
+    share = parameters(form(), size.dials)
+    assert size.dials["rows"] / 60000 == pytest.approx(share, rel=0.01)
+    assert size.dials["rows"] / size.dials["pool"] == pytest.approx(3.0, rel=0.02)
+    assert size.dials["width"] % 4 == 0
+    assert size.dials["stop"] == 1.0
+
+
+def test_a_dial_s_own_name_counts_before_its_role() -> None:
+    path = decode_path("p", {"shrink": {"scale": 1, "depth": 0}})
+    size = size_at(path, form(), 0.5)
+    assert size is not None
+    assert (size.dials["width"], size.dials["depth"]) == (32, 8)
+
+
+def test_sizes_go_down_to_the_lowest_value_and_each_is_there_once() -> None:
+    path = decode_path("p", {"shrink": {"depth": 1}})
+    assert [size.dials["depth"] for size in sizes(path, form())] == [7, 6, 5, 4, 3, 2]
+
+
+def test_every_shipped_path_decodes_and_a_setting_with_all_roles_can_take_it() -> None:
+    paths = {name: decode_path(name, data) for name, data in read_group("path", []).items()}
+    sight = {"pixels": {"role": "fidelity", "value": 28, "low": 7, "whole": True}}
+    everything = form(DIALS | sight, rules=["lr"])
+    kept, notes = among(paths, everything, knobs=[k for p in paths.values() for k in p.knobs])
+    assert {path.name for path in kept} == set(paths)
+    assert not notes
+
+
+def test_paths_that_do_not_fit_are_skipped_with_a_word() -> None:
+    paths = {name: decode_path(name, data) for name, data in read_group("path", []).items()}
+    rows = {"rows": DIALS["rows"], "trees": {"role": "scale", "value": 100, "low": 5}}
+    kept, notes = among(paths, form(rows))
+    assert [path.name for path in kept] == ["compound", "data_only"]
+    said = "\n".join(notes)
+    assert "path width_only is skipped: the setting has no dial 'width'" in said
+    assert "path unmatched_repetition is skipped: here it is the same as compound" in said
+    assert "path unscaled_rate is skipped: here it is the same as compound" in said
+
+
+def test_a_path_of_one_s_own_is_three_lines(tmp_path: FilePath) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "mine.yaml").write_text("name: mine\nshrink: {rows: 2, pool: matched}\n")
+    path = decode_path("mine", read_group("path", [tmp_path])["mine"])
+    size = size_at(path, form(), 0.5)
+    assert size is not None
+    assert size.dials["rows"] == 15000
+    assert size.dials["pool"] == 5000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dials": {}}, "no dial can be turned down"),
+        ({"dials": {"width": {"role": "scale", "value": 4, "low": 8}}}, "below the lowest value"),
+        ({"dials": {"width": {"role": "sizes", "value": 8, "low": 4}}}, "got 'sizes', must be one"),
+        ({"dials": DIALS, "rules": ["rate"]}, "no knob 'rate'"),
+        ({"dials": DIALS, "rules": ["n"]}, "the default is 3"),
+        ({"dials": DIALS, "rules": ["lr"], "priors": {"lr": {"widht": -1}}}, "did you mean"),
+        ({"dials": DIALS, "cots": "flops"}, "unknown key; did you mean 'cost'?"),
+    ],
+)
+def test_a_wrong_design_section_is_one_clear_line(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        decode_design(setting(**change))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_setting_without_a_design_section_says_what_to_write() -> None:
+    with pytest.raises(InputError, match=r"dials: \{width: \{role: scale"):
+        decode_design(replace(setting(), design={}))
+
+
+def test_the_design_section_is_no_part_of_a_setting_s_content() -> None:
+    assert setting().content() == replace(setting(), design={}).content()
+
+
+# -- rules on rungs ------------------------------------------------------------------------
+
+
+def spec(rung: Rung, knobs: Mapping[str, float]) -> Any:
+    known = replace(setting({}), command=("run", "{seed}", "{knobs}"))
+    tree = Tree(FilePath("t"), "digest", dict(knobs))
+    folders = Folders(FilePath("o"), FilePath("c"))
+    return trial_spec(known, rung, arm="a", seed=0, tree=tree, data={}, folders=folders)
+
+
+def test_a_rule_multiplies_the_knob_in_every_arm() -> None:
+    rung = Rung("r", 1.0, 1.0, rules={"lr": 1.5})
+    assert "--lr=0.15000000000000002" in spec(rung, {"lr": 0.1, "n": 3}).trainer
+    assert "--lr=0.75" in spec(rung, {"lr": 0.5, "n": 3}).trainer
+
+
+def test_trials_of_rungs_without_rules_keep_their_names_and_rules_make_new_ones() -> None:
+    plain, same = Rung("r", 1.0, 1.0), Rung("r", 1.0, 1.0, rules={})
+    ruled = Rung("r", 1.0, 1.0, rules={"lr": 1.0})
+    assert spec(plain, {"lr": 0.1}).identity == spec(same, {"lr": 0.1}).identity
+    assert spec(plain, {"lr": 0.1}).identity != spec(ruled, {"lr": 0.1}).identity
+
+
+@pytest.mark.parametrize(("rules", "said"), [({"rl": 2.0}, "no such knob"), ({"n": 2.0}, "is 3")])
+def test_a_rule_for_no_number_is_refused(rules: dict[str, float], said: str) -> None:
+    rung = decode_rung("r", Node({"scale": 1, "rules": rules}, "ladder.rungs.r"))
+    with pytest.raises(InputError, match=said):
+        check_placeholders(replace(setting({}), command=("run",)), rung)
+
+
+def test_a_ladder_s_content_knows_of_rules_only_where_there_are_any() -> None:
+    plain = oracle_job().ladder
+    ruled = replace(plain, rungs=(replace(plain.rungs[0], rules={"gain": 2.0}), *plain.rungs[1:]))
+    assert "rules" not in plain.content()["rungs"]["small"]
+    assert ruled.content()["rungs"]["small"]["rules"] == {"gain": 2.0}
+    assert math.isclose(ruled.rungs[0].rules["gain"], 2.0)
+    assert (ROOT / "conf" / "path").is_dir()
