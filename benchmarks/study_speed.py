@@ -1,4 +1,4 @@
-"""What a trial costs in a whole study in memory, and how its memory grows.
+"""What a study in memory costs: CPU of a trial and of the policy for 500 ideas, memory a trial.
 
     python benchmarks/study_speed.py [--budgets 1500 20000] [--policies trend atoms]
 
@@ -21,8 +21,10 @@ from pathlib import Path
 from autoresearch.build import decode_job
 from miniscale.compose import compose
 from miniscale.trial import State, TrialResult, TrialSpec
+from transfer.bench.play import Timed, TimedReviewer, parsed
 from transfer.change import Change
 from transfer.ladder import Ladder
+from transfer.policy import Reviewer
 from transfer.simulate import KnobTrees, light_spec, simulate
 from transfer.study import EpochRule, Plan
 
@@ -78,16 +80,18 @@ class Planted:
 
 def measure(policy_name: str, budget: float) -> dict[str, float | str]:
     """Run one study in this process and return its figures."""
-    config = compose(["+ladder=oracle", "tracker=none", f"policy={policy_name}"], [], name="config")
+    config = compose(["+ladder=oracle", "tracker=none"], [], name="config")
     job = decode_job(config, [])
     trees = KnobTrees(job.ladder.setting.defaults())
     plan = Plan(budget=budget, epoch=EpochRule(3, 150, 0.34), idea_cost=2, tops_up=True)
+    asked = parsed(policy_name)  # how many ideas come, nobody knows
+    policy = (TimedReviewer if isinstance(asked, Reviewer) else Timed)(asked)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
     study = simulate(
         job.ladder,
         ideas(),
-        policy=job.policy,
+        policy=policy,
         plan=plan,
         runner=Planted(job.ladder, trees),
         trees=trees,
@@ -104,6 +108,7 @@ def measure(policy_name: str, budget: float) -> dict[str, float | str]:
         "stacks": study.state.n_stacks,
         "baselines": len(study.state.bases),
         "ms_a_trial": round(1e3 * cpu / n, 4),
+        "policy_s_500_ideas": round(500 * policy.clock.cpu_s / study.state.n_changes, 4),
         "kb_a_trial": round(grown / n, 3),
         "events": len(study.events),
     }

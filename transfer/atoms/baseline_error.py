@@ -84,8 +84,11 @@ def _alone(
     kinds = {standing.change.kind for standing, _ in found}
     prior = {kind: model.prior.shares(kind) @ grid.first_table for kind in kinds}
     shares = np.stack([prior[standing.change.kind] for standing, _ in found])
-    density = np.exp(-0.5 * surprise(left - level, variance))
-    by_change = np.log((density * shares[:, None, :]).sum(axis=2) + 1e-300)
+    density = surprise(left - level, variance)
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= shares[:, None, :]
+    by_change = np.log(density.sum(axis=2) + 1e-300)
     return np.asarray(by_change.sum(axis=0))
 
 

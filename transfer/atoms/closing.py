@@ -36,15 +36,16 @@ def candidates(study: Reading) -> list[str]:
     All judged changes are scored again with what is known by now.
     """
     scored = []
-    for standing in study.by_base.get(study.scene.base, ()):
+    for standing in study.tally.on_base(study.scene.base):
         if not standing.effects or standing.failure or standing.change.is_twin:
             continue
         if standing.verdict is None or standing.is_accepted or standing.deferred:
             continue
         if standing.change.kind is Kind.HYPERPARAMETER and len(standing.effects) < 2:
             continue
-        look, worth = _alone(study, standing)
-        if worth > 0 and look.odds > study.rules.odds:
+        gain = belief_of(study, standing).at(study.target)
+        worth = worth_of(study, gain)
+        if worth > 0 and gain.odds > study.rules.odds:
             scored.append((worth, standing))
     kept: list[Standing] = []
     for _, standing in sorted(scored, key=lambda pair: -pair[0])[:MOST_MEMBERS]:
@@ -122,7 +123,7 @@ def conclude(study: Reading, stacks: Stacks, members: Sequence[str]) -> tuple[Ju
     else:
         verdicts += [_judge_alone(study, arm) for arm in kept]
     verdicts += [_drop(study, arm, reason) for arm, reason in dropped.items() if arm in members]
-    for standing in study.by_base.get(study.scene.base, ()):
+    for standing in study.tally.on_base(study.scene.base):
         verdict = standing.verdict
         was_taken = verdict is not None and verdict.outcome.is_accepted
         is_done = standing.arm in members or standing.is_accepted or standing.change.is_twin

@@ -37,6 +37,11 @@ class Mixture:
         """The standard deviation."""
         return math.sqrt(float(self.weights @ ((self.value - self.mean) ** 2 + self.doubt**2)))
 
+    @property
+    def odds(self) -> float:
+        """The probability that the gain is positive."""
+        return min(max(float(self.weights @ ndtr(self.value / self.doubt)), 0.0), 1.0)
+
     def worth(self, *, harm: float, cost: float) -> float:
         """Return the expected utility of accepting, with harm counted ``harm`` times."""
         return float(self.weights @ utility_of(self.value, self.doubt, harm=harm, cost=cost))
@@ -45,14 +50,13 @@ class Mixture:
         """Return mean, sd, 80 % interval and odds."""
         mean = self.mean
         low, high = map(float, _quantiles(self.weights, self.value, self.doubt, CONFIDENCE))
-        odds = float(self.weights @ ndtr(self.value / self.doubt))
         harm = float(self.weights @ ndtr((-HARM - self.value) / self.doubt))
         return Outlook(
             mean=mean,
             sd=self.sd,
             low=mean - self.widen * (mean - low),
             high=mean + self.widen * (high - mean),
-            odds=min(max(odds, 0.0), 1.0),
+            odds=self.odds,
             slope=0.0,
             harm=min(max(harm, 0.0), 1.0),
         )
@@ -111,9 +115,10 @@ def _quantiles(weights: Array, value: Array, doubt: Array, confidence: float) ->
     for _ in range(3):
         points = low[:, None] + (high - low)[:, None] * SECTIONS
         shares = ndtr((points[:, :, None] - mean) / sd) @ mass
-        above = np.clip((shares < wanted[:, None]).sum(axis=1), 1, SECTIONS.size - 1)
+        above = (shares < wanted[:, None]).sum(axis=1)
+        above = np.minimum(np.maximum(above, 1), SECTIONS.size - 1)
         low, high = points[(0, 1), above - 1], points[(0, 1), above]
     under, over = shares[(0, 1), above - 1], shares[(0, 1), above]
-    part = np.clip((wanted - under) / np.maximum(over - under, 1e-12), 0.0, 1.0)
-    result: Array = low + (high - low) * part
+    part = (wanted - under) / np.maximum(over - under, 1e-12)
+    result: Array = low + (high - low) * np.minimum(np.maximum(part, 0.0), 1.0)
     return result

@@ -118,11 +118,14 @@ class Belief:
     last: float
     model: Model
     kind: Kind = Kind.STRUCTURAL
+    _curves: dict[float, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def curve(self, position: float) -> Array:
-        """Return each atom's gain at a position, (K,)."""
-        gain: Array = self.level + (self.end - self.level) * rise(position, self.is_saturating)
-        return gain
+        """Return each atom's gain at a position, (K,); kept, so not to be written into."""
+        if position not in self._curves:
+            up = rise(position, self.is_saturating)
+            self._curves[position] = self.level + (self.end - self.level) * up
+        return self._curves[position]
 
     def ahead(self, position: float, *, last: float | None = None) -> tuple[Array, Array]:
         """Return each atom's believed gain t and doubt m at a position, (K,) each.
@@ -206,12 +209,14 @@ def surprise(residual: Array, variance: Array) -> Array:
 
     Beyond 4 sd the square is replaced by 16 + ln(1 + d^2 - 16): one outlier cannot decide.
     """
-    square = residual * residual / variance
+    square = residual * residual
+    square /= variance
     far = GAIN_BEYOND**2
     if square.max() > far:
-        square = np.where(square > far, far + np.log1p(np.maximum(square - far, 0.0)), square)
-    result: Array = square + np.log(variance)
-    return result
+        beyond = square > far
+        square[beyond] = far + np.log1p(square[beyond] - far)
+    square += np.log(variance)
+    return square
 
 
 def _log_likelihood(

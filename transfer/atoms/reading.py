@@ -2,28 +2,28 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
 
 from miniscale.rung import Rung
+from miniscale.setting import Kind
 from miniscale.trial import digest
 from transfer.atoms.baseline_error import baseline_error, shared
 from transfer.atoms.bowl import Edit, edits_by_knob, hint
 from transfer.atoms.learn import EVERY, Row, learn
+from transfer.atoms.memory import Memory
 from transfer.atoms.posterior import Belief, Hint, Model, Shared, believe
-from transfer.atoms.prior import Array, Prior
+from transfer.atoms.prior import Prior
+from transfer.atoms.tally import Tally
 from transfer.atoms.value import Prospects, Step, Terms, normal_utility, price_of_compute
 from transfer.change import Change
-from transfer.events import Effect, Judged, Outcome
+from transfer.events import Effect, Judged
 from transfer.ladder import Ladder
-from transfer.policy import Scene, Standing
+from transfer.policy import Scene
 from transfer.trust import Trust
 
 ASSUMED_NOISE = 0.02
 """Noise of a run in nats where nothing says better: 2 % of compute."""
-MEMORY = 8192
-ACCEPTED = (Outcome.CERTIFIED, Outcome.PROVISIONAL)
 FINITE = 0.5
 """On the price's greed where the ideas are counted."""
 HASTE = 4.0
@@ -95,41 +95,6 @@ class Rules:
             )
 
 
-@dataclass
-class Memory:
-    """What was computed once and is asked for again; it changes no answer."""
-
-    beliefs: dict[object, Belief] = field(default_factory=dict)
-    models: dict[object, tuple[Model, object]] = field(default_factory=dict)
-    errors: dict[object, tuple[float, float] | None] = field(default_factory=dict)
-    hints: dict[object, Hint | None] = field(default_factory=dict)
-    digests: dict[object, str] = field(default_factory=dict)
-    elsewhere: dict[object, tuple[float, float]] = field(default_factory=dict)
-    rows: dict[object, tuple[object, Array, float]] = field(default_factory=dict)
-
-    def trim(self) -> None:
-        """Forget everything once there is much of it."""
-        every: tuple[dict[object, Any], ...] = (
-            self.beliefs,
-            self.models,
-            self.errors,
-            self.hints,
-            self.digests,
-            self.elsewhere,
-            self.rows,
-        )
-        if max(len(kept) for kept in every) > MEMORY:
-            for kept in every:
-                kept.clear()
-
-    def start(self, trust: Trust, prior: Prior) -> Model:
-        """Return the model before a study teaches anything: one object for one trust and prior."""
-        key = ("start", trust, id(prior))
-        if key not in self.models:
-            self.models[key] = (Model.trusting(trust, prior), prior)
-        return self.models[key][0]
-
-
 class Reading:
     """One scene read for decisions; valid as long as the scene is."""
 
@@ -156,14 +121,11 @@ class Reading:
 
     # -- the study --------------------------------------------------------------------------
 
-    @cached_property
-    def by_base(self) -> dict[str, list[Standing]]:
-        """Single changes by the baseline that they were measured on."""
-        found: dict[str, list[Standing]] = {}
-        for standing in self.scene.standings.values():
-            if not standing.change.members:
-                found.setdefault(standing.base, []).append(standing)
-        return found
+    @property
+    def tally(self) -> Tally:
+        """The scene's standings by what is asked of them."""
+        self._memory.tally.follow(self.scene)
+        return self._memory.tally
 
     @cached_property
     def model(self) -> Model:
@@ -173,26 +135,27 @@ class Reading:
         """
         if not self.rules.is_learning:
             return self._start
-        judged: list[tuple[Standing, Judged]] = []
-        for standing in self.scene.standings.values():
-            if standing.change.members or standing.change.is_twin:
-                continue
-            if standing.verdict is None:
-                break
-            if standing.verdict.effects:
-                judged.append((standing, standing.verdict))
-        n = len(judged) // EVERY * EVERY
+        taught = self.tally.teaching()
+        n = len(taught) // EVERY * EVERY
         if n == 0:
             return self._start
-        verdicts = [verdict for _, verdict in judged[:n]]
+        kept = self._memory.models
+        now = ("learned", id(self._start.prior), self.trust, n, self.tally.stamp("taught"))
+        if now not in kept:
+            kept[now] = self._learned(taught[:n])
+        return kept[now][0]
+
+    def _learned(self, taught: Sequence[tuple[Kind, Judged]]) -> tuple[Model, object]:
+        """Return the model that verdicts teach, with what it must keep alive."""
+        verdicts = [verdict for _, verdict in taught]
         key = (id(self._start.prior), self.trust, tuple(map(id, verdicts)))
         if key not in self._memory.models:
-            rows = [Row(s.change.kind, v.effects) for s, v in judged[:n] if v.effects]
+            rows = [Row(kind, verdict.effects) for kind, verdict in taught]
             learned = learn(
                 rows, self._start, is_audited=bool(self.trust.source), known=self._memory.rows
             )
             self._memory.models[key] = (learned, (verdicts, self._start.prior))
-        return self._memory.models[key][0]
+        return self._memory.models[key]
 
     @cached_property
     def prior_digest(self) -> str:
@@ -208,19 +171,8 @@ class Reading:
     def price(self) -> float:
         """The price of compute: nats of gain for a lowest-rung run."""
         rules = self.rules
-        earned = 0.0
-        for standing in self.scene.standings.values():
-            verdict = standing.verdict
-            if verdict is None or verdict.outcome not in ACCEPTED or standing.change.members:
-                continue
-            look = verdict.outlook
-            if look is not None:
-                worth = normal_utility(
-                    look.mean, look.sd, harm=rules.head_harm, cost=rules.carrying
-                )
-                earned += max(worth, 0.0)
         price = price_of_compute(
-            earned,
+            self._earned(),
             self.scene.spent / self.unit,
             self.scene.budget / self.unit,
             greed=rules.price_greed * (FINITE if rules.ideas else 1.0),
@@ -228,6 +180,19 @@ class Reading:
             share=rules.price_share,
         )
         return price * self._haste()
+
+    def _earned(self) -> float:
+        """Return what accepted changes are worth."""
+        harm, cost = self.rules.head_harm, self.rules.carrying
+        key = (self.tally.stamp("accepted"), harm, cost)
+        if key not in self._memory.earned:
+            earned = 0.0
+            for verdict in self.tally.accepted():
+                look = verdict.outlook
+                if look is not None:
+                    earned += max(normal_utility(look.mean, look.sd, harm=harm, cost=cost), 0.0)
+            self._memory.earned[key] = earned
+        return self._memory.earned[key]
 
     def _haste(self) -> float:
         """Return how much dearer compute is for the budget to last as long as the ideas do.
@@ -237,9 +202,8 @@ class Reading:
         """
         if not self.rules.ideas:
             return 1.0
-        seen = sum(not s.change.members for s in self.scene.standings.values())
         spent = self.scene.spent / self.scene.budget + 0.1
-        ratio = spent / (min(seen / self.rules.ideas, 1.0) + 0.1)
+        ratio = spent / (min(self.tally.n_singles / self.rules.ideas, 1.0) + 0.1)
         return float(min(max(ratio**HASTE, 1e-3), 1e3))
 
     @property
@@ -261,8 +225,12 @@ class Reading:
     @cached_property
     def edits(self) -> dict[str, tuple[Edit, ...]]:
         """Edits by knob, over all epochs."""
-        standings = [s for s in self.scene.standings.values() if not s.change.members]
-        return edits_by_knob(standings, self.ladder.setting.knobs)
+        key = (self.tally.stamp("knobs"), id(self.ladder))
+        if key not in self._memory.edits:
+            standings = [s for s in self.scene.standings.values() if not s.change.members]
+            found = edits_by_knob(standings, self.ladder.setting.knobs)
+            self._memory.edits[key] = (found, self.ladder)
+        return self._memory.edits[key][0]
 
     # -- one change -------------------------------------------------------------------------
 
@@ -315,14 +283,14 @@ class Reading:
         return self._errors[base, rung]
 
     def _error_of(self, base: str, rung: str, rho: float) -> tuple[float, float] | None:
-        standings = [
-            s for s in self.by_base.get(base, ()) if any(e.rung == rung for e in s.effects)
-        ]
-        seen = tuple((e.gain, e.gain_se) for s in standings for e in s.effects)
-        key = (base, rung, rho, id(self.model), seen)
+        key = (base, rung, rho, id(self.model), self.tally.stamp((base, rung)))
         if key not in self._memory.errors:
             found = baseline_error(
-                standings, rung, rho=rho, model=self.model, known=self._memory.elsewhere
+                self.tally.on_rung(base, rung),
+                rung,
+                rho=rho,
+                model=self.model,
+                known=self._memory.elsewhere,
             )
             self._memory.errors[key] = found
         return self._memory.errors[key]

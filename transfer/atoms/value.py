@@ -165,9 +165,9 @@ class Prospects:
                 float(self._within[place, place]) + self._noise(place, n)
             )
             return mean, spread, certain
-        matrix = self._within[np.ix_(places, places)] + np.diag(
-            [self._noise(place, n) for place, n in legs]
-        )
+        matrix = self._within[places][:, places]
+        for k, (place, n) in enumerate(legs):
+            matrix[k, k] += self._noise(place, n)
         c = link[places]
         return mean, math.sqrt(max(float(c @ np.linalg.solve(matrix, c)), 0.0)), certain
 

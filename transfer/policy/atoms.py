@@ -8,9 +8,10 @@ from functools import cached_property
 from miniscale.setting import Kind
 from transfer.atoms.bowl import Rule, rule
 from transfer.atoms.closing import close
+from transfer.atoms.memory import Memory
 from transfer.atoms.posterior import Belief
 from transfer.atoms.prior import Prior
-from transfer.atoms.reading import Memory, Reading, Rules
+from transfer.atoms.reading import Reading, Rules
 from transfer.atoms.stacks import decide_stack, worth_of
 from transfer.atoms.value import Plan, Prospects, Step, plans, settling
 from transfer.atoms.wording import beyond, likeness, measured, percent, settle
@@ -183,7 +184,7 @@ class AtomsPolicy:
 
     @staticmethod
     def _won_below(belief: Belief) -> bool:
-        return belief.outlook(0.0).odds > WON_BELOW
+        return belief.at(0.0).odds > WON_BELOW
 
     def _accept(
         self,

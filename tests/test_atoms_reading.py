@@ -1,0 +1,117 @@
+"""A reading that is kept up as a study grows says the same as one made from nothing."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from atoms_scenes import effect, scene, standing
+
+from transfer.atoms.reading import Reading
+from transfer.atoms.tally import Tally
+from transfer.bench.catalogue import maker
+from transfer.bench.worlds import WorldRunner
+from transfer.events import Outcome, Outlook
+from transfer.policy import Decision, Evidence, Review, Scene, Standing
+from transfer.policy.atoms import AtomsPolicy
+from transfer.simulate import KnobTrees, light_spec, simulate
+
+
+@dataclass(frozen=True)
+class Twice:
+    """The policy beside one that remembers nothing; it keeps what the two do not agree on."""
+
+    kept: AtomsPolicy = field(default_factory=AtomsPolicy)
+    differ: list[object] = field(default_factory=list)
+    seen: list[Reading] = field(default_factory=list)
+    name: str = "twice"
+
+    @property
+    def reserve(self) -> float:
+        return self.kept.reserve
+
+    def decide(self, evidence: Evidence) -> Decision:
+        found = self.kept.decide(evidence)
+        self._compare(found, AtomsPolicy().decide(evidence))
+        self._compare_readings(evidence.scene)
+        return found
+
+    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+        found = self.kept.foresee(evidence, rung)
+        self._compare(found, AtomsPolicy().foresee(evidence, rung))
+        return found
+
+    def review(self, scene: Scene) -> Review:
+        found = self.kept.review(scene)
+        self._compare(found, AtomsPolicy().review(scene))
+        return found
+
+    def _compare_readings(self, scene: Scene) -> None:
+        assert scene.ladder is not None
+        kept, fresh = (policy.read(scene, scene.ladder) for policy in (self.kept, AtomsPolicy()))
+        self.seen[:] = [kept]
+        for one in ("model", "price", "edits", "prior_digest", "room"):
+            self._compare(getattr(kept, one), getattr(fresh, one))
+        self._compare(kept.tally.on_base(scene.base), walked(scene, scene.base))
+
+    def _compare(self, kept: object, fresh: object) -> None:
+        if kept != fresh:
+            self.differ.append((kept, fresh))
+
+
+def walked(scene: Scene, base: str) -> list[Standing]:
+    """Return a baseline's single changes as a walk over all standings finds them."""
+    return [s for s in scene.standings.values() if not s.change.members and s.base == base]
+
+
+@pytest.mark.level1
+def test_every_number_of_a_study_is_the_same_from_memory_and_from_nothing() -> None:
+    world = maker("Drift")(3)  # edits of knobs among its ideas
+    world = replace(world, plan=replace(world.plan, budget=1100.0))
+    policy, trees = Twice(), KnobTrees(world.ladder.setting.defaults())
+    study = simulate(
+        world.ladder,
+        world.changes(),
+        policy=policy,
+        plan=world.plan,
+        runner=WorldRunner(world, trees),
+        trees=trees,
+        specs=light_spec,
+    )
+    assert not policy.differ
+    last = policy.seen[0]
+    assert study.state.n_closed > 2
+    assert len(study.state.bases) > 1
+    assert last.model.prior.weights  # it learned
+
+
+def test_a_tally_follows_a_scene_that_does_not_go_on_from_the_last() -> None:
+    one = scene(standing("c1", (effect(0, 0.03),)), standing("c2", (effect(0, 0.01),)))
+    other = scene(standing("c9", (effect(0, 0.02),), base="b1"))
+    tally = Tally()
+    for at in (one, other, one):
+        tally.follow(at)
+    assert tally.n_singles == 2
+    assert tally.on_rung("b0", "r0") == list(one.standings.values())
+    assert not tally.on_base("b1")
+
+
+def test_a_tally_forgets_a_verdict_that_was_taken_back_and_an_effect_that_went() -> None:
+    taken = standing("c1", (effect(0, 0.03),), outcome=Outcome.PROVISIONAL)
+    left = standing("c1", (), outcome=Outcome.REJECTED, change=taken.change)
+    tally = Tally()
+    tally.follow(scene(taken))
+    assert tally.accepted() == [verdict for _, verdict in tally.teaching()] == [taken.verdict]
+    stamp = tally.stamp(("b0", "r0"))
+    tally.follow(scene(left))
+    assert tally.accepted() == tally.teaching() == tally.on_rung("b0", "r0") == []
+    assert tally.stamp(("b0", "r0")) != stamp
+
+
+def test_verdicts_teach_up_to_the_first_change_without_one() -> None:
+    judged = [standing(f"c{n}", (effect(0, 0.01),), outcome=Outcome.REJECTED) for n in (1, 3)]
+    waiting = standing("c2", (effect(0, 0.01),))
+    tally = Tally()
+    tally.follow(scene(judged[0], waiting, judged[1]))
+    assert [verdict.arm for _, verdict in tally.teaching()] == ["c1"]
+    done = standing("c2", waiting.effects, outcome=Outcome.REJECTED, change=waiting.change)
+    tally.follow(scene(judged[0], done, judged[1]))
+    assert [verdict.arm for _, verdict in tally.teaching()] == ["c1", "c2", "c3"]
