@@ -14,6 +14,28 @@ class ReadingError(ValueError):
     """The number is not there; the message says what was found instead."""
 
 
+def read_plain(path: str, *, limit_bytes: int) -> bytes:
+    """Return the content of a file that may be anything: no link, no pipe, no folder, not larger.
+
+    Raises
+    ------
+    ReadingError
+        If it is missing or no such file.
+    """
+    name = os.path.basename(path)
+    try:
+        # not blocking: a trainer may leave a pipe that nobody writes to
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        raise ReadingError(f"{name}: cannot be read ({error.strerror})") from None
+    kind = os.fstat(handle)
+    if not stat.S_ISREG(kind.st_mode) or kind.st_size > limit_bytes:
+        os.close(handle)
+        raise ReadingError(f"{name}: not a plain file of at most {limit_bytes} bytes")
+    with open(handle, "rb") as file:
+        return file.read(kind.st_size)
+
+
 def load_json(path: str) -> dict[str, Any]:
     """Return the object in a JSON file, which must be a plain file of sane size.
 
@@ -23,16 +45,7 @@ def load_json(path: str) -> dict[str, Any]:
         If it is missing, a link, a pipe, too large, or not a JSON object.
     """
     name = os.path.basename(path)
-    try:
-        # not blocking: a trainer may leave a pipe that nobody writes to
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        raise ReadingError(f"{name}: cannot be read ({error.strerror})") from None
-    with open(handle, "rb") as file:
-        kind = os.fstat(handle)
-        if not stat.S_ISREG(kind.st_mode) or kind.st_size > JSON_BYTES:
-            raise ReadingError(f"{name}: not a plain file of at most {JSON_BYTES} bytes")
-        text = file.read()
+    text = read_plain(path, limit_bytes=JSON_BYTES)
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

@@ -326,3 +326,11 @@ def test_states_and_causes_are_those_of_a_result() -> None:
     named = {"complete", "failed", "timed_out", "diverged", "tampered", "cancelled"}
     assert named <= {state.value for state in State}
     assert {"crash", "oom", "infrastructure"} <= {cause.value for cause in Cause}
+
+
+def test_a_folder_in_place_of_the_answer_is_a_crash_of_the_trial_not_of_the_machine(
+    tmp_path: Path,
+) -> None:
+    result = run(tmp_path, "import os, sys; os.mkdir(sys.argv[1] + '/answer.json')")
+    assert result.cause is Cause.CRASH
+    assert "not a plain file" in result.reason

@@ -1,0 +1,222 @@
+"""The trusted side of a model's process: start it, ask it, end it; believe nothing it says."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from miniscale.evaluate import channel
+from miniscale.evaluate.refusal import ModelError, TamperedError
+from miniscale.evaluate.text import Ints, Logits
+
+Wrapped = Callable[[Sequence[str]], Sequence[str]]
+"""Puts a command into the box."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a model is and how it is asked."""
+
+    tree: Path
+    framework: str = "torch"
+    companion: str = ""
+    """Module of ours with ``tune_cpu(threads)`` and ``counted_flops(run)``."""
+    device: str = "cpu"
+    threads: int = 1
+    rows: int = 8
+    """Windows a request: logits of more would leave the cache."""
+    context: int = 128
+    vocabulary: int = 1024
+    patience_s: float = 120.0
+    """For one answer, the first of which waits for the model to load."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens a request at most."""
+        return self.rows * self.context
+
+    @property
+    def logits(self) -> int:
+        """Logits an answer at most; a model may pad its vocabulary."""
+        return self.tokens * (2 * self.vocabulary + 128)
+
+
+class Host:
+    """The boxed process, in which one instance of the model lives at a time."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        weights: bytes,
+        config: bytes,
+        env: Mapping[str, str],
+        wrapped: Wrapped = lambda argv: argv,
+    ) -> None:
+        self.terms = terms
+        self._instance: Instance | None = None
+        self._contents = [channel.filled_memory(part) for part in (weights, config)]
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                list(wrapped(_command(terms, theirs.fileno()))),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=dict(env),
+            )
+
+    def fresh(self) -> "Instance":
+        """End the instance there is and start another, which knows nothing of it."""
+        self.stop()
+        requests, ours = os.pipe()
+        answers, theirs = os.pipe()
+        memory = channel.blank_memory(8 * self.terms.tokens + 4 * self.terms.logits)
+        given = [requests, theirs, memory, *self._contents]
+        socket.send_fds(self._control, [channel.START], given)
+        os.close(requests)
+        os.close(theirs)
+        shared = channel.Shared(memory, tokens=self.terms.tokens, logits=self.terms.logits)
+        self._instance = Instance(self.terms, ours, answers, shared)
+        return self._instance
+
+    def stop(self) -> float:
+        """End the instance with all it started; return their CPU-seconds."""
+        if self._instance is None:
+            return 0.0
+        self._instance.close()
+        self._instance = None
+        self._control.sendall(channel.STOP)
+        until = time.monotonic() + self.terms.patience_s
+        try:
+            frame = channel.read_frame(self._control.fileno(), channel.ENDED.size, until=until)
+        except TimeoutError:
+            frame = b""
+        if len(frame) < channel.ENDED.size:
+            raise ModelError("the model's process does not end what it started")
+        seconds: float = channel.ENDED.unpack(frame)[1]
+        return seconds
+
+    def close(self) -> None:
+        """End everything."""
+        if self._instance is not None:
+            self._instance.close()
+        self._control.close()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+        for handle in self._contents:
+            os.close(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Instance:
+    """One loaded model; what it answers is copied before it is looked at."""
+
+    def __init__(self, terms: Terms, requests: int, answers: int, shared: channel.Shared) -> None:
+        self._terms = terms
+        self._requests, self._answers = requests, answers
+        self._shared = shared
+        self._tokens = np.frombuffer(shared.tokens, np.int64)
+        self._logits = np.frombuffer(shared.logits, np.float32)
+        self._number = 0
+        self._width = 0
+        self._is_loaded = False
+
+    def load(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises
+        ------
+        TamperedError
+            If its weights do not fit its code.
+        ModelError
+            If it ends or is silent.
+        """
+        what = self._answer()[0]
+        if what == channel.MISFIT:
+            raise TamperedError("weights: they do not fit the code")
+        if what != channel.READY:
+            raise TamperedError(f"shape: answered {what!r} for being ready")
+        self._is_loaded = True
+
+    def ask(self, tokens: Ints) -> Logits:
+        """Logits (rows, time, vocabulary) of tokens (rows, time)."""
+        return self._ask(tokens, channel.ASK)[0]
+
+    def cost(self, tokens: Ints) -> tuple[Logits, int]:
+        """Logits, and the FLOPs of making them as counted beside the model."""
+        return self._ask(tokens, channel.COST)
+
+    def close(self) -> None:
+        """Hang up."""
+        os.close(self._requests)
+        os.close(self._answers)
+
+    def _ask(self, tokens: Ints, what: bytes) -> tuple[Logits, int]:
+        if not self._is_loaded:
+            self.load()
+        rows, time_ = tokens.shape
+        self._tokens[: tokens.size] = tokens.ravel()
+        self._number += 1
+        asked = (what, self._number, rows, time_)
+        try:
+            os.write(self._requests, channel.REQUEST.pack(*asked))
+        except BrokenPipeError:
+            raise ModelError("the model's process ended") from None
+        *said, width, flops = self._answer()
+        if (
+            tuple(said) != asked
+            or not self._terms.vocabulary <= width
+            or (self._width not in (0, width) or rows * time_ * width > self._terms.logits)
+        ):
+            raise TamperedError(
+                f"shape: asked {asked[2:]}, answered {(*said[2:], width)}; a vocabulary of"
+                f" {self._terms.vocabulary} may be padded, and is the same in every answer"
+            )
+        self._width = width
+        logits = self._logits[: rows * time_ * width].copy()
+        return logits.reshape(rows, time_, width), flops
+
+    def _answer(self) -> tuple[bytes, int, int, int, int, int]:
+        until = time.monotonic() + self._terms.patience_s
+        try:
+            frame = channel.read_frame(self._answers, channel.ANSWER.size, until=until)
+        except TimeoutError:
+            limit = self._terms.patience_s
+            raise ModelError(f"the model gave no answer within patience_s={limit:g}") from None
+        if len(frame) < channel.ANSWER.size:
+            raise ModelError("the model's process ended")
+        what, number, rows, time_, width, flops = channel.ANSWER.unpack(frame)
+        return what, number, rows, time_, width, flops
+
+
+def _command(terms: Terms, control: int) -> list[str]:
+    root = Path(__file__).parent.parent.parent
+    options = {
+        "root": root, "control": control, "tree": terms.tree, "framework": terms.framework,
+        "companion": terms.companion, "device": terms.device, "threads": terms.threads,
+        "tokens": terms.tokens, "logits": terms.logits,
+    }  # fmt: skip
+    program = str(Path(__file__).parent / "child.py")
+    return [sys.executable, "-I", program, *(f"--{k}={v}" for k, v in options.items())]

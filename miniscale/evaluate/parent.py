@@ -1,0 +1,177 @@
+"""Score a trial: the one process that holds targets, and never runs a line of the trial's code."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from miniscale.evaluate import checks
+from miniscale.evaluate.host import Host, Instance, Terms, Wrapped
+from miniscale.evaluate.refusal import OverBudgetError, TamperedError
+from miniscale.evaluate.text import Floats, Text, held_out, read_split
+from miniscale.evaluate.weights import Weights, read_weights
+from miniscale.readers import ReadingError, load_json, read_plain
+
+TOLERATED = 1.05  # FLOPs over the budget: the last step and the counting of odd shapes
+SPLITS = ("val", "sealed")
+CONFIG_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be scored, and on what."""
+
+    terms: Terms
+    data: Path
+    out: Path
+    tokens: int
+    """Of each split at most, evenly spread; all arms meet the same windows."""
+    budget_flops: float | None = None
+    weights_bytes: int = 1 << 36
+    without: frozenset[str] = frozenset()
+    """Checks left out, for tests of what the others hold; on record."""
+
+
+def evaluate(
+    job: Job, *, env: Mapping[str, str], wrapped: Wrapped, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Scores, costs and digests of a trial.
+
+    Raises
+    ------
+    TamperedError, OverBudgetError
+        With the name of the check that failed.
+    ModelError
+        If the model's process crashed or kept silent.
+    """
+    start = time.perf_counter()
+    weights = read_weights(job.out / "model.safetensors", limit_bytes=job.weights_bytes)
+    config = _config(job.out)
+    meta = held_out(job.data)
+    terms = replace(job.terms, vocabulary=int(meta["vocabulary"]))
+    texts = {
+        name: read_split(job.data, name, context=terms.context, tokens=job.tokens)
+        for name in SPLITS
+    }
+    with Host(terms, weights=weights.blob, config=config, env=env, wrapped=wrapped) as host:
+        scores, found = _score(job, host, texts, weights, rng)
+    return {
+        **scores,
+        "parameters": weights.parameters,
+        **found,
+        "digests": {
+            "code": code_digest(terms.tree),
+            "weights": weights.sha256,
+            "config": hashlib.sha256(config).hexdigest(),
+            **meta["digests"],
+        },
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def _score(
+    job: Job, host: Host, texts: Mapping[str, Text], weights: Weights, rng: np.random.Generator
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Ask one instance for all, another for a part, and compare."""
+    terms, without = host.terms, job.without
+    first = host.fresh()
+    losses = {n: checks.first_answers(first, text, rows=terms.rows) for n, text in texts.items()}
+    scores = {f"{n}_bpb": texts[n].bits_per_byte(loss) for n, loss in losses.items()}
+    is_half = weights.is_half or terms.device == "cuda"
+    allowed = checks.TOLERANCES["half" if is_half else "float32"]
+    second = first
+    used_s = 0.0
+    if checks.STATELESS not in without:
+        used_s = host.stop()
+        second = host.fresh()
+    worst = gained = 0.0
+    compared = 0
+    for name, text in texts.items():
+        loss = losses[name]
+        asked = checks.probes(text, loss, rows=terms.rows, rng=rng, without=without)
+        seen = checks.ask_again(second, asked, text, loss)
+        if checks.DETERMINISTIC not in without and seen.exceeds(allowed):
+            checks.refuse(host, text, loss, seen, allowed)
+        worst, gained = max(worst, seen.worst), max(gained, seen.mean)
+        compared += len(seen.better)
+    spent = _spent(job, second, texts["val"], losses["val"], rng) if terms.companion else {}
+    host.stop()
+    report = {
+        "compared": compared,
+        "worst_nats": worst,
+        "gained_nats": gained,
+        "allowed_nats": allowed.worst,
+        "without": sorted(without),
+    }
+    return scores, {**spent, "evaluator_child_cpu_seconds": round(used_s, 3), "checks": report}
+
+
+def _spent(
+    job: Job, second: Instance, text: Text, loss: Floats, rng: np.random.Generator
+) -> dict[str, float]:
+    """FLOPs of training: three times a forward pass counted here, for each token trained on.
+
+    The count is made inside the model's process, so it is checked that the counted run gives the
+    logits that were scored; what a hostile process can hide from it, CPU-seconds show.
+    """
+    context = text.inputs.shape[1]
+    window = rng.integers(0, len(text.inputs), 1)
+    probe = checks.Probe(window, np.full(1, context), text.inputs[window])
+    logits, flops = second.cost(probe.tokens)
+    seen = checks.compare(probe, logits, text, loss)
+    if checks.COST not in job.without and seen.worst > checks.COUNTED_WORST:
+        raise TamperedError(
+            f"{checks.COST}: while operations are counted the model predicts otherwise, by"
+            f" {seen.worst:.3g} nats (allowed {checks.COUNTED_WORST:g})"
+        )
+    tokens = _tokens(job.out)
+    total = 3.0 * flops / context * tokens
+    if total <= 0:
+        raise TamperedError(f"{checks.COST}: the model does no operation that counts")
+    if job.budget_flops is not None and total > TOLERATED * job.budget_flops:
+        over = total / job.budget_flops
+        raise OverBudgetError(f"{total:.3g} FLOPs are {over:.2f} of {job.budget_flops:.3g}")
+    return {"flops": total, "tokens": tokens}
+
+
+def _tokens(out: Path) -> int:
+    """Tokens that were trained on, by the trainer's word: docs/trust.md says what bounds it."""
+    try:
+        tokens = load_json(str(out / "trainer.json")).get("tokens")
+    except ReadingError as error:
+        raise TamperedError(f"files: {error}") from None
+    if type(tokens) is not int or tokens < 1:
+        raise TamperedError(f"files: trainer.json: tokens {str(tokens)[:60]!r}")
+    return tokens
+
+
+def _config(out: Path) -> bytes:
+    try:
+        return read_plain(str(out / "model.json"), limit_bytes=CONFIG_BYTES)
+    except ReadingError as error:
+        raise TamperedError(f"files: {error}") from None
+
+
+def code_digest(tree: Path) -> str:
+    """Digest of all code in a tree, names included."""
+    digest = hashlib.sha256()
+    for path in sorted(tree.rglob("*.py")):
+        if path.is_file() and not path.is_symlink():
+            digest.update(f"{path.relative_to(tree).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def write_report(out: Path, result: Mapping[str, Any]) -> None:
+    """Put ``evaluation.json`` in its place, whatever a trainer left there under that name."""
+    staged = out / f".evaluation-{os.urandom(8).hex()}"
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    with open(handle, "w") as file:
+        file.write(json.dumps(result, allow_nan=False) + "\n")
+    os.replace(staged, out / "evaluation.json")
