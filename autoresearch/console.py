@@ -13,14 +13,17 @@ from miniscale.trial import TrialSpec
 from transfer.accept import multiplier
 from transfer.events import (
     Accepted,
+    Answered,
     Based,
     Decided,
     Deferred,
+    Dropped,
     Effect,
     Event,
     Examined,
     Judged,
     Proposed,
+    Questioned,
     Refused,
     Stopped,
     Tried,
@@ -105,9 +108,16 @@ class Console:
                 seeds = ", ".join(f"{rung} {len(each)}" for rung, each in event.seeds.items())
                 text = f"exam on fresh seeds against the first baseline: {seeds}"
                 self._line(event.arm, "the working head", text)
+            case Questioned():
+                text = f"the exam fell short: each change left out, {event.rung}, "
+                self._line(event.arm, "the working head", f"{text}{len(event.seeds)} fresh seeds")
+            case Answered() if not event.verdicts:
+                self._line(event.arm, "the working head", "no change fails by itself")
+            case Dropped():
+                self._line(event.arm, "", f"off the branch: {event.reason}", style="red")
             case Stopped():
                 found = survey(study.ladder, study.state)
-                said = [*claim_lines(found), *exam_lines(found.exam, study.ladder.target_name)]
+                said = [*claim_lines(found), *exam_lines(found)]
                 self.lines([*said, f"stopped  {event.reason}"])
 
     def _line(self, arm: str, title: str, text: str, style: str = "") -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from miniscale.oracle import Planted
 from miniscale.trial import Cause, State, TrialResult, TrialSpec
+from transfer.climb import FRESH, SEEDS_A_STUDY
 from transfer.events import Action, Judged, Outcome
 from transfer.ladder import Ladder
 from transfer.policy import Decision, Evidence, Review, Scene, Standing
@@ -88,7 +89,8 @@ def judged(member: Standing, whole: Standing, rest: Standing) -> Judged:
 class Additive:
     """A runner whose changes are patches that name their gain; gains of a stack add up.
 
-    Two patches of ``clash`` together crash.
+    A patch may name a second gain, its true one: that of the seeds that nothing was chosen by. Two
+    patches of ``clash`` together crash.
     """
 
     ladder: Ladder
@@ -112,7 +114,8 @@ class Additive:
         rung = self.ladder.rung(spec.rung)
         if len(set(patches) & set(self.clash)) > 1:
             return TrialResult(spec.identity, State.FAILED, cause=Cause.CRASH, reason="planted")
-        gain = math.fsum(float(patch.split()[1]) for patch in patches)
+        place = -1 if spec.seed % SEEDS_A_STUDY >= FRESH else 1
+        gain = math.fsum(float(patch.split()[place]) for patch in patches)
         idea = zlib.crc32(" ".join(patches).encode())
         planted = Planted(compute=rung.scale, seed=spec.seed, gain=gain, idea=idea)
         return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())

@@ -1,22 +1,39 @@
 """The exam: what is claimed of the head before it, after it, and what a short one leads to."""
 
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from atoms_scenes import effect
-from test_stacks import GAINS, PLAN, ladder, whole
+from stacking import Stacking
+from test_stacks import GAINS, PLAN, Lab, ladder, whole
 
 from miniscale.setting import Kind
 from transfer.atoms.beliefs import BEYOND, Claim, examine, together
 from transfer.atoms.posterior import Model, believe
-from transfer.events import Effect, Examined, decode, encode
+from transfer.change import Change
+from transfer.climb import FRESH, SEEDS_A_STUDY
+from transfer.events import (
+    Accepted,
+    Answered,
+    Based,
+    Dropped,
+    Effect,
+    Examined,
+    Judged,
+    Outcome,
+    Questioned,
+)
 from transfer.exam import Exam
 from transfer.findings import survey
 from transfer.folder import StudyFolder
 from transfer.load import Loaded
+from transfer.records import decode, encode
+from transfer.rejudge import rejudge
+from transfer.study import Study
 from transfer.trust import Light, Trust
 from transfer.words import status
 
@@ -114,3 +131,100 @@ def test_what_was_believed_of_the_ladder_comes_back_with_the_exam() -> None:
     assert decode(encode(asked)) == asked
     old = {"type": "examined", "arm": "b2", "seeds": {"r0": [800]}}
     assert decode(old) == Examined("b2", {"r0": (800,)})
+
+
+# -- a short exam -----------------------------------------------------------------------------
+
+IDEAS = (
+    Change(title="holds", patch="holds 0.2"),
+    Change(title="null", patch="null 0.0"),
+    Change(title="flattered", patch="flattered 0.3 -0.05"),
+    Change(title="holds too", patch="too 0.25"),
+)
+
+
+@cache
+def flattered() -> Study:
+    """Return a study with one change that gains on the seeds it was chosen by and on no others."""
+    return Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=IDEAS).study()
+
+
+def test_a_change_whose_gain_does_not_hold_on_fresh_seeds_leaves_the_branch() -> None:
+    state = flattered().state
+    assert list(state.accepted) == ["c1", "c4"]
+    assert list(state.dropped) == ["c3"]
+    assert state.verdicts["c3"].outcome is Outcome.REJECTED
+    assert "fell short" in state.verdicts["c3"].reasons[0]
+    assert state.stopped is not None
+    assert state.stopped.is_final
+
+
+def test_the_branch_is_committed_again_without_what_was_dropped() -> None:
+    study = flattered()
+    tree = study._checkouts.trees.content(study.state.head)  # type: ignore[attr-defined]
+    assert tree.patches == ("holds 0.2", "too 0.25")
+    assert study.state.bases[study.state.base] == study.state.head
+
+
+def test_a_question_runs_eight_fresh_seeds_of_the_head_and_of_each_part() -> None:
+    state = flattered().state
+    (asked,) = state.questions.values()
+    assert asked.rung == ladder().rungs[0].name
+    assert len(asked.seeds) == 8
+    assert set(asked.parts.values()) == {"c1", "c3", "c4"}
+    used = {s for exam in state.exams.values() for seeds in exam.seeds.values() for s in seeds}
+    assert used.isdisjoint(asked.seeds)
+    assert min(asked.seeds) >= 3 * SEEDS_A_STUDY + FRESH
+
+
+def test_what_is_left_is_examined_again_and_holds() -> None:
+    found = survey(ladder(), flattered().state)
+    assert len(flattered().state.exams) == 2
+    assert found.exam is not None
+    assert found.is_examined
+    assert not found.exam.is_doubtful
+    assert abs(found.exam.total.mean - 0.45) < 3 * found.exam.total.sd
+
+
+def test_status_tells_what_the_exam_took_off_the_branch(tmp_path: Path) -> None:
+    study = flattered()
+    loaded = Loaded("lab", StudyFolder(tmp_path), ladder(), study.events, study.state, PLAN.budget)
+    assert any(line.startswith("dropped  c3: the exam of b1 fell") for line in status(loaded))
+
+
+def test_exams_and_questions_keep_within_their_share_of_the_budget() -> None:
+    study = flattered()
+    costs = {rung.name: rung.cost for rung in ladder().rungs}
+    fresh = {
+        (arm, rung, seed)
+        for (arm, rung), seeds in study.state.requests.items()
+        for seed in seeds
+        if seed % SEEDS_A_STUDY >= FRESH
+    }
+    assert 0 < sum(costs[rung] for _, rung, _ in fresh) <= 0.3 * PLAN.budget
+
+
+def test_an_exam_with_no_change_that_holds_ends_with_the_first_baseline() -> None:
+    ideas = (Change(title="flattered", patch="flattered 0.3 -0.05"),)
+    state = Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=ideas).study().state
+    assert not state.accepted
+    assert state.bases[state.base] == state.bases["b0"]
+    assert state.stopped is not None
+
+
+def test_verdicts_on_questions_come_out_again_from_the_journal() -> None:
+    study = flattered()
+    again = rejudge(ladder(), study.events, policy=study.policy, budget=PLAN.budget)
+    assert again == study.state.verdicts
+    assert [decode(encode(event)) for event in study.events] == study.events
+
+
+def test_killed_after_any_event_of_a_short_exam_a_study_ends_the_same() -> None:
+    events = flattered().events
+    lab = Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=IDEAS)
+    start = next(n for n, event in enumerate(events) if isinstance(event, Examined))
+    kept = (Examined, Questioned, Answered, Judged, Dropped, Accepted, Based)
+    for place in [n for n in range(start, len(events)) if isinstance(events[n], kept)]:
+        first = lab.study(cut=place + 1)
+        assert first.events == events[: place + 1]
+        assert lab.study(first.events).events == events, place

@@ -11,9 +11,10 @@ from miniscale.trial import State, TrialResult
 from scaling import PowerLaw, forecast_loss
 from transfer.analysis import Analysis
 from transfer.change import Change
-from transfer.events import METHOD, Based, Proposed, Request, Started, Tick, Tried, decode
+from transfer.events import METHOD, Based, Proposed, Request, Started, Tick, Tried
 from transfer.ladder import Ladder
 from transfer.measure import Noise, Yardstick, effect, pooled_noise, yardstick
+from transfer.records import decode
 from transfer.state import replay
 
 

@@ -11,13 +11,14 @@ from oracle import oracle_config, oracle_job
 from miniscale.decode import InputError
 from miniscale.oracle import Planted
 from transfer.change import Change
-from transfer.events import Imported, decode, encode
+from transfer.events import Imported
 from transfer.folder import StudyFolder, open_folder
 from transfer.imports import take
 from transfer.journal import Journal
 from transfer.load import Loaded, load
 from transfer.pace import Pace, pace_of
 from transfer.record import Record, Told, lines, score, survey_root
+from transfer.records import decode, encode
 from transfer.rejudge import rejudge
 from transfer.simulate import simulate
 from transfer.study import EpochRule

@@ -28,8 +28,6 @@ from transfer.events import (
     Reviewed,
     Tick,
     Tried,
-    decode,
-    encode,
 )
 from transfer.findings import survey
 from transfer.folder import StudyFolder
@@ -38,6 +36,7 @@ from transfer.load import Loaded
 from transfer.page import page
 from transfer.policy import Policy
 from transfer.policy.trend import TrendPolicy
+from transfer.records import decode, encode
 from transfer.rejudge import rejudge
 from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger, light_spec
 from transfer.study import EpochRule, Plan, Study

@@ -112,9 +112,12 @@ class Analysis:
         return None
 
     def _is_exam(self, arm: str, rung: str, seed: int) -> bool:
-        exams = self.state.exams
-        asked = [e for e in exams.values() if arm in (e.arm, self.state.first_base)]
-        return any(seed in exam.seeds.get(rung, ()) for exam in asked)
+        state = self.state
+        asked = [e for e in state.exams.values() if arm in (e.arm, state.first_base)]
+        questions = [q for q in state.questions.values() if arm in (q.arm, *q.parts)]
+        return any(seed in exam.seeds.get(rung, ()) for exam in asked) or any(
+            rung == question.rung and seed in question.seeds for question in questions
+        )
 
     def failure(self, arm: str) -> str:
         """Say why an arm has a trial without a number; empty if it has none."""

@@ -46,6 +46,9 @@ class Checkouts:
             proposed = self._state.changes.get(arm)
             if proposed is not None:
                 self._trees[arm] = self.make(proposed)
+            elif arm in self._state.parts and arm not in self._state.bases:
+                first, members = self._state.first_base, self._state.parts[arm]
+                self._trees[arm] = self.stack(arm, first, members).tree
             else:
                 commit = self._state.bases[arm]
                 self._trees[arm] = self.trees.checkout(arm, parent=commit, patch="", knobs={})

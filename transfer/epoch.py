@@ -10,7 +10,7 @@ from miniscale.patch import PatchRefused
 from miniscale.trial import TrialSpec
 from transfer.accept import message
 from transfer.checkout import Checkouts, stack_of
-from transfer.climb import FRESH, SEEDS_A_STUDY, Climb
+from transfer.climb import Climb
 from transfer.events import (
     Accepted,
     Based,
@@ -19,7 +19,6 @@ from transfer.events import (
     Deferred,
     Dropped,
     Event,
-    Examined,
     Judged,
     Outcome,
     Proposed,
@@ -27,6 +26,7 @@ from transfer.events import (
     Reviewed,
     Tick,
 )
+from transfer.exams import Exams
 from transfer.ladder import Ladder
 from transfer.plan import Plan
 from transfer.policy import Policy, Reviewer, reserve_of
@@ -35,8 +35,6 @@ from transfer.trust import Trust
 
 REVIEWS = 40
 """Looks at one epoch, at most."""
-EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
-"""Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
 
 
 class Epochs:
@@ -61,7 +59,15 @@ class Epochs:
         self._checkouts = checkouts
         self._record = record
         self._spec = spec
-        self._trust = getattr(policy, "trust", Trust())
+        self._exams = Exams(
+            ladder,
+            self._state,
+            trust=getattr(policy, "trust", Trust()),
+            plan=plan,
+            analysis=climb.analysis,
+            checkouts=checkouts,
+            record=record,
+        )
         is_reviewer = isinstance(policy, Reviewer) and reserve_of(policy) > 0
         self.reviewer: Reviewer | None = policy if is_reviewer else None  # type: ignore[assignment]
 
@@ -258,31 +264,9 @@ class Epochs:
         return self._examine()
 
     def _examine(self) -> bool:
-        """Ask for a comparison of the head with the first baseline."""
-        state = self._state
-        if not self._plan.exam_share or not state.accepted or state.method < 3:
+        """Ask for a comparison of the head with the first baseline, or go on with one."""
+        if not self._plan.exam_share or self._state.method < 3:
             return False
-        self._move()
-        if state.base in state.exams or state.base == state.first_base:
-            return False
-        most = self._plan.exam_share * self._plan.budget
-        seeds = self._exam_seeds(min(most, self._plan.budget - state.spent))
-        if not seeds:
-            return False
-        self._record(Examined(state.base, seeds, tuple(state.accepted), self._trust))
-        return True
-
-    def _exam_seeds(self, room: float) -> dict[str, tuple[int, ...]]:
-        """Return seeds by rung: up to the highest affordable rung, then as many as may be."""
-        start = self._plan.seed * SEEDS_A_STUDY + FRESH + 8 * len(self._state.exams)
-        rungs = self._ladder.rungs
-        for top in range(len(rungs), 0, -1):
-            for counts in EXAM_SEEDS:
-                n = [counts[min(place, 3)] for place in range(top)]
-                cost = sum(2 * k * rung.cost for k, rung in zip(n, rungs, strict=False))
-                if cost <= room:
-                    return {
-                        rung.name: tuple(range(start, start + k))
-                        for k, rung in zip(n, rungs, strict=False)
-                    }
-        return {}
+        if self._state.accepted:
+            self._move()
+        return self._exams.step()

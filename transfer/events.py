@@ -1,26 +1,21 @@
 """What can happen in a study; the journal holds these and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from miniscale.trial import TrialResult
 from transfer.change import Change
-from transfer.trust import Light, Trust
+from transfer.trust import Trust
 
-VERSION = 2
-"""Version of the record format; older journals open for ever."""
-
-
-METHOD = 4
+METHOD = 5
 """Version of the formulas behind effects; a study keeps the one that it began with.
 
 1: the baseline's law estimates noise from the baseline's own seeds. 2: it is given the noise that
 all replicates of a rung say. 3: one law, the first baseline's, for all baselines; noise has a floor
 by the rungs beside it, correlation is pooled by kind of change, replicates that spread oddly speak
 for themselves, and effects tell the baseline's own error apart. 4: arms are compared at the compute
-that their trials report.
+that their trials report. 5: an exam leaves room to question the changes of a head that falls short.
 """
 
 
@@ -279,6 +274,26 @@ class Examined:
 
 
 @dataclass(frozen=True)
+class Questioned:
+    """An exam fell short: the head runs again beside heads without one of its changes each."""
+
+    arm: str
+    """The baseline whose exam fell short."""
+    rung: str
+    seeds: tuple[int, ...]
+    parts: Mapping[str, str]
+    """Arm to run -> the accepted change that it is without."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a question showed; the changes that fail are judged anew and leave the branch."""
+
+    arm: str
+    verdicts: tuple[Judged, ...]
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The study ended or paused."""
 
@@ -304,82 +319,7 @@ Event = (
     | Reviewed
     | Closed
     | Examined
+    | Questioned
+    | Answered
     | Stopped
 )
-
-_TYPES: dict[str, type[Event]] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        Started,
-        Based,
-        Proposed,
-        Refused,
-        Forecast,
-        Tick,
-        Tried,
-        Imported,
-        Decided,
-        Judged,
-        Accepted,
-        Deferred,
-        Dropped,
-        Closing,
-        Reviewed,
-        Closed,
-        Examined,
-        Stopped,
-    )
-}
-
-
-ENVELOPE = frozenset({"type", "v", "seq", "t", "crc"})
-"""Fields that the journal puts around an event."""
-
-
-def encode(event: Event) -> dict[str, Any]:
-    """Return an event as plain JSON data with its type."""
-    return {"type": type(event).__name__.lower(), **asdict(event)}
-
-
-def decode(data: Mapping[str, Any]) -> Event:
-    """Rebuild an event from :func:`encode`.
-
-    Raises
-    ------
-    KeyError
-        If the type is unknown.
-    """
-    fields = {key: value for key, value in data.items() if key not in ENVELOPE}
-    kind = _TYPES[data["type"]]
-    if kind is Proposed:
-        fields["change"] = Change.from_json(fields["change"])
-    if kind is Tick:
-        fields["requests"] = tuple(Request(**request) for request in fields["requests"])
-    if kind in (Tried, Imported):
-        fields["result"] = TrialResult.from_json(fields["result"])
-    if kind in (Decided, Judged):
-        _read_evidence(fields)
-    if kind is Decided:
-        fields["action"] = Action(fields["action"])
-    if kind is Judged:
-        return _judged(fields)
-    if kind is Reviewed:
-        fields["stacks"] = tuple(tuple(stack) for stack in fields["stacks"])
-        fields["verdicts"] = tuple(_judged(_read_evidence(v)) for v in fields["verdicts"])
-    if kind is Examined:
-        fields["seeds"] = {rung: tuple(seeds) for rung, seeds in fields["seeds"].items()}
-        fields["arms"] = tuple(fields.get("arms", ()))
-        if told := fields.get("trust"):
-            fields["trust"] = Trust(**{**told, "light": Light(told["light"])})
-    return kind(**fields)
-
-
-def _read_evidence(fields: dict[str, Any]) -> dict[str, Any]:
-    fields["effects"] = tuple(Effect(**effect) for effect in fields["effects"])
-    fields["outlook"] = Outlook(**fields["outlook"]) if fields["outlook"] else None
-    return fields
-
-
-def _judged(fields: dict[str, Any]) -> Judged:
-    known = {"outcome": Outcome(fields["outcome"]), "reasons": tuple(fields["reasons"])}
-    return Judged(**{**fields, **known})

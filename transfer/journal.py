@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.decode import InputError
-from transfer.events import VERSION, Event, decode, encode
+from transfer.events import Event
+from transfer.records import VERSION, decode, encode
 
 
 class Journal:

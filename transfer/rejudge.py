@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from transfer.climb import Climb
-from transfer.events import Decided, Event, Judged, Reviewed
+from transfer.events import Answered, Decided, Event, Judged, Reviewed
 from transfer.ladder import Ladder
 from transfer.policy import Policy, Reviewer
+from transfer.question import answer
 from transfer.state import State
 
 
@@ -37,5 +38,8 @@ def rejudge(
                 found[event.arm] = verdict
         elif isinstance(event, Reviewed) and isinstance(policy, Reviewer):
             found |= {verdict.arm: verdict for verdict in policy.review(climb.scene()).verdicts}
+        elif isinstance(event, Answered):
+            verdicts = answer(climb.analysis, state.questions[event.arm])
+            found |= {verdict.arm: verdict for verdict in verdicts}
         state.apply(event)
     return found

@@ -7,6 +7,7 @@ from miniscale.trial import TrialResult
 from transfer.events import (
     METHOD,
     Accepted,
+    Answered,
     Based,
     Closed,
     Closing,
@@ -20,6 +21,7 @@ from transfer.events import (
     Judged,
     Outcome,
     Proposed,
+    Questioned,
     Refused,
     Request,
     Reviewed,
@@ -77,6 +79,12 @@ class State:
     spent_by_trials: float = 0.0
     """What was spent by the end of the last trial."""
     exams: dict[str, Examined] = field(default_factory=dict)
+    questions: dict[str, Questioned] = field(default_factory=dict)
+    answers: dict[str, Answered] = field(default_factory=dict)
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Arm of a question -> the accepted changes in it, on the first baseline."""
+    rebuilt: dict[str, None] = field(default_factory=dict)
+    """Accepted changes still to be committed again, after an answer took others off the branch."""
 
     ended: dict[Key, dict[int, TrialResult]] = field(default_factory=dict)
     """(arm, rung) -> seed -> result, in no order of meaning."""
@@ -197,6 +205,8 @@ class State:
                 self.taken = {}
             case Examined():
                 self.exams[event.arm] = event
+            case Questioned() | Answered():
+                self._question(event)
             case Imported():
                 self._take(event)
             case Stopped():
@@ -287,14 +297,27 @@ class State:
         match event:
             case Accepted():
                 self.accepted[event.arm] = event.commit
+                self.rebuilt.pop(event.arm, None)
                 if self.changes[event.arm].base == self.base:
                     self.taken[event.arm] = None
             case Deferred():
                 self.deferred[event.arm] = event.reason
             case Dropped():
                 self.accepted.pop(event.arm, None)
+                self.rebuilt.pop(event.arm, None)
                 self.taken.pop(event.arm, None)
                 self.dropped[event.arm] = event.reason
+
+    def _question(self, event: Questioned | Answered) -> None:
+        if isinstance(event, Questioned):
+            self.questions[event.arm] = event
+            arms = self.exams[event.arm].arms
+            for part, out in event.parts.items():
+                self.parts[part] = tuple(arm for arm in arms if arm != out)
+            return
+        self.answers[event.arm] = event
+        failed = {verdict.arm for verdict in event.verdicts}
+        self.rebuilt = {arm: None for arm in self.accepted if failed and arm not in failed}
 
     def _close(self, event: Closing | Reviewed | Closed) -> None:
         match event:

@@ -250,14 +250,20 @@ class Study:
         return asked
 
     def _examined(self) -> list[Trial]:
-        """Return the trials that exams ask for."""
+        """Return the trials that exams ask for, and questions after them."""
         first = self.state.first_base
-        return [
+        asked = [
             (arm, rung, seed)
             for exam in self.state.exams.values()
             for arm in (exam.arm, first)
             for rung, seeds in exam.seeds.items()
             for seed in seeds
+        ]
+        return asked + [
+            (arm, question.rung, seed)
+            for question in self.state.questions.values()
+            for arm in (question.arm, *question.parts)
+            for seed in question.seeds
         ]
 
     def pending_specs(self) -> list[TrialSpec]:

@@ -4,7 +4,6 @@ import json
 
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Proposed
-from transfer.exam import Exam
 from transfer.findings import Findings, interval, survey
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
@@ -27,7 +26,7 @@ def status(loaded: Loaded) -> list[str]:
         f"{len(state.results)} trials, {state.n_changes} changes",
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
-        *exam_lines(found.exam, ladder.target_name),
+        *exam_lines(found),
     ]
     if state.closing:
         lines.append(f"epoch    is closing, {state.closing}: no change is taken in")
@@ -56,8 +55,9 @@ def claim_lines(found: Findings) -> list[str]:
     return [f"claim    {gain} compute at {at} by {n} accepted; {shrinkage(exam)}"]
 
 
-def exam_lines(exam: Exam | None, target: str) -> list[str]:
+def exam_lines(found: Findings) -> list[str]:
     """Say what the accepted changes bring together, against what was forecast of them."""
+    exam, target, dropped = found.exam, found.ladder.target_name, found.state.dropped
     if exam is None:
         return []
     seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
@@ -73,6 +73,7 @@ def exam_lines(exam: Exam | None, target: str) -> list[str]:
     total = interval(exam.total.low, exam.total.mean, exam.total.high)
     lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
     lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
+    lines += [f"dropped  {arm}: {dropped[arm]}" for arm in dropped]
     return lines
 
 

@@ -20,6 +20,10 @@ BEYOND = 0.12
 """Doubt per nat of a stack's gain beyond its highest measured rung, as a share of it."""
 HELD = 0.7
 """Share of its forecast below which a stack is doubtful."""
+VISIBLE = 1.5
+"""Sd that a typical member's gain must be worth on a rung for leaving it out to show."""
+AGAINST = -1.28
+"""Sd below what was expected of it from which leaving a member out contradicts it."""
 UNLUCKY = 0.8
 """Sd below its forecast from which that share counts."""
 Z80 = 1.2815515655446004
@@ -69,13 +73,15 @@ class Normal:
 class Part:
     """What leaving one member out did: the stack's gain less the rest's, on one rung; nats.
 
-    A negative ``gain`` says that the stack is better without the member.
+    A negative ``gain`` says that the stack is better without the member. ``whole_sd`` is the
+    stack's own error where it ran anew for its parts; else the stack's effect there has it too.
     """
 
     arm: str
     rung: str
     gain: float
     sd: float
+    whole_sd: float | None = None
 
     @property
     def z(self) -> float:
@@ -246,7 +252,8 @@ def _observations(
 ) -> tuple[Array, Array, Array]:
     """Return rows, values and noise of all that was measured of the stack.
 
-    A part is the stack less the rest, so the stack's own error on that rung is in both.
+    A part is the stack less the rest, so the stack's own error on that rung is in both, and in
+    all parts there.
     """
     width = len(places) + 1
     own = {e.rung: max(e.gain_se**2 - e.shared_se**2, 1e-18) for e in measured}
@@ -260,12 +267,14 @@ def _observations(
         seen.append(part.gain)
     offset = len(measured)
     for i, part in enumerate(parts, start=offset):
-        for j, effect in enumerate(measured):
-            if effect.rung == part.rung:
-                noise[i, j] = noise[j, i] = min(own[part.rung], 0.9 * part.sd**2)
+        if part.whole_sd is None:
+            for j, effect in enumerate(measured):
+                if effect.rung == part.rung:
+                    noise[i, j] = noise[j, i] = min(own[part.rung], 0.9 * part.sd**2)
         for j, other in enumerate(parts, start=offset):
             if j != i and other.rung == part.rung:
-                shared = own.get(part.rung, 0.0)
+                apart = part.whole_sd
+                shared = own.get(part.rung, 0.0) if apart is None else apart**2
                 noise[i, j] = min(shared, 0.9 * part.sd * other.sd)
     return np.array(rows).reshape(len(seen), total.shape[1]), np.array(seen), noise
 

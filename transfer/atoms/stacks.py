@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from transfer.atoms.beliefs import Claim, Part, examine
+from transfer.atoms.beliefs import AGAINST, VISIBLE, Claim, Part, examine
 from transfer.atoms.mixture import Mixture
 from transfer.atoms.posterior import Belief
 from transfer.atoms.reading import Reading, rungs_of
@@ -12,10 +12,6 @@ from transfer.atoms.wording import measured, percent
 from transfer.events import Action, Effect, Outcome, Outlook
 from transfer.policy import Decision, Evidence, Standing
 
-VISIBLE = 1.5
-"""Sd that a typical member's gain must be worth on a rung for leaving it out to show."""
-AGAINST = -1.28
-"""Sd below zero from which leaving a member out contradicts it."""
 FALLS_SHORT = 3.0
 """Sd below its forecast from which a stack is not climbed further."""
 

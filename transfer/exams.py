@@ -1,0 +1,165 @@
+"""The end of a study: its head is examined, questioned where it falls short, and examined again."""
+
+from collections.abc import Callable
+
+from miniscale.patch import PatchRefused
+from transfer.accept import message
+from transfer.analysis import Analysis
+from transfer.checkout import Checkouts
+from transfer.climb import FRESH, SEEDS_A_STUDY
+from transfer.events import Accepted, Answered, Based, Dropped, Event, Examined
+from transfer.exam import exam_of
+from transfer.ladder import Ladder
+from transfer.plan import Plan
+from transfer.question import answer, least_cost, question
+from transfer.state import State
+from transfer.trust import Trust
+
+EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
+"""Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
+QUESTIONS = 100
+"""Questions run on seeds so far above those of exams."""
+
+
+class Exams:
+    """Examines the head of one study, within the exams' share of its budget.
+
+    Every question takes a change off the branch or is the last one, so it ends.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        state: State,
+        *,
+        trust: Trust,
+        plan: Plan,
+        analysis: Analysis,
+        checkouts: Checkouts,
+        record: Callable[[Event], None],
+    ) -> None:
+        self._ladder = ladder
+        self._state = state
+        self._trust = trust
+        self._plan = plan
+        self._analysis = analysis
+        self._checkouts = checkouts
+        self._record = record
+        self._start = plan.seed * SEEDS_A_STUDY + FRESH
+
+    def step(self) -> bool:
+        """Take the next step; False when there is none. All that was asked for has ended."""
+        state = self._state
+        base = state.base
+        if base in state.answers and state.answers[base].verdicts:
+            self._carry_out(state.answers[base])
+            return True
+        if base in state.questions and base not in state.answers:
+            self._record(Answered(base, answer(self._analysis, state.questions[base])))
+            return True
+        if base in state.exams:
+            return base not in state.answers and self._question(base)
+        return base != state.first_base and bool(state.accepted) and self._ask()
+
+    def _ask(self) -> bool:
+        state = self._state
+        seeds = self._seeds(self._room())
+        if seeds:
+            self._record(Examined(state.base, seeds, tuple(state.accepted), self._trust))
+        return bool(seeds)
+
+    def _room(self) -> float:
+        """Return what exams may still take, in the ladder's unit."""
+        most = self._plan.exam_share * self._plan.budget
+        left = self._plan.budget - self._state.spent
+        if self._state.method < 5:
+            return min(most, left)
+        cost = {rung.name: rung.cost for rung in self._ladder.rungs}
+        taken = sum(
+            2 * len(seeds) * cost[rung]
+            for exam in self._state.exams.values()
+            for rung, seeds in exam.seeds.items()
+        ) + sum(
+            (1 + len(one.parts)) * len(one.seeds) * cost[one.rung]
+            for one in self._state.questions.values()
+        )
+        return min(most - taken, left)
+
+    def _seeds(self, room: float) -> dict[str, tuple[int, ...]]:
+        """Return seeds by rung: up to the highest affordable rung, then as many as may be.
+
+        Half of the room at most is left for a question on the lowest rung and an exam after it.
+        """
+        state, rungs = self._state, self._ladder.rungs
+        if state.method >= 5:
+            again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
+            room -= min(again, room / 2)
+        start = self._start + 8 * len(state.exams)
+        for top in range(len(rungs), 0, -1):
+            for counts in EXAM_SEEDS:
+                n = [counts[min(place, 3)] for place in range(top)]
+                cost = sum(2 * k * rung.cost for k, rung in zip(n, rungs, strict=False))
+                if cost <= room:
+                    return {
+                        rung.name: tuple(range(start, start + k))
+                        for k, rung in zip(n, rungs, strict=False)
+                    }
+        return {}
+
+    # -- a short exam ----------------------------------------------------------------------
+
+    def _question(self, base: str) -> bool:
+        """Leave each change out in turn if the exam fell short and there is room."""
+        if self._state.method < 5:
+            return False
+        self._analysis.refresh()
+        exam = exam_of(self._analysis, base)
+        if exam is None or not exam.is_fresh or not exam.is_doubtful:
+            return False
+        asked = question(
+            self._analysis, exam, room=self._room(), seeds=self._fresh, is_whole=self._is_whole
+        )
+        if asked is not None:
+            self._record(asked)
+        return asked is not None
+
+    def _fresh(self, n: int) -> tuple[int, ...]:
+        start = self._start + QUESTIONS + 8 * len(self._state.questions)
+        return tuple(range(start, start + n))
+
+    def _is_whole(self, part: str, members: tuple[str, ...]) -> bool:
+        """Whether the changes apply without the one that is left out."""
+        return not self._checkouts.stack(part, self._state.first_base, members).left_out
+
+    def _carry_out(self, found: Answered) -> None:
+        """Take what failed off the branch: the rest is committed again, the baseline moves there.
+
+        Each event is recorded by what the state lacks, so that a killed study goes on.
+        """
+        state = self._state
+        for verdict in found.verdicts:
+            if state.verdicts.get(verdict.arm) != verdict:
+                self._record(verdict)
+            if verdict.arm in state.accepted:
+                self._record(Dropped(verdict.arm, verdict.reasons[0]))
+        for arm in list(state.rebuilt):
+            self._commit_again(arm)
+        self._record(Based(f"b{len(state.bases)}", state.head))
+
+    def _commit_again(self, arm: str) -> None:
+        state = self._state
+        done = [commit for other, commit in state.accepted.items() if other not in state.rebuilt]
+        parent = done[-1] if done else state.bases[state.first_base]
+        proposed, verdict = state.changes[arm], state.verdicts[arm]
+        try:
+            commit = self._checkouts.trees.accept(
+                arm,
+                parent=parent,
+                patch=proposed.change.patch,
+                knobs=proposed.change.knobs,
+                message=message(self._ladder, state, proposed, verdict),
+            )
+        except PatchRefused as error:
+            self._record(Dropped(arm, f"does not apply without what was dropped: {error}"))
+            return
+        self._record(Accepted(arm, commit))
