@@ -1,17 +1,16 @@
 """From composed configuration to the objects of a study; everything is checked before any work."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch.loop import Limits
+from autoresearch.agents import decode_agent, named
 from autoresearch.proposer import Proposer
-from autoresearch.proposer.listed import Listed, from_path
-from autoresearch.proposer.search import Search
-from miniscale.decode import InputError, Node, nearest
+from autoresearch.spend import Limits
+from miniscale.decode import InputError, Node
 from transfer.audit.store import trust_for
-from transfer.change import decode_change
 from transfer.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
 from transfer.policy import Policy
@@ -68,9 +67,7 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     plan = _plan(
         study, budget, seed, epoch=_epoch(Node(node.raw("epoch", {}), "epoch")), ladder=ladder
     )
-    hours = budget.optional_number("hours", above=0.0)
-    changes = budget.whole("changes", 40, least=1)
-    limits = Limits(changes) if hours is None else Limits(changes, hours)
+    limits = _limits(budget)
     runner = Node(node.raw("runner", {}), "runner")
     folder = Path(study.text("root", "studies")).expanduser().resolve() / name
     trust, audit = trust_for(StudyFolder(folder), ladder)
@@ -80,8 +77,10 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
         plan=plan,
-        policy=trusting(expecting(policy, changes), trust),
-        proposer=_proposer(Node(node.raw("agent", {}), "agent"), ladder, roots, seed),
+        policy=trusting(expecting(policy, limits.changes), trust),
+        proposer=decode_agent(
+            Node(node.raw("agent", {}), "agent"), ladder, roots=roots, seed=seed, limits=limits
+        ),
         limits=limits,
         slots=_slots(runner),
         tracker=node.raw("tracker", {"name": "none"}),
@@ -113,6 +112,14 @@ def _plan(study: Node, budget: Node, seed: int, *, epoch: EpochRule, ladder: Lad
     return plan
 
 
+def _limits(budget: Node) -> Limits:
+    caps = {}
+    for name in ("hours", "device_hours", "usd", "tokens", "calls"):
+        cap = budget.optional_number(name, above=0.0)
+        caps[name] = math.inf if cap is None else cap
+    return Limits(budget.whole("changes", 40, least=1), **caps)
+
+
 def _check_budget(job: Job) -> None:
     lowest = job.ladder.rungs[0]
     seeds = lowest.seeds + max(lowest.seeds, lowest.baseline_seeds)
@@ -135,32 +142,5 @@ def _epoch(node: Node) -> EpochRule:
 
 
 def _slots(node: Node) -> int | None:
-    _named(node, ["local"])
+    named(node, ["local"])
     return node.whole("slots", least=1) if "slots" in node else node.raw("slots")
-
-
-def _named(node: Node, known: Sequence[str]) -> str:
-    name = node.text("name")
-    if name not in known:
-        raise InputError(f"{node.path}.name: '{name}' is unknown; {nearest(name, known)}")
-    return name
-
-
-def _proposer(node: Node, ladder: Ladder, roots: Sequence[Path], seed: int) -> Proposer:
-    name = _named(node, ["search", "patches", "scripted"])
-    proposer: Proposer
-    if name == "search":
-        proposer = Search(seed=seed, knobs_at_once=node.whole("knobs_at_once", 1, least=1))
-    elif name == "patches":
-        source, base = ladder.setting.source, node.text("base", "HEAD")
-        proposer = from_path(node.text("path"), source=source, roots=roots, base=base)
-    else:
-        proposer = Listed(
-            "scripted",
-            tuple(
-                decode_change(key, child, setting=ladder.setting, roots=roots)
-                for key, child in node.children("changes")
-            ),
-        )
-    node.finish()
-    return proposer

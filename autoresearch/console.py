@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from autoresearch.spend import Limits, spend_words
 from miniscale.progress import Progress
 from miniscale.progress import progress as read_progress
 from miniscale.runner import Runner
@@ -59,15 +60,15 @@ class Console:
     ----------
     out
         Where to print; colours and the live part appear only where it is a terminal.
-    limit
-        Number of changes that the study may try.
+    limits
+        What the study may spend.
     """
 
-    def __init__(self, out: TextIO = sys.stdout, *, limit: int) -> None:
+    def __init__(self, out: TextIO = sys.stdout, *, limits: Limits) -> None:
         from rich.console import Console as RichConsole
 
         self._rich = RichConsole(file=out, highlight=False, soft_wrap=True)
-        self._limit = limit
+        self._limits = limits
         self._started = time.monotonic()
         self._live: object | None = None
         self._next_plain = -math.inf
@@ -81,6 +82,10 @@ class Console:
     def warn(self, text: str) -> None:
         """Print a warning."""
         self._rich.print(f"warning  {text}", style="yellow", markup=False)
+
+    def note(self, text: str) -> None:
+        """Print a remark by the way."""
+        self._rich.print(f"note     {text}", style="dim", markup=False)
 
     def event(self, study: Study, event: Event) -> None:
         """Print what an event means to a person, if anything."""
@@ -169,7 +174,7 @@ class Console:
             self._next_plain = now + every
             words = ", ".join(_trial_words(spec) for spec in running)
             left = len(study.state.pending())
-            self.lines([f"running  {words}; {left} to go · {budget_words(study, self._limit)}"])
+            self.lines([f"running  {words}; {left} to go · {budget_words(study, self._limits)}"])
 
     def _show_live(self, study: Study, running: list[TrialSpec]) -> None:
         from rich.live import Live
@@ -178,7 +183,7 @@ class Console:
         if self._live is None:
             self._live = Live(console=self._rich, auto_refresh=False, transient=True)
             self._live.start()
-        text = Text(f"budget   {budget_words(study, self._limit)}\n", style="bold")
+        text = Text(f"budget   {budget_words(study, self._limits)}\n", style="bold")
         for spec in running:
             text.append(f"running  {_trial_words(spec)}\n")
         assert isinstance(self._live, Live)
@@ -193,13 +198,14 @@ class Console:
             self._live = None
 
 
-def budget_words(study: Study, limit: int) -> str:
-    """Say what is spent: ``24 of 40 changes · 1.1e13 of 3e13 FLOPs``."""
+def budget_words(study: Study, limits: Limits) -> str:
+    """Say what is spent: ``24 of 40 changes · 1.1e13 of 3e13 FLOPs · $0.12 of $5.00``."""
     ladder, state = study.ladder, study.state
+    calls = spend_words(state, limits)
     return (
-        f"{state.n_changes} of {limit} changes · "
+        f"{state.n_changes} of {limits.changes} changes · "
         f"{state.spent:.2g} of {study.plan.budget:.2g} {ladder.unit} · "
-        f"{len(state.accepted)} accepted"
+        f"{len(state.accepted)} accepted" + (f" · {calls}" if calls else "")
     )
 
 

@@ -129,7 +129,7 @@ def calibration_lines(known: Calibration | None, unit: str) -> list[str]:
 
 def show(job: Job) -> int:
     """Print the dry run; leaves nothing behind."""
-    console = Console(sys.stdout, limit=job.limits.changes)
+    console = Console(sys.stdout, limits=job.limits)
     ladder = job.ladder
     with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
         speed = probe(job, Path(scratch))

@@ -1,14 +1,13 @@
 """The loop: propose, prepare, run, decide, accept, repeat, while you sleep."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from autoresearch.proposer import Proposer
+from autoresearch.proposer import Done, Failed, Paused, Proposer
+from autoresearch.spend import Limits, Watch
 from miniscale.runner import Runner
 from miniscale.trial import Cause
-from transfer.events import Event
+from transfer.events import Event, Refused
 from transfer.study import Study
 
 REFUSALS = 30
@@ -26,14 +25,6 @@ class Observer(Protocol):
 
     def close(self, study: Study) -> None:
         """End; the study has stopped."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What ends a study before its proposer does; compute is the plan's."""
-
-    changes: int = 40
-    hours: float = math.inf
 
 
 class Interrupted(Exception):
@@ -70,28 +61,26 @@ def run(
     Interrupted
         When ``is_interrupted`` says so; the study can be resumed.
     """
-    start = clock()
+    watch = Watch(study.ladder, limits, start=clock())
     watching = list(observers)
     while True:
-        if not study.state.pending():
-            study.settle()
-            if clock() - start > limits.hours * 3600:
-                study.stop(f"{limits.hours:g} hours are over", is_final=False)
-                return f"{limits.hours:g} hours are over; the same command goes on"
-            reason = admit(study, proposer, limits)
-            specs = study.next_tick()
-            if not specs and not study.state.pending():
-                if study.state.in_flight() or study.state.closing:
-                    continue
-                if study.has_room() and not reason:
-                    continue
-                if study.wind_up():
-                    continue
-                reason = reason or "the budget is spent"
-                study.stop(reason, is_final=True)
-                return reason
-        else:
+        if study.state.pending():
             specs = study.pending_specs()
+        else:
+            study.settle()
+            end = admit(study, proposer, limits)
+            specs = study.next_tick()
+            late = watch.refusal(study.state, specs, now=clock(), slots=runner.slots)
+            if late:
+                study.stop(late, is_final=False)
+                return f"{late}; the same command goes on"
+            if not specs and not study.state.pending():
+                ended = _idle(study, end)
+                if ended is None:
+                    continue
+                return ended
+        for text in watch.warnings(study.state, now=clock()):
+            warn(text)
         runner.submit(specs)
         while study.state.pending():
             if is_interrupted():
@@ -104,22 +93,38 @@ def run(
             guarded(watching, lambda observer: observer.progress(study, runner), warn)
 
 
-def admit(study: Study, proposer: Proposer, limits: Limits) -> str:
-    """Ask for changes while there is room.
+def _idle(study: Study, end: Done | Paused | None) -> str | None:
+    """Go on without trials, or end: None while there is something left to do."""
+    if study.state.in_flight() or study.state.closing or (study.has_room() and end is None):
+        return None
+    if isinstance(end, Paused):
+        study.stop(end.reason, is_final=False)
+        return f"{end.reason}; the same command goes on"
+    if study.wind_up():
+        return None
+    reason = "the budget is spent" if end is None else end.reason
+    study.stop(reason, is_final=True)
+    return reason
 
-    Returns
-    -------
-    str
-        Why no more are asked for; empty while more may come.
-    """
+
+def admit(study: Study, proposer: Proposer, limits: Limits) -> Done | Paused | None:
+    """Ask for changes while there is room; return why no more are asked for, if so."""
     refused = 0
     while study.has_room():
         if study.state.n_changes >= limits.changes:
-            return f"{limits.changes} changes were tried"
-        change = proposer.propose(study.ladder, study.state)
-        if change is None:
-            return f"{proposer.name} has no more to propose"
-        refused = refused + 1 if study.add(change) else 0
+            return Done(f"{limits.changes} changes were tried")
+        proposal = proposer.propose(study.ladder, study.state)
+        if proposal is None:
+            return Done(f"{proposer.name} has no more to propose")
+        if isinstance(proposal, Done | Paused):
+            return proposal
+        if isinstance(proposal, Failed):
+            study.record(
+                Refused(proposal.title, proposal.reason, proposal.proposer, proposal.repairs)
+            )
+            refused += 1
+        else:
+            refused = refused + 1 if study.add(proposal) else 0
         if refused >= REFUSALS:
-            return f"{refused} proposals in a row were refused"
-    return ""
+            return Done(f"{refused} proposals in a row were refused")
+    return None

@@ -10,9 +10,12 @@ from importlib import metadata
 from types import FrameType
 from typing import Any
 
+from autoresearch.agents import with_desk
 from autoresearch.build import Job
 from autoresearch.console import Console, budget_words, header
 from autoresearch.loop import Interrupted, Observer, guarded, run
+from autoresearch.proposer import Proposer
+from autoresearch.proposer.desk import Desk
 from autoresearch.tracking import make_tracker
 from miniscale import data
 from miniscale.rung import Folders
@@ -65,7 +68,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     digests = data.prepare(setting, cache)
     kept = {**config, "roots": [str(root) for root in job.roots]}
     is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
-    console = Console(limit=job.limits.changes)
+    console = Console(limits=job.limits)
     observers: list[Observer] = [console]
     with closing(Journal(folder.journal, clock=time.time)) as journal:
         for repair in journal.repairs:
@@ -90,7 +93,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     write_results(study, folder)
     console.lines(
         [
-            f"ended    {reason} · {budget_words(study, job.limits.changes)}",
+            f"ended    {reason} · {budget_words(study, job.limits)}",
             f"report   {folder.report / 'index.html'}",
             f"again    {command}" if code else f"next     python -m transfer status {folder.path}",
         ]
@@ -105,7 +108,7 @@ def loop(job: Job, study: Study, observers: list[Observer], console: Console) ->
         study.start(job.name, environment())
         reason = run(
             study,
-            proposer=job.proposer,
+            proposer=seated(job, study, stop, console),
             runner=runner,
             limits=job.limits,
             observers=observers,
@@ -119,6 +122,27 @@ def loop(job: Job, study: Study, observers: list[Observer], console: Console) ->
     finally:
         runner.close()
         close(study, observers, console.warn)
+
+
+def seated(job: Job, study: Study, stop: Stop, console: Console) -> Proposer:
+    """Give proposers that call somebody a desk; a wait of theirs ends when a stop is asked."""
+
+    def sleep(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if stop.is_asked:
+                raise Interrupted
+            time.sleep(min(0.5, max(until - time.monotonic(), 0.0)))
+
+    desk = Desk(
+        study,
+        job.folder,
+        limits=job.limits,
+        clock=time.monotonic,
+        sleep=sleep,
+        say=console.note,
+    )
+    return with_desk(job.proposer, desk)
 
 
 def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:

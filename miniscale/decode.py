@@ -129,6 +129,11 @@ class Node:
         """Return all keys in the order written, taken or not."""
         return tuple(self._data)
 
+    def rest(self) -> dict[str, Any]:
+        """Take all keys that are left, as they are."""
+        self._taken |= self._data.keys()
+        return dict(self._data)
+
     def finish(self) -> None:
         """Refuse keys that nobody took.
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from oracle import oracle_job
 
-from autoresearch.loop import Limits, admit, guarded
+from autoresearch.loop import admit, guarded
 from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.search import Search
+from autoresearch.spend import Limits
 from miniscale.decode import InputError
 from transfer.change import Change
 from transfer.simulate import simulate
@@ -105,7 +106,7 @@ def test_a_proposer_whose_proposals_are_all_refused_ends_the_study() -> None:
     job = oracle_job()
     study = simulate(job.ladder, [], policy=job.policy, plan=job.plan)
     useless = Listed("scripted", tuple(Change("no-op", knobs={"gain": 0.0}) for _ in range(40)))
-    assert "refused" in admit(study, useless, Limits(changes=99))
+    assert "refused" in str(admit(study, useless, Limits(changes=99)))
     assert len(study.state.refused) == 30
 
 

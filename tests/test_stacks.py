@@ -11,8 +11,9 @@ import pytest
 from oracle import oracle_job
 from stacking import Additive, Stacking
 
-from autoresearch.loop import Limits, run
+from autoresearch.loop import run
 from autoresearch.proposer.listed import Listed
+from autoresearch.spend import Limits
 from miniscale.rung import Folders
 from transfer.change import Change
 from transfer.events import (

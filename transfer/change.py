@@ -29,6 +29,10 @@ class Change:
     proposer: str = ""
     members: tuple[str, ...] = ()
     """Arms that this stack puts together; empty for a single change."""
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """Rung or ``target`` -> percent of compute that its proposer expects it to be worth."""
+    repairs: str = ""
+    """Arm of the crashed change that this one mends."""
 
     def __post_init__(self) -> None:
         if not self.title:

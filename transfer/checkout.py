@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
+from miniscale.patch import Paths
+from miniscale.program import editable_texts, program_digest
 from miniscale.rung import Edit, Stacked, Tree
-from miniscale.setting import Kind
+from miniscale.setting import Kind, Setting
 from miniscale.trial import Scalar
 from transfer.change import Change
 from transfer.events import Proposed
@@ -33,9 +35,10 @@ class Trees(Protocol):
 class Checkouts:
     """Owns a study's trees; those of changes with a verdict are forgotten."""
 
-    def __init__(self, trees: Trees, state: State) -> None:
+    def __init__(self, trees: Trees, state: State, setting: Setting) -> None:
         self.trees = trees
         self._state = state
+        self._paths = Paths(setting.editable, setting.locked)
         self._trees: dict[str, Tree] = {}
         self._known: dict[str, str] = {}
         self._n_known = 0
@@ -93,6 +96,27 @@ class Checkouts:
         arm = self._known.get(change.content_digest(self._state.bases[base]))
         title = self._state.changes[arm].change.title if arm else ""
         return f"the same as {arm} '{title}'" if arm else ""
+
+    def program(self, proposed: Proposed) -> tuple[str, str]:
+        """Return the digest of what a change runs, and why that is not worth running.
+
+        The reason is empty for a program that is new, and where only knobs change.
+        """
+        change = proposed.change
+        if change.is_twin or proposed.rescreens:
+            return "", ""
+        name = self._program_of(self.tree(proposed.arm), is_patched=bool(change.patch))
+        if not (name and change.patch):
+            return name, ""
+        if name == self._program_of(self.tree(proposed.base), is_patched=True):
+            return name, "changes nothing but comments or layout"
+        arm = self._state.programs.get(name)
+        title = self._state.changes[arm].change.title if arm else ""
+        return name, f"runs the same program as {arm} '{title}'" if arm else ""
+
+    def _program_of(self, tree: Tree, *, is_patched: bool) -> str:
+        texts = editable_texts(tree.path, self._paths)
+        return program_digest(texts, tree.knobs) if texts or not is_patched else ""
 
     def _learn(self) -> None:
         """Note the content of the changes that came since the last call."""

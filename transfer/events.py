@@ -128,6 +128,30 @@ class Proposed:
     """The earlier change that this one repeats on a newer baseline."""
     cost: float = 0.0
     """What having the idea took from the budget, in the ladder's unit."""
+    program: str = ""
+    """Digest of what runs, layout taken away; equal programs are one change."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model or an agent was called, and what it cost is known; the call itself is on disk.
+
+    ``place`` counts the proposer's proposals, ``call`` the calls of one of them.
+    """
+
+    proposer: str
+    place: int
+    call: int
+    model: str
+    request: str
+    """Digest of what was asked."""
+    outcome: str
+    """``ok``, or what was wrong with the reply."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = None
+    """Dollars; None where the price is unknown."""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +161,8 @@ class Refused:
     title: str
     reason: str
     proposer: str
+    repairs: str = ""
+    """Arm of the crashed change that this would have mended."""
 
 
 @dataclass(frozen=True)
@@ -304,6 +330,7 @@ class Stopped:
 Event = (
     Started
     | Based
+    | Asked
     | Proposed
     | Refused
     | Forecast

@@ -10,6 +10,7 @@ from transfer.events import (
     Accepted,
     Action,
     Answered,
+    Asked,
     Based,
     Closed,
     Closing,
@@ -44,6 +45,7 @@ _TYPES: dict[str, type[Event]] = {
     for kind in (
         Started,
         Based,
+        Asked,
         Proposed,
         Refused,
         Forecast,

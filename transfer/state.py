@@ -8,6 +8,7 @@ from transfer.events import (
     METHOD,
     Accepted,
     Answered,
+    Asked,
     Based,
     Closed,
     Closing,
@@ -34,6 +35,29 @@ from transfer.pool import ExactSum
 
 Key = tuple[str, str]
 """(arm, rung)."""
+
+
+@dataclass
+class Spending:
+    """What calls of one proposer cost so far; dollars of calls whose price is known."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+    """Calls whose price is unknown."""
+    seconds: float = 0.0
+    last: tuple[int, int] = (-1, 0)
+    """Place and number of the last call."""
+
+    def add(self, event: Asked) -> None:
+        """Count one more call."""
+        self.calls += 1
+        self.tokens += event.tokens_in + event.tokens_out
+        self.usd += event.usd or 0.0
+        self.unpriced += event.usd is None
+        self.seconds += event.seconds
+        self.last = (event.place, event.call)
 
 
 @dataclass
@@ -85,6 +109,12 @@ class State:
     """Arm of a question -> the accepted changes in it, on the first baseline."""
     rebuilt: dict[str, None] = field(default_factory=dict)
     """Accepted changes still to be committed again, after an answer took others off the branch."""
+    spending: dict[str, Spending] = field(default_factory=dict)
+    """Proposer -> what its calls cost."""
+    programs: dict[str, str] = field(default_factory=dict)
+    """Digest of a program -> the first change that had it."""
+    repaired: set[str] = field(default_factory=set)
+    """Crashed changes that went back to their proposer."""
 
     ended: dict[Key, dict[int, TrialResult]] = field(default_factory=dict)
     """(arm, rung) -> seed -> result, in no order of meaning."""
@@ -194,6 +224,9 @@ class State:
                 self._judge(event)
             case Refused():
                 self.refused.append(event)
+                self.repaired |= {event.repairs} - {""}
+            case Asked():
+                self.spending.setdefault(event.proposer, Spending()).add(event)
             case Accepted() | Deferred() | Dropped():
                 self._move(event)
             case Closing() | Reviewed() | Closed():
@@ -218,6 +251,9 @@ class State:
         self.moves.append(event.arm)
         if event.cost:
             self._spent.add(event.cost)
+        if event.program and not event.change.members:
+            self.programs.setdefault(event.program, event.arm)
+        self.repaired |= {event.change.repairs} - {""}
         if event.rescreens:
             self.rescreened[event.rescreens] = event.arm
         if event.change.members:

@@ -1,6 +1,7 @@
 """One search, one folder, one journal: the study as an object that resumes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from miniscale.decode import InputError
@@ -8,6 +9,7 @@ from miniscale.rung import Folders, Rung, Tree, trial_spec
 from miniscale.trial import State as TrialState
 from miniscale.trial import TrialResult, TrialSpec
 from miniscale.workspace import PatchRefused
+from transfer.analysis import Analysis
 from transfer.change import Change, checked
 from transfer.checkout import Checkouts, Trees
 from transfer.climb import Climb, Trial, asks, unique, wanted
@@ -80,7 +82,7 @@ class Study:
         self._data = dict(data)
         self._specs = specs
         self._on_event = on_event
-        self._checkouts = Checkouts(trees, self.state)
+        self._checkouts = Checkouts(trees, self.state, ladder.setting)
         self._climb = Climb(ladder, self.state, policy, budget=plan.budget)
         self._epochs = Epochs(
             ladder,
@@ -92,6 +94,16 @@ class Study:
             record=self.record,
             spec=self.spec,
         )
+
+    @property
+    def analysis(self) -> Analysis:
+        """Effects and noise so far; call its ``refresh`` before reading."""
+        return self._climb.analysis
+
+    @property
+    def trees(self) -> Trees:
+        """Where checkouts come from."""
+        return self._checkouts.trees
 
     @property
     def events(self) -> list[Event]:
@@ -157,13 +169,19 @@ class Study:
             proposed = Proposed(arm, base, change, rescreens, cost)
             if not refusal:
                 self._checkouts.make(proposed)
+                program, refusal = self._checkouts.program(proposed)
+                proposed = replace(proposed, program=program)
         except (InputError, PatchRefused) as error:
             refusal = str(error)
         if refusal:
-            self.record(Refused(change.title, refusal, "" if rescreens else change.proposer))
+            self.refuse(replace(change, proposer="" if rescreens else change.proposer), refusal)
             return refusal
         self.record(proposed)
         return ""
+
+    def refuse(self, change: Change, reason: str) -> None:
+        """Write down that a change is not tried."""
+        self.record(Refused(change.title, reason, change.proposer, change.repairs))
 
     # -- decisions -------------------------------------------------------------------------
 

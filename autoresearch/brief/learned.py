@@ -1,0 +1,126 @@
+"""The parts of a brief that say what was learned of changes so far, one line each."""
+
+import math
+from collections import Counter
+
+from autoresearch.brief.section import Section, quoted
+from autoresearch.proposer.memory import traceback
+from miniscale.trial import Scalar
+from transfer.accept import multiplier
+from transfer.events import Effect, Judged, Outcome, Proposed
+from transfer.expected import calibration_words
+from transfer.ladder import Ladder
+from transfer.state import State
+
+NEAR_ODDS = 0.5
+"""Odds from which a change that was not accepted is a near-miss."""
+
+
+def sections(ladder: Ladder, state: State, proposer: str) -> list[Section]:
+    """Return what was learned, newest first in each section."""
+    groups: dict[str, list[str]] = {name: [] for name in ("in", "scale", "near", "no", "crash")}
+    for arm in reversed(state.changes):
+        proposed, verdict = state.changes[arm], state.verdicts.get(arm)
+        if verdict is None or proposed.change.members or proposed.change.is_twin:
+            continue
+        groups[_group(state, proposed, verdict)].append(change_line(state, proposed, verdict))
+    flying = [p for p in state.in_flight() if not p.change.members and not p.change.is_twin]
+    refused = [
+        f"- {one.title}: {' '.join(one.reason.split())[:200]}" for one in reversed(state.refused)
+    ]
+    scores = calibration_words(ladder, state, proposer)
+    return [
+        Section("Accepted", tuple(groups["in"]), 3),
+        Section("In flight", tuple(f"- {p.arm} {_named(p)}" for p in flying)),
+        Section(
+            "Win at small sizes and not at the target; do not come back to these",
+            tuple(groups["scale"]),
+            2,
+        ),
+        Section(
+            "Near misses against an older baseline; worth another try in a new form",
+            tuple(groups["near"]),
+            2,
+        ),
+        Section("Did not help", tuple(groups["no"]), 3),
+        Section("Crashed", tuple(groups["crash"]), 1),
+        Section("Refused without a run", tuple(refused[:40]), 1),
+        Section("Categories tried", tuple(category_lines(state))),
+        Section("Your expectations against what came", tuple(scores)),
+    ]
+
+
+def _group(state: State, proposed: Proposed, verdict: Judged) -> str:
+    if proposed.arm in state.broken:
+        return "crash"
+    if verdict.outcome.is_accepted:
+        return "in"
+    if verdict.outcome is Outcome.SCALE_BOUND:
+        return "scale"
+    odds = verdict.outlook.odds if verdict.outlook is not None else 0.0
+    is_near = odds >= NEAR_ODDS and proposed.base != state.base
+    return "near" if is_near else "no"
+
+
+def _named(proposed: Proposed) -> str:
+    change = proposed.change
+    knobs = ", ".join(f"{name}={_plain(value)}" for name, value in change.knobs.items())
+    what = f" {{{knobs}}}" if knobs else ""
+    return f"{change.title[:80]}{what[:120]} [{change.category or 'no category'}]"
+
+
+def _plain(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def change_line(state: State, proposed: Proposed, verdict: Judged) -> str:
+    """Say one change, what it did on each rung and what that means at the target."""
+    head = f"- {proposed.arm} {_named(proposed)}"
+    if proposed.arm in state.broken:
+        said = (traceback(state, proposed.arm).strip().splitlines() or ["no reason given"])[-1]
+        return f"{head}: {said[:160]}"
+    effects = ", ".join(effect_text(effect) for effect in verdict.effects)
+    look = verdict.outlook
+    if look is None:
+        return f"{head}: {effects or verdict.reasons[0][:160]}"
+    trend = f", {trend_text(look.slope)}" if len(verdict.effects) > 1 else ""
+    return f"{head}: {effects}{trend}; at the target {multiplier(look)}, odds {look.odds:.2f}"
+
+
+def effect_text(effect: Effect) -> str:
+    """Write an effect in percent of compute: ``d2 +3.1 ± 1.2 %``."""
+    gain = 100 * math.expm1(min(effect.gain, 20.0))
+    return f"{effect.rung} {gain:+.1f} ± {100 * effect.gain_se:.1f} %"
+
+
+def trend_text(slope: float) -> str:
+    """Say how a gain moves as compute grows by e."""
+    if abs(slope) < 0.003:
+        return "holds over scale"
+    return f"{'grows' if slope > 0 else 'falls'} by {100 * abs(slope):.1f} points per e-fold"
+
+
+def category_lines(state: State) -> list[str]:
+    """Say how often each category was tried and what it brought."""
+    tried: Counter[str] = Counter()
+    brought: Counter[str] = Counter()
+    for arm, proposed in state.changes.items():
+        verdict = state.verdicts.get(arm)
+        if verdict is None or proposed.change.members or proposed.change.is_twin:
+            continue
+        name = proposed.change.category or "no category"
+        tried[name] += 1
+        brought[name] += verdict.outcome.is_accepted
+    ranked = sorted(tried, key=lambda name: (-tried[name], name))[:20]
+    return [f"- {name}: {brought[name]} accepted of {tried[name]}" for name in ranked]
+
+
+def crash_lines(state: State, arm: str) -> list[str]:
+    """Tell a crash in full: the edit, and what the trial printed last."""
+    change = state.changes[arm].change
+    lines = [f"{arm} '{change.title}' crashed. Hypothesis: {change.hypothesis[:300]}"]
+    if change.knobs:
+        lines.append(f"Knobs: {dict(change.knobs)}")
+    if change.patch:
+        lines += ["Its edit:", "```", *change.patch[:6_000].splitlines(), "```"]
+    return [*lines, "The trial's last words:", *quoted(traceback(state, arm), lines=30)]

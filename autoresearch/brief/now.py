@@ -1,0 +1,101 @@
+"""The parts of a brief that change from one to the next: trials, notes, budget and the task."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from autoresearch.brief.learned import crash_lines
+from autoresearch.brief.section import Asking, Section
+from autoresearch.projection import curve
+from autoresearch.proposer.memory import is_plateau, resting
+from autoresearch.spend import Limits, spend_words
+from miniscale.trial import TrialResult
+from transfer.ladder import Ladder
+from transfer.state import State
+from transfer.study import Study
+
+CURVES = 4
+POINTS = 6
+NOTE_LINES = 60
+
+
+def trial_section(ladder: Ladder, state: State, trials: Path) -> Section:
+    """Show training curves and throughput of the baseline and of the latest changes."""
+    keys = dict.fromkeys(reversed(state.trail[-400:]))
+    changes = [key for key in keys if key[0] in state.changes][:CURVES]
+    base = [(state.base, rung.name) for rung in ladder.rungs if (state.base, rung.name) in keys]
+    lines = []
+    for arm, rung in [*base[:1], *changes]:
+        ended = state.ended[arm, rung]
+        result = ended[min(ended)]
+        shown = _curve_text(trials / result.identity / "metrics.jsonl")
+        if shown or "tokens" in result.metrics:
+            lines.append(f"- {arm} on {rung}: {_pace_text(result)}{shown}")
+    return Section("Recent trials", tuple(lines), 1)
+
+
+def _pace_text(result: TrialResult) -> str:
+    words = [f"{result.seconds:.1f} s"]
+    tokens = result.metrics.get("tokens")
+    if tokens and result.seconds:
+        words.append(f"{tokens / result.seconds:,.0f} tokens/s")
+    if "peak_memory_gb" in result.metrics:
+        words.append(f"{result.metrics['peak_memory_gb']:.2f} GB")
+    return ", ".join(words)
+
+
+def _curve_text(path: Path) -> str:
+    rows = [row for row in curve(path) if "train/loss" in row and "train/step" in row]
+    if not rows:
+        return ""
+    every = max(1, math.ceil(len(rows) / POINTS))
+    kept = rows[::-every][::-1]
+    points = " ".join(f"{row['train/step']:g}:{row['train/loss']:.3f}" for row in kept)
+    return f"; training loss by step {points}"
+
+
+def note_section(notes: Sequence[tuple[str, str]]) -> Section:
+    """Pass on what a person dropped into the study's folder while it runs."""
+    lines = []
+    for name, text in notes:
+        kept = text.strip().splitlines()
+        lines += [f"{name}:", *(line[:400] for line in kept[:NOTE_LINES])]
+        if len(kept) > NOTE_LINES:
+            lines.append(f"… and {len(kept) - NOTE_LINES} lines more")
+    return Section("Notes from the user", tuple(lines), 3)
+
+
+def budget_section(study: Study, limits: Limits) -> Section:
+    """Say what is left to spend; wall time is left out, a brief must not depend on the clock."""
+    state, plan = study.state, study.plan
+    left = max(1 - state.spent / plan.budget, 0.0)
+    lines = [
+        f"{state.n_changes} of {limits.changes} changes tried, {left:.0%} of compute left, "
+        f"{len(state.accepted)} accepted."
+    ]
+    words = spend_words(state, limits)
+    return Section("Budget", (*lines, *((f"Model calls so far: {words}.",) if words else ())))
+
+
+def task_section(state: State, asking: Asking) -> Section:
+    """Say what is wanted now, and steer out of ruts."""
+    if asking.mend:
+        task = [
+            "Mend this change so that it runs, or say what to try instead of it:",
+            *crash_lines(state, asking.mend),
+        ]
+        return Section("Task", tuple(task))
+    task = []
+    if asking.ideas > 1:
+        task.append(f"Give {asking.ideas} ideas, each of another category.")
+    else:
+        task.append("Give one idea.")
+    tired = resting(state, asking.proposer)
+    if tired:
+        task.append(f"Your last changes, nearly all '{tired}', brought nothing: leave it.")
+    if is_plateau(state, asking.proposer):
+        task.append(
+            "Nothing was accepted for a while. Small moves are lost in the noise: take another "
+            "part of the training, or combine what came close."
+        )
+    return Section("Task", tuple(task))

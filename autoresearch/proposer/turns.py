@@ -1,0 +1,35 @@
+"""Several proposers that take turns."""
+
+from dataclasses import dataclass
+
+from autoresearch.proposer import Done, Paused, Proposal, Proposer, asked_before
+from transfer.ladder import Ladder
+from transfer.state import State
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Asks its members one after another; who is next stands in the state.
+
+    One that has nothing now is passed over; the study ends when none has anything.
+    """
+
+    members: tuple[Proposer, ...]
+    name: str = "several"
+
+    def propose(self, ladder: Ladder, state: State) -> Proposal:
+        """Return the proposal of whoever is next."""
+        asked = [asked_before(state, member.name) for member in self.members]
+        order = sorted(range(len(asked)), key=lambda place: (asked[place], place))
+        reasons: list[str] = []
+        paused = False
+        for place in order:
+            member = self.members[place]
+            proposal = member.propose(ladder, state)
+            if proposal is not None and not isinstance(proposal, Done | Paused):
+                return proposal
+            paused |= isinstance(proposal, Paused)
+            said = "has no more to propose" if proposal is None else proposal.reason
+            reasons.append(f"{member.name}: {said}")
+        reason = "; ".join(reasons)
+        return Paused(reason) if paused else Done(reason)
