@@ -76,7 +76,6 @@ def test_the_score_is_that_of_a_plain_evaluation(tmp_path: Path) -> None:
     assert found["sealed_bpb"] == pytest.approx(plain(tmp_path, "sealed"), rel=1e-6)
     assert found["parameters"] == VOCABULARY**2
     assert {"code", "weights", "config", "val", "sealed"} <= found["digests"].keys()
-    assert found["checks"]["without"] == []
     assert found["checks"]["worst_nats"] < 1e-6
 
 

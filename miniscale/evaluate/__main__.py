@@ -6,7 +6,9 @@ the model itself fails.
 
 import argparse
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import numpy as np
 from miniscale.evaluate.host import Terms
 from miniscale.evaluate.parent import Job, evaluate, write_report
 from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedError
+
+BOX = "MINISCALE_BOX"
+"""Variable by which the worker says which kind of box its trials run in."""
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -33,7 +38,6 @@ def parser(program: str) -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=int, default=65_536, help="of each split at most")
     made.add_argument("--patience_s", type=float, default=120.0, help="for one answer")
     made.add_argument("--seed", type=int, default=-1, help="of the checks; below 0 it is drawn")
-    made.add_argument("--without", default="", help="checks left out, for tests; on record")
     return made
 
 
@@ -47,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         threads=options.threads,
         rows=options.rows,
         context=options.context,
+        box=os.environ.get(BOX, "process"),
         patience_s=options.patience_s,
     )
     job = Job(
@@ -55,11 +60,12 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         tokens=options.tokens,
         budget_flops=None if options.flops is None else options.flops * options.stop,
-        without=frozenset(options.without.split(",")) - {""},
     )
     seed = int.from_bytes(os.urandom(8)) if options.seed < 0 else options.seed
+    rng = np.random.default_rng(seed)
+    folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=options.out.absolute()))
     try:
-        found = evaluate(job, env=os.environ, wrapped=list, rng=np.random.default_rng(seed))
+        found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
         found["checks"]["seed"] = str(seed)
         status = 0
     except OverBudgetError as error:
@@ -68,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
         found, status = {"tampered": str(error)}, 4
     except ModelError as error:
         found, status = {"failed": str(error)}, 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     write_report(options.out, found)
     if status:
         sys.stderr.write(f"evaluate: {found}\n")

@@ -86,31 +86,17 @@ def first_answers(instance: Instance, text: Text, *, rows: int) -> Floats:
     return np.concatenate(parts)
 
 
-def probes(
-    text: Text,
-    loss: Floats,
-    *,
-    rows: int,
-    rng: np.random.Generator,
-    without: frozenset[str] = frozenset(),
-) -> list[Probe]:
-    """Choose what to ask again; ``without`` a check leaves out what that check rests on."""
+def probes(text: Text, loss: Floats, *, rows: int, rng: np.random.Generator) -> list[Probe]:
+    """Choose what to ask again: half as drawn, half where the first instance did best."""
     count, context = text.inputs.shape
     wanted = max(2 * rows, round(SHARE * count))
     best = np.argsort(loss.mean(1))[: min(wanted // 2, count)]
     drawn = rng.choice(count, min(wanted - len(best), count), replace=False)
-    chosen = np.concatenate([best, drawn])
-    if ORDER in without:
-        whole = sorted({int(w) // rows for w in chosen})
-        batches = [np.arange(b * rows, min((b + 1) * rows, count)) for b in whole]
-    else:
-        rng.shuffle(chosen)
-        batches = [chosen[i : i + rows] for i in range(0, len(chosen), rows)]
+    chosen = rng.permutation(np.concatenate([best, drawn]))
     made = []
-    for i, windows in enumerate(batches):
-        if CAUSAL in without or context < 2:
-            cuts, tokens = np.full(len(windows), context), text.inputs[windows]
-        elif i % 2:
+    for i in range(0, len(chosen), rows):
+        windows = chosen[i : i + rows]
+        if i // rows % 2:
             length = int(rng.integers(1, context))
             cuts, tokens = np.full(len(windows), length), text.inputs[windows, :length]
         else:

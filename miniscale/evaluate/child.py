@@ -16,9 +16,11 @@ import importlib
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -48,17 +50,21 @@ def main(argv: list[str]) -> int:
     if options["framework"] == "torch":
         import safetensors.torch  # noqa: F401
         import torch  # noqa: F401
-    sizes = [int(options[name]) for name in ("tokens", "logits")]
+    own = ""
     while True:
         message, handles, _, _ = socket.recv_fds(control, 1, 5)
         if message == channel.START and len(handles) == 5:
+            own = tempfile.mkdtemp()
             if not os.fork():
                 control.close()
-                _instance(options, handles, sizes)
+                _instance(options, handles, own)
             for handle in handles:
                 os.close(handle)
         elif message == channel.STOP:
             control.sendall(channel.ENDED.pack(*_end_instance()))
+            shutil.rmtree(own, ignore_errors=True)
+            if os.path.lexists(own):
+                return 1  # it would tell the next instance something
         else:
             _end_instance()
             return 0
@@ -84,13 +90,27 @@ def _end_instance() -> tuple[int, float]:
         seconds += usage.ru_utime + usage.ru_stime
 
 
-def _instance(options: dict[str, str], handles: list[int], sizes: list[int]) -> None:
+def _set_apart(own: str, *, is_boxed: bool) -> None:
+    """Leave this instance nothing to write to but its folder, and nobody to signal or talk to."""
+    from miniscale.box import jail
+
+    os.environ["TMPDIR"] = tempfile.tempdir = own
+    os.chdir(own)
+    abi = jail.landlock_abi() if is_boxed else 0
+    if abi:
+        rules = [("read", "/"), ("device", "/dev"), ("write", own)]
+        jail.restrict_files(rules, scoped=3, abi=abi)
+
+
+def _instance(options: dict[str, str], handles: list[int], own: str) -> None:
     """Load the model and answer; never returns."""
     from miniscale.evaluate import channel
 
     code = 1
     try:
         _dumpable(True)
+        _set_apart(own, is_boxed=options["box"] != "process")
+        sizes = [int(options[name]) for name in ("tokens", "logits")]
         requests, answers, memory, weights, config = handles
         shared = channel.Shared(memory, tokens=sizes[0], logits=sizes[1])
         contents = [channel.whole_file(handle) for handle in (weights, config)]

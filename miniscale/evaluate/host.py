@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +14,14 @@ from typing import Self
 
 import numpy as np
 
+from miniscale.box import BoxKind, Walls, wrap
 from miniscale.evaluate import channel
 from miniscale.evaluate.refusal import ModelError, TamperedError
 from miniscale.evaluate.text import Ints, Logits
+from miniscale.worker import PASSED_ON
 
-Wrapped = Callable[[Sequence[str]], Sequence[str]]
-"""Puts a command into the box."""
+ROOT = Path(__file__).absolute().parent.parent.parent
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Terms:
     """Windows a request: logits of more would leave the cache."""
     context: int = 128
     vocabulary: int = 1024
+    box: str = "process"
+    """What the process runs in, one of :class:`miniscale.box.BoxKind`."""
     patience_s: float = 120.0
     """For one answer, the first of which waits for the model to load."""
 
@@ -51,7 +55,15 @@ class Terms:
 
 
 class Host:
-    """The boxed process, in which one instance of the model lives at a time."""
+    """The boxed process, in which one instance of the model lives at a time.
+
+    Parameters
+    ----------
+    folder
+        Where it may write; empty, and removed by the caller.
+    outside
+        Environment of which an allow-list is passed on.
+    """
 
     def __init__(
         self,
@@ -59,8 +71,8 @@ class Host:
         *,
         weights: bytes,
         config: bytes,
-        env: Mapping[str, str],
-        wrapped: Wrapped = lambda argv: argv,
+        folder: Path,
+        outside: Mapping[str, str],
     ) -> None:
         self.terms = terms
         self._instance: Instance | None = None
@@ -68,10 +80,11 @@ class Host:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                list(wrapped(_command(terms, theirs.fileno()))),
+                wrap(_command(terms, theirs.fileno()), _walls(terms, folder), BoxKind(terms.box)),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=dict(env),
+                cwd=folder,
+                env=_environment(outside, folder),
             )
 
     def fresh(self) -> "Instance":
@@ -185,18 +198,19 @@ class Instance:
         except BrokenPipeError:
             raise ModelError("the model's process ended") from None
         *said, width, flops = self._answer()
-        if (
-            tuple(said) != asked
-            or not self._terms.vocabulary <= width
-            or (self._width not in (0, width) or rows * time_ * width > self._terms.logits)
-        ):
+        self._check_shape(asked, tuple(said), width)
+        logits = self._logits[: rows * time_ * width].copy()
+        return logits.reshape(rows, time_, width), flops
+
+    def _check_shape(self, asked: tuple[object, ...], said: tuple[object, ...], width: int) -> None:
+        fits = self._terms.tokens * width <= self._terms.logits
+        is_same = self._width in (0, width)
+        if said != asked or width < self._terms.vocabulary or not fits or not is_same:
             raise TamperedError(
                 f"shape: asked {asked[2:]}, answered {(*said[2:], width)}; a vocabulary of"
                 f" {self._terms.vocabulary} may be padded, and is the same in every answer"
             )
         self._width = width
-        logits = self._logits[: rows * time_ * width].copy()
-        return logits.reshape(rows, time_, width), flops
 
     def _answer(self) -> tuple[bytes, int, int, int, int, int]:
         until = time.monotonic() + self._terms.patience_s
@@ -211,12 +225,22 @@ class Instance:
         return what, number, rows, time_, width, flops
 
 
+def _walls(terms: Terms, folder: Path) -> Walls:
+    """What the process may read and write: code and an empty folder; no text, no trial."""
+    gpus = int(terms.device == "cuda")
+    return Walls((str(terms.tree),), str(folder), gpus=gpus, listed=(str(ROOT),))
+
+
+def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
+    env = {name: outside[name] for name in (*PASSED_ON, *THREADS) if name in outside}
+    return {**env, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def _command(terms: Terms, control: int) -> list[str]:
-    root = Path(__file__).parent.parent.parent
     options = {
-        "root": root, "control": control, "tree": terms.tree, "framework": terms.framework,
+        "root": ROOT, "control": control, "tree": terms.tree, "framework": terms.framework,
         "companion": terms.companion, "device": terms.device, "threads": terms.threads,
-        "tokens": terms.tokens, "logits": terms.logits,
+        "tokens": terms.tokens, "logits": terms.logits, "box": terms.box,
     }  # fmt: skip
     program = str(Path(__file__).parent / "child.py")
     return [sys.executable, "-I", program, *(f"--{k}={v}" for k, v in options.items())]

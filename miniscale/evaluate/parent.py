@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate import checks
-from miniscale.evaluate.host import Host, Instance, Terms, Wrapped
+from miniscale.evaluate.host import Host, Instance, Terms
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.text import Floats, Text, held_out, read_split
 from miniscale.evaluate.weights import Weights, read_weights
@@ -34,14 +34,12 @@ class Job:
     """Of each split at most, evenly spread; all arms meet the same windows."""
     budget_flops: float | None = None
     weights_bytes: int = 1 << 36
-    without: frozenset[str] = frozenset()
-    """Checks left out, for tests of what the others hold; on record."""
 
 
 def evaluate(
-    job: Job, *, env: Mapping[str, str], wrapped: Wrapped, rng: np.random.Generator
+    job: Job, *, folder: Path, outside: Mapping[str, str], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Scores, costs and digests of a trial.
+    """Scores, costs and digests of a trial; ``folder`` and ``outside`` as of :class:`Host`.
 
     Raises
     ------
@@ -59,7 +57,8 @@ def evaluate(
         name: read_split(job.data, name, context=terms.context, tokens=job.tokens)
         for name in SPLITS
     }
-    with Host(terms, weights=weights.blob, config=config, env=env, wrapped=wrapped) as host:
+    contents = {"weights": weights.blob, "config": config}
+    with Host(terms, **contents, folder=folder, outside=outside) as host:
         scores, found = _score(job, host, texts, weights, rng)
     return {
         **scores,
@@ -79,24 +78,21 @@ def _score(
     job: Job, host: Host, texts: Mapping[str, Text], weights: Weights, rng: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Ask one instance for all, another for a part, and compare."""
-    terms, without = host.terms, job.without
+    terms = host.terms
     first = host.fresh()
     losses = {n: checks.first_answers(first, text, rows=terms.rows) for n, text in texts.items()}
     scores = {f"{n}_bpb": texts[n].bits_per_byte(loss) for n, loss in losses.items()}
     is_half = weights.is_half or terms.device == "cuda"
     allowed = checks.TOLERANCES["half" if is_half else "float32"]
-    second = first
-    used_s = 0.0
-    if checks.STATELESS not in without:
-        used_s = host.stop()
-        second = host.fresh()
+    used_s = host.stop()
+    second = host.fresh()
     worst = gained = 0.0
     compared = 0
     for name, text in texts.items():
         loss = losses[name]
-        asked = checks.probes(text, loss, rows=terms.rows, rng=rng, without=without)
+        asked = checks.probes(text, loss, rows=terms.rows, rng=rng)
         seen = checks.ask_again(second, asked, text, loss)
-        if checks.DETERMINISTIC not in without and seen.exceeds(allowed):
+        if seen.exceeds(allowed):
             checks.refuse(host, text, loss, seen, allowed)
         worst, gained = max(worst, seen.worst), max(gained, seen.mean)
         compared += len(seen.better)
@@ -107,7 +103,6 @@ def _score(
         "worst_nats": worst,
         "gained_nats": gained,
         "allowed_nats": allowed.worst,
-        "without": sorted(without),
     }
     return scores, {**spent, "evaluator_child_cpu_seconds": round(used_s, 3), "checks": report}
 
@@ -125,7 +120,7 @@ def _spent(
     probe = checks.Probe(window, np.full(1, context), text.inputs[window])
     logits, flops = second.cost(probe.tokens)
     seen = checks.compare(probe, logits, text, loss)
-    if checks.COST not in job.without and seen.worst > checks.COUNTED_WORST:
+    if seen.worst > checks.COUNTED_WORST:
         raise TamperedError(
             f"{checks.COST}: while operations are counted the model predicts otherwise, by"
             f" {seen.worst:.3g} nats (allowed {checks.COUNTED_WORST:g})"
