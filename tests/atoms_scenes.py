@@ -73,6 +73,12 @@ def scene(
         noise=noise,
         slopes=dict.fromkeys(names, 0.1),
         ladder=ladder(),
+        spent_closing=sum(
+            seen.n * ladder().rung(seen.rung).cost
+            for s in standings
+            if s.change.members
+            for seen in s.effects
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Journals of earlier formats and formulas open for ever, and say again what they said."""
 
+import gzip
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,25 @@ def test_an_old_journal_gives_its_stored_verdicts_again(folder: Path) -> None:
     for arm, verdict in stored.items():
         assert without_floats(again[arm]) == without_floats(verdict)
         # not to the last digit: that is another machine's
+        told, now = (numbers(asdict(one)) for one in (verdict, again[arm]))
+        assert now == pytest.approx(told, rel=1e-9, abs=1e-12)
+
+
+def test_a_study_by_the_atoms_of_the_fourth_formulas_is_judged_again_as_it_was(
+    tmp_path: Path,
+) -> None:
+    packed = Path(__file__).parent / "data" / "atoms_method4" / "00000000-1.jsonl.gz"
+    (tmp_path / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    events, repairs = read_journal(tmp_path)
+    job = oracle_job("study.seed=2", "policy=atoms")
+    stored = {event.arm: event for event in events if isinstance(event, Judged)}
+    again = rejudge(job.ladder, events, policy=job.policy, budget=job.plan.budget)
+    assert not repairs
+    assert replay(events).method == 4
+    assert len(stored) == 12
+    assert again.keys() == stored.keys()
+    for arm, verdict in stored.items():
+        assert without_floats(again[arm]) == without_floats(verdict)
         told, now = (numbers(asdict(one)) for one in (verdict, again[arm]))
         assert now == pytest.approx(told, rel=1e-9, abs=1e-12)
 

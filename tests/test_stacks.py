@@ -16,7 +16,9 @@ from autoresearch.proposer.listed import Listed
 from autoresearch.spend import Limits
 from miniscale.rung import Folders
 from transfer.change import Change
+from transfer.climb import Climb
 from transfer.events import (
+    METHOD,
     Based,
     Closed,
     Closing,
@@ -27,6 +29,7 @@ from transfer.events import (
     Outcome,
     Proposed,
     Reviewed,
+    Started,
     Tick,
     Tried,
 )
@@ -40,6 +43,7 @@ from transfer.policy.trend import TrendPolicy
 from transfer.records import decode, encode
 from transfer.rejudge import rejudge
 from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger, light_spec
+from transfer.state import replay
 from transfer.study import EpochRule, Plan, Study
 from transfer.words import show, status
 
@@ -239,6 +243,22 @@ def test_members_that_crash_together_do_not_stop_a_study() -> None:
     assert not {"c1", "c3"} <= set(state.accepted)
     assert state.stopped is not None
     assert state.stopped.is_final
+
+
+@pytest.mark.parametrize("method", [4, METHOD])
+def test_what_stacks_took_is_what_their_trials_cost_since_the_sixth_formulas(method: int) -> None:
+    events = list(Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25")).study().events)
+    assert isinstance(events[0], Started)
+    state = replay([replace(events[0], method=method), *events[1:]])
+    told = Climb(ladder(), state, Stacking(), budget=1.0).scene().spent_closing
+    measured = sum(
+        len(state.ended.get((arm, rung.name), ())) * rung.cost
+        for arm, one in state.changes.items()
+        for rung in ladder().rungs
+        if one.change.members and arm not in state.broken
+    )
+    assert told == (state.spent_closing if method == METHOD else measured)
+    assert measured != state.spent_closing > 0
 
 
 def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_again() -> None:

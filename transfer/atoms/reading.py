@@ -209,18 +209,8 @@ class Reading:
     @property
     def room(self) -> float:
         """What changes may still take from the budget, in the ladder's unit."""
-        kept = max(self.rules.reserve * self.scene.budget - self.closing_spent, 0.0)
+        kept = max(self.rules.reserve * self.scene.budget - self.scene.spent_closing, 0.0)
         return self.scene.budget - self.scene.spent - kept
-
-    @cached_property
-    def closing_spent(self) -> float:
-        """What stacks took so far, in the ladder's unit."""
-        return sum(
-            effect.n * self.ladder.rung(effect.rung).cost
-            for standing in self.scene.standings.values()
-            if standing.change.members
-            for effect in standing.effects
-        )
 
     @cached_property
     def edits(self) -> dict[str, tuple[Edit, ...]]:

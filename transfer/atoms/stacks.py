@@ -63,7 +63,7 @@ def stacks_of(study: Reading) -> Stacks:
 
 def allowance(study: Reading) -> float:
     """Return what stacks may still take, in the ladder's unit."""
-    left = study.rules.closing_share * study.scene.budget - study.closing_spent
+    left = study.rules.closing_share * study.scene.budget - study.scene.spent_closing
     return min(left, study.scene.budget - study.scene.spent)
 
 

@@ -40,6 +40,8 @@ class Scene:
         The baseline of this epoch.
     spent, budget
         In the ladder's unit.
+    spent_closing
+        What of it went into stacks.
     noise
         Of a single run by rung, in the objective's unit (:class:`transfer.measure.Noise`).
     slopes
@@ -58,6 +60,7 @@ class Scene:
     slopes: Mapping[str, float] = field(default_factory=dict)
     is_closing: bool = False
     ladder: Ladder | None = None
+    spent_closing: float = 0.0
 
 
 @dataclass(frozen=True)
