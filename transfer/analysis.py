@@ -102,22 +102,19 @@ class Analysis:
                 self._pool.put(other, rung, share, change.kind)
 
     def broken(self, arm: str) -> tuple[str, int, TrialResult] | None:
-        """Return rung, seed and result of an arm's lowest trial that left no number, if any."""
+        """Return rung, seed and result of an arm's lowest trial that left no number, if any.
+
+        One that diverged is run once more on a new seed and counts where that diverges too.
+        """
         if arm not in self.state.broken:
             return None
         for rung in self.ladder.rungs:
             for seed, result in self.state.losses(arm, rung.name).items():
-                if not result.is_complete and not self._is_exam(arm, rung.name, seed):
+                if result.is_complete or self.state.is_exam(arm, rung.name, seed):
+                    continue
+                if not self.state.is_forgiven(arm, rung.name, result):
                     return rung.name, seed, result
         return None
-
-    def _is_exam(self, arm: str, rung: str, seed: int) -> bool:
-        state = self.state
-        asked = [e for e in state.exams.values() if arm in (e.arm, state.first_base)]
-        questions = [q for q in state.questions.values() if arm in (q.arm, *q.parts)]
-        return any(seed in exam.seeds.get(rung, ()) for exam in asked) or any(
-            rung == question.rung and seed in question.seeds for question in questions
-        )
 
     def failure(self, arm: str) -> str:
         """Say why an arm has a trial without a number; empty if it has none."""
@@ -126,6 +123,8 @@ class Analysis:
             return ""
         rung, seed, result = found
         what = f"{result.state} {result.cause}".strip()
+        if self.state.method >= 6 and len(self.state.diverged.get((arm, rung), ())) > 1:
+            what = f"{what} twice"
         said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
         return f"{what} on {rung}, seed {seed}: {said.strip()[:300]}"
 

@@ -66,10 +66,24 @@ class Climb:
         """
         evidence = self._lookout.evidence(proposed)
         stranded = self._stranded(proposed)
-        decision = stranded or self._policy.decide(evidence)
+        again = None if stranded or evidence.failure else self._again(proposed)
+        decision = stranded or again or self._policy.decide(evidence)
         if not decision.is_verdict:
             decision = self._fitted(proposed, decision)
-        return self._written(proposed, evidence, decision)
+        return self._written(proposed, evidence, decision, is_retry=again is not None)
+
+    def _again(self, proposed: Proposed) -> Decision | None:
+        """Ask for one more seed on a rung where a change diverged, the first time it does."""
+        state = self._state
+        for rung in self._ladder.rungs:
+            key = (proposed.arm, rung.name)
+            if key in state.retried or not state.n_spare(*key):
+                continue
+            seed = min(state.diverged[key])
+            reason = f"diverged on {rung.name}, seed {seed}: once more on a new seed"
+            n = len(state.requests[key])
+            return Decision(Action.REPEAT, rung.name, (reason,), seeds=n)
+        return None
 
     def room(self, *, is_stack: bool) -> float:
         """Return what may still be spent; single changes leave the reserve for stacks."""
@@ -121,7 +135,9 @@ class Climb:
         reason = f"its baseline {proposed.base} ended {result.state} on {rung}, seed {seed}"
         return Decision(Action.STOP, rung, (reason,), outcome=Outcome.UNDECIDED)
 
-    def _written(self, proposed: Proposed, evidence: Evidence, decision: Decision) -> Step:
+    def _written(
+        self, proposed: Proposed, evidence: Evidence, decision: Decision, *, is_retry: bool
+    ) -> Step:
         decided = Decided(
             arm=proposed.arm,
             tick=len(self._state.ticks),
@@ -131,6 +147,7 @@ class Climb:
             outlook=decision.outlook,
             seeds=decision.seeds,
             reason="; ".join(decision.reasons),
+            is_retry=is_retry and not decision.is_verdict,
         )
         if decision.outcome is not None:
             verdict = Judged(
@@ -185,20 +202,26 @@ def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int)
 
     The baseline runs on the same seeds, and the first one once on every rung, for the law. Where
     the study tops up, a baseline has as many seeds as the root of the number of changes measured
-    against it: all of them share its error.
+    against it: all of them share its error. An arm that diverged on a seed gets one more.
     """
     seed = state.started.seed if state.started is not None else 0
     salt = _salt(state, proposed)
+    base = proposed.base
+    n += state.n_spare(proposed.arm, rung.name)
     asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
     shared = max(n, rung.baseline_seeds)
     if state.started is not None and state.started.tops_up:
-        there = state.measured.get((proposed.base, rung.name), 0)
+        there = state.measured.get((base, rung.name), 0)
         there += (proposed.arm, rung.name) not in state.requests
         shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)
-    asked += [(proposed.base, rung.name, s) for s in seeds_of(seed, shared)]
-    if state.method < 3 or proposed.base == state.first_base:
-        first = seeds_of(seed, 1)[0]
-        asked += [(proposed.base, other.name, first) for other in ladder.rungs]
+    shared += state.n_spare(base, rung.name)
+    asked += [(base, rung.name, s) for s in seeds_of(seed, shared)]
+    if state.method < 3 or base == state.first_base:
+        asked += [
+            (base, other.name, s)
+            for other in ladder.rungs
+            for s in seeds_of(seed, 1 + state.n_spare(base, other.name))
+        ]
     return asked
 
 

@@ -17,7 +17,7 @@ by the rungs beside it, correlation is pooled by kind of change, replicates that
 for themselves, and effects tell the baseline's own error apart. 4: arms are compared at the compute
 that their trials report. 5: an exam leaves room to question the changes of a head that falls short.
 6: what stacks took is what their trials cost, for the policy as for the
-budget.
+budget; a trial that diverges is run once more on a new seed.
 """
 
 
@@ -224,6 +224,8 @@ class Decided:
     outlook: Outlook | None
     seeds: int
     reason: str
+    is_retry: bool = False
+    """Whether it repeats a trial that diverged, on a new seed."""
 
 
 @dataclass(frozen=True)

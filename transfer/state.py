@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from miniscale.trial import State as Ended
 from miniscale.trial import TrialResult
 from transfer.events import (
     METHOD,
@@ -127,7 +128,11 @@ class State:
     at_target: dict[str, dict[int, TrialResult]] = field(default_factory=dict)
     """Arm -> seed -> run at the target, made elsewhere."""
     broken: set[str] = field(default_factory=set)
-    """Arms with a trial that left no number."""
+    """Arms with a trial that left no number, unless it diverged for the first time on its rung."""
+    diverged: dict[Key, set[int]] = field(default_factory=dict)
+    """(arm, rung) -> seeds on which a trial diverged, exams left out."""
+    retried: set[Key] = field(default_factory=set)
+    """(arm, rung) where one more seed was given to a change that diverged."""
     begun: set[str] = field(default_factory=set)
     """Changes that a trial was asked for."""
     waiting: dict[str, None] = field(default_factory=dict)
@@ -185,6 +190,26 @@ class State:
         """What of it went into stacks."""
         return self._spent_closing.value
 
+    def n_spare(self, arm: str, rung: str) -> int:
+        """Return how many seeds beyond those asked for an arm gets on a rung: one that diverged.
+
+        Twice on one rung is diverged, and before formulas 6 once was.
+        """
+        return min(len(self.diverged.get((arm, rung), ())), 1) if self.method >= 6 else 0
+
+    def is_forgiven(self, arm: str, rung: str, result: TrialResult) -> bool:
+        """Whether a trial without a number does not count against its arm: diverged, once."""
+        is_once = self.n_spare(arm, rung) == len(self.diverged.get((arm, rung), ()))
+        return result.state is Ended.DIVERGED and is_once
+
+    def is_exam(self, arm: str, rung: str, seed: int) -> bool:
+        """Whether an exam asked for a trial, or a question after one."""
+        asked = [e for e in self.exams.values() if arm in (e.arm, self.first_base)]
+        questions = [q for q in self.questions.values() if arm in (q.arm, *q.parts)]
+        return any(seed in exam.seeds.get(rung, ()) for exam in asked) or any(
+            rung == question.rung and seed in question.seeds for question in questions
+        )
+
     def in_flight(self) -> list[Proposed]:
         """Return changes without a verdict, in the order proposed."""
         return list(self._open.values())
@@ -216,6 +241,8 @@ class State:
                 self.decisions.append(event)
                 self.latest[event.arm] = event
                 self.is_deciding |= event.arm not in self.begun
+                if event.is_retry:
+                    self.retried.add((event.arm, event.rung))
             case Proposed():
                 self._enter(event)
             case Forecast():
@@ -325,7 +352,11 @@ class State:
         self.ended.setdefault(key, {})[asked.seed] = result
         self.trail.append(key)
         if not result.is_complete:
-            self.broken.add(asked.arm)
+            is_exam = self.is_exam(asked.arm, asked.rung, asked.seed)
+            if result.state is Ended.DIVERGED and not is_exam:
+                self.diverged.setdefault(key, set()).add(asked.seed)
+            if not self.is_forgiven(asked.arm, asked.rung, result):
+                self.broken.add(asked.arm)
 
     def _move(self, event: Accepted | Deferred | Dropped) -> None:
         self.moves.append(event.arm)
