@@ -5,6 +5,7 @@ import random
 import zlib
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 from atoms_scenes import ladder
@@ -13,12 +14,15 @@ from miniscale.oracle import Planted
 from miniscale.trial import State, TrialResult, TrialSpec
 from transfer.change import Change
 from transfer.events import Judged, Outcome
+from transfer.folder import StudyFolder
+from transfer.load import Loaded
 from transfer.plan import Plan
 from transfer.policy.atoms import AtomsPolicy
 from transfer.rejudge import rejudge
 from transfer.simulate import KnobTrees, light_spec, simulate
 from transfer.study import Study
 from transfer.trust import Light, Trust
+from transfer.words import show
 
 POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
 PLAN = Plan(budget=3000.0, idea_cost=2.0, tops_up=True)
@@ -90,6 +94,18 @@ def test_every_verdict_comes_out_again_from_the_journal() -> None:
     judged = {event.arm: event for event in study.events if isinstance(event, Judged)}
     assert len(judged) > 150
     assert again == judged
+
+
+@pytest.mark.level1
+def test_every_verdict_names_its_prior_and_show_tells_it(tmp_path: Path) -> None:
+    study = played(0)
+    verdicts = [event for event in study.events if isinstance(event, Judged)]
+    assert all(verdict.prior for verdict in verdicts)
+    assert 1 < len({verdict.prior for verdict in verdicts}) <= 1 + len(verdicts) // 60  # learned
+    loaded = Loaded(
+        "toy", StudyFolder(tmp_path), study.ladder, study.events, study.state, PLAN.budget
+    )
+    assert f"prior       {study.state.verdicts['c7'].prior}" in show(loaded, "c7")
 
 
 @pytest.mark.level1

@@ -10,7 +10,8 @@ from miniscale.decode import InputError
 from miniscale.oracle import OracleRunner, result_of
 from miniscale.trial import State, TrialResult, TrialSpec
 from transfer.change import Change
-from transfer.events import METHOD, Decided, Outcome, Started, decode, encode
+from transfer.events import METHOD, Decided, Outcome, Started
+from transfer.records import decode, encode
 from transfer.rejudge import rejudge
 from transfer.simulate import simulate
 from transfer.state import replay

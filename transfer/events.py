@@ -16,8 +16,8 @@ all replicates of a rung say. 3: one law, the first baseline's, for all baseline
 by the rungs beside it, correlation is pooled by kind of change, replicates that spread oddly speak
 for themselves, and effects tell the baseline's own error apart. 4: arms are compared at the compute
 that their trials report. 5: an exam leaves room to question the changes of a head that falls short.
-6: what stacks took is what their trials cost, for the policy as for the
-budget; a trial that diverges is run once more on a new seed.
+6: what stacks took is what their trials cost, for the policy as for the budget; a trial that
+diverges is run once more on a new seed; every verdict of the atoms names its prior.
 """
 
 

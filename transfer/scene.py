@@ -47,6 +47,7 @@ class Lookout:
             is_closing=bool(state.closing),
             ladder=analysis.ladder,
             spent_closing=self._spent_closing(),
+            method=state.method,
         )
 
     def _spent_closing(self) -> float:

@@ -21,7 +21,6 @@ from transfer.events import (
     Forecast,
     Imported,
     Judged,
-    Outcome,
     Proposed,
     Questioned,
     Refused,
@@ -132,7 +131,6 @@ class State:
     diverged: dict[Key, set[int]] = field(default_factory=dict)
     """(arm, rung) -> seeds on which a trial diverged, exams left out."""
     retried: set[Key] = field(default_factory=set)
-    """(arm, rung) where one more seed was given to a change that diverged."""
     begun: set[str] = field(default_factory=set)
     """Changes that a trial was asked for."""
     waiting: dict[str, None] = field(default_factory=dict)
@@ -191,16 +189,13 @@ class State:
         return self._spent_closing.value
 
     def n_spare(self, arm: str, rung: str) -> int:
-        """Return how many seeds beyond those asked for an arm gets on a rung: one that diverged.
-
-        Twice on one rung is diverged, and before formulas 6 once was.
-        """
+        """Return how many more seeds an arm gets on a rung: one where it diverged."""
         return min(len(self.diverged.get((arm, rung), ())), 1) if self.method >= 6 else 0
 
     def is_forgiven(self, arm: str, rung: str, result: TrialResult) -> bool:
         """Whether a trial without a number does not count against its arm: diverged, once."""
-        is_once = self.n_spare(arm, rung) == len(self.diverged.get((arm, rung), ()))
-        return result.state is Ended.DIVERGED and is_once
+        n = len(self.diverged.get((arm, rung), ()))
+        return result.state is Ended.DIVERGED and n == self.n_spare(arm, rung)
 
     def is_exam(self, arm: str, rung: str, seed: int) -> bool:
         """Whether an exam asked for a trial, or a question after one."""
@@ -352,7 +347,7 @@ class State:
         self.ended.setdefault(key, {})[asked.seed] = result
         self.trail.append(key)
         if not result.is_complete:
-            is_exam = self.is_exam(asked.arm, asked.rung, asked.seed)
+            is_exam = self.is_exam(*key, asked.seed)
             if result.state is Ended.DIVERGED and not is_exam:
                 self.diverged.setdefault(key, set()).add(asked.seed)
             if not self.is_forgiven(asked.arm, asked.rung, result):
@@ -403,12 +398,3 @@ def replay(events: Iterable[Event]) -> State:
     for event in events:
         state.apply(event)
     return state
-
-
-def count(state: State) -> dict[str, int]:
-    """Count verdicts on single changes by outcome, for a person's first line."""
-    counted = {outcome.value: 0 for outcome in Outcome}
-    for arm, verdict in state.verdicts.items():
-        if not state.changes[arm].change.members:
-            counted[verdict.outcome.value] += 1
-    return counted

@@ -3,12 +3,12 @@
 import json
 
 from transfer.accept import multiplier
-from transfer.events import Effect, Judged, Proposed
+from transfer.events import Effect, Judged, Outcome, Proposed
 from transfer.findings import Findings, interval, survey
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
 from transfer.stack_chapter import shrinkage
-from transfer.state import count
+from transfer.state import State
 from transfer.trend import Z80
 
 
@@ -184,6 +184,8 @@ def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
     lines += [f"because     {reason}" for reason in verdict.reasons]
     if verdict.price:
         lines.append(f"price       {verdict.price:.2g} {loaded.ladder.unit} more to decide it")
+    if verdict.prior:
+        lines.append(f"prior       {verdict.prior}")
     commit = loaded.state.accepted.get(verdict.arm)
     if commit:
         lines.append(f"commit      {commit}")
@@ -207,3 +209,12 @@ def loss_words(effect: Effect) -> str:
     low, high = effect.loss_gain - half, effect.loss_gain + half
     n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
     return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
+
+
+def count(state: State) -> dict[str, int]:
+    """Count verdicts on single changes by outcome, for a person's first line."""
+    counted = {outcome.value: 0 for outcome in Outcome}
+    for arm, verdict in state.verdicts.items():
+        if not state.changes[arm].change.members:
+            counted[verdict.outcome.value] += 1
+    return counted

@@ -157,6 +157,11 @@ class Reading:
             self._memory.models[key] = (learned, (verdicts, self._start.prior))
         return self._memory.models[key]
 
+    @property
+    def names_prior(self) -> bool:
+        """Whether decisions name their prior; before formulas 6 only reviews did."""
+        return self.scene.method >= 6
+
     @cached_property
     def prior_digest(self) -> str:
         """Hash of all that beliefs rest on, for verdicts."""

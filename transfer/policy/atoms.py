@@ -86,8 +86,12 @@ class AtomsPolicy:
         return self._belief(study, evidence).outlook(position)
 
     def decide(self, evidence: Evidence) -> Decision:
-        """Return the next step for a change or a stack."""
+        """Return the next step for a change or a stack, with the prior that it rests on."""
         study = self.read(evidence.scene, evidence.ladder)
+        decision = self._decided(study, evidence)
+        return replace(decision, prior=study.prior_digest) if study.names_prior else decision
+
+    def _decided(self, study: Reading, evidence: Evidence) -> Decision:
         if evidence.change.members:
             return decide_stack(study, evidence)
         rungs = evidence.ladder.rungs
