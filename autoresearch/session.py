@@ -158,7 +158,7 @@ def open_trees(job: Job, folder: StudyFolder) -> Trees:
 def write_results(study: Study, folder: StudyFolder) -> None:
     """Write everything a person reads afterwards; all of it is made from the journal."""
     tables.write_results_tsv(study.ladder, study.state, folder.path / "results.tsv")
-    write_report(study.ladder, study.state, folder.report)
+    write_report(study.ladder, study.state, folder.report, audits=folder.path.parent)
 
 
 def typed_command() -> str:

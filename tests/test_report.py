@@ -1,20 +1,27 @@
 """The report says what the study found, whatever its state, and nothing of a change gets loose."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
 import pytest
 from oracle import oracle_job
+from planted_panel import planted
+from test_audit import rules_fail
 
 from miniscale.oracle import OracleRunner
 from miniscale.trial import TrialResult, TrialSpec
+from transfer.audit.run import audit
+from transfer.audit.store import store
 from transfer.change import Change
-from transfer.findings import Findings, Group, survey
+from transfer.events import Tried
+from transfer.findings import Findings, Group, survey, times
 from transfer.ladder import Ladder
 from transfer.report import write_report
 from transfer.simulate import simulate
@@ -230,3 +237,57 @@ def test_a_deferred_change_is_not_counted_as_accepted() -> None:
     findings, state = found(), shipped().state
     assert {row.arm for row in findings.of(Group.SET_ASIDE)} == set(state.deferred)
     assert all("measured again as" in row.note for row in findings.of(Group.SET_ASIDE))
+
+
+def test_the_report_shows_the_audit_that_lies_beside_the_study(tmp_path: Path) -> None:
+    on = shipped().ladder
+    audited = audit(on, planted(on, rules_fail))
+    store(tmp_path, on, audited)
+    write_report(on, shipped().state, tmp_path / "study" / "report", audits=tmp_path)
+    html = (tmp_path / "study" / "report" / "index.html").read_text()
+    assert "Can the ladder be believed?" in html
+    assert "● red" in html
+    for text in (*audited.reasons, *audited.advice):
+        assert escape(text) in html
+    assert "Forecasts of the top, and what came" in html
+    assert (tmp_path / "study" / "report" / "audit.png").stat().st_size > 5000
+    assert html.count("<svg") == html.count("</svg>")
+
+
+def test_a_report_without_an_audit_says_how_to_make_one(tmp_path: Path) -> None:
+    write_report(shipped().ladder, shipped().state, tmp_path / "report", audits=tmp_path)
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert "● amber" in html
+    assert "python -m transfer audit" in html
+
+
+def test_the_table_of_changes_shows_gains_at_equal_seconds_and_memory(tmp_path: Path) -> None:
+    study = shipped()
+    dear = {i for (arm, _), by in study.state.requests.items() for i in by.values() if arm == "c1"}
+    events = [
+        replace(event, result=timed(event.result, 2.0 if event.result.identity in dear else 1.0))
+        if isinstance(event, Tried)
+        else event
+        for event in study.events
+    ]
+    write_report(study.ladder, replay(events), tmp_path)
+    html = (tmp_path / "index.html").read_text()
+    assert "at equal seconds" in html
+    effect = replay(events).verdicts["c1"].effects[-1]
+    worth = times(effect.gain - math.log(2))
+    assert f"{worth}<small>2.00x seconds</small><small>1.50x memory</small>" in html
+    assert "at equal seconds" not in page_of(study.ladder, study.state, tmp_path)
+
+
+def timed(result: TrialResult, times_dearer: float) -> TrialResult:
+    memory = {1.0: 1.0, 2.0: 1.5}[times_dearer]
+    metrics = {**result.metrics, "trainer_seconds": times_dearer, "peak_memory_gb": memory}
+    return replace(result, metrics=metrics)
+
+
+def test_forecasts_are_scored_by_kind(report: Path) -> None:
+    html = (report / "index.html").read_text()
+    assert "<h3>Scores</h3>" in html
+    brier = sum(one.brier for one in found().scored) / len(found().scored)
+    assert f"{brier:.3f}" in html
+    assert all(0 <= one.odds <= 1 for one in found().scored)

@@ -38,7 +38,8 @@ def make_report(loaded: Loaded, arguments: argparse.Namespace) -> None:
     from transfer.tables import write_results_tsv
 
     write_results_tsv(loaded.ladder, loaded.state, loaded.folder.path / "results.tsv")
-    write_report(loaded.ladder, loaded.state, loaded.folder.report)
+    root = loaded.folder.path.parent
+    write_report(loaded.ladder, loaded.state, loaded.folder.report, audits=root)
     print(loaded.folder.report / "index.html")
 
 

@@ -1,11 +1,12 @@
 """The report's account of single changes: the verdict table and one fold-out a change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from transfer.canvas import limits, round_number
 from transfer.events import Effect
 from transfer.findings import Findings, Group, Row, Scored, interval, times
 from transfer.markup import PATCHES, diff, esc, facts, number, signed, spark, table, tag
+from transfer.pace import Pace, pace_of
 from transfer.trend import Z80
 
 ORDER: Sequence[Group] = (
@@ -28,9 +29,14 @@ def verdict_table(findings: Findings) -> str:
     bounds = limits(shown, most=0.4)
     names = [rung.name for rung in ladder.rungs]
     head = ["change", "over rungs", *(esc(n) for n in names), f"at {esc(ladder.target_name)}"]
-    head += ["odds", "verdict"]
+    paces = {row.arm: _paces(findings, row) for row in findings.rows}
+    is_timed = any(paces.values())
+    head += ["odds", *(["at equal seconds"] if is_timed else []), "verdict"]
     numbers = range(2, len(head) - 1)
     cells = [_cells(row, findings, names, bounds) for row in in_order(findings)]
+    if is_timed:
+        for row, line in zip(in_order(findings), cells, strict=True):
+            line.insert(-1, _pace_cell(row, paces[row.arm]))
     return table(head, cells, numbers=numbers)
 
 
@@ -61,6 +67,28 @@ def _cells(
     reasons = "; ".join(part for part in (reasons, row.note) if part)
     cells.append(f'{tag(row)}<small class="why">{esc(reasons, most=170)}</small>')
     return cells
+
+
+def _paces(findings: Findings, row: Row) -> dict[str, Pace]:
+    """Return what a change takes in seconds and memory by rung, where both arms told."""
+    base = row.proposed.base
+    found = {e.rung: pace_of(findings.state, row.arm, base, e.rung) for e in row.effects}
+    return {rung: pace for rung, pace in found.items() if pace is not None}
+
+
+def _pace_cell(row: Row, paces: Mapping[str, Pace]) -> str:
+    """Show the gain at equal seconds on the highest rung with seconds of both arms."""
+    for effect in reversed(row.effects):
+        pace = paces.get(effect.rung)
+        if pace is not None:
+            return f"{_equal_seconds(effect, pace)}<small>on {esc(effect.rung)}</small>"
+    return ""
+
+
+def _equal_seconds(effect: Effect, pace: Pace) -> str:
+    memory = "" if pace.memory is None else f"<small>{pace.memory:.2f}x memory</small>"
+    worth = times(pace.at_equal_seconds(effect.gain))
+    return f"{worth}<small>{pace.seconds:.2f}x seconds</small>{memory}"
 
 
 def _effect_cell(effect: Effect) -> str:
@@ -115,10 +143,13 @@ def _facts(findings: Findings, row: Row) -> list[tuple[str, str]]:
 def _effects(findings: Findings, row: Row) -> str:
     forecast = {s.forecast.rung: s for s in findings.scored if s.forecast.arm == row.arm}
     name = findings.ladder.setting.objective.name
+    paces = _paces(findings, row)
+    timed = ["at equal seconds"] if paces else []
     head = [
         "rung",
         f"{esc(name)} improved by",
         "in compute",
+        *timed,
         "runs",
         "pairs",
         "forecast before",
@@ -130,8 +161,11 @@ def _effects(findings: Findings, row: Row) -> str:
         loss = signed(effect.loss_gain, effect.loss_gain - half, effect.loss_gain + half)
         gain = interval(effect.gain - wide, effect.gain, effect.gain + wide)
         told, word = _forecast_words(forecast.get(effect.rung))
-        rows.append([esc(effect.rung), loss, gain, str(effect.n), str(effect.n_pairs), told, word])
-    return table(head, rows, numbers=(1, 2, 3, 4, 5))
+        pace = paces.get(effect.rung)
+        at_equal = [_equal_seconds(effect, pace) if pace else ""] if paces else []
+        counts = [str(effect.n), str(effect.n_pairs)]
+        rows.append([esc(effect.rung), loss, gain, *at_equal, *counts, told, word])
+    return table(head, rows, numbers=range(1, len(head) - 1))
 
 
 def _forecast_words(scored: Scored | None) -> tuple[str, str]:

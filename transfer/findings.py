@@ -77,6 +77,17 @@ class Scored:
         """Whether the rung's effect fell into the interval."""
         return abs(self.miss) <= self.half
 
+    @property
+    def odds(self) -> float:
+        """Odds of a gain that the forecast's interval states, as of a normal."""
+        half = max((self.forecast.high - self.forecast.low) / 2, 1e-12)
+        return NORMAL.cdf(self.forecast.mean * Z80 / half)
+
+    @property
+    def brier(self) -> float:
+        """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
+        return (self.odds - (self.effect.gain > 0)) ** 2
+
 
 @dataclass(frozen=True)
 class Stack:

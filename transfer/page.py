@@ -3,16 +3,33 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from transfer.audit.report import Audit
+from transfer.audit_chapter import audit_section
 from transfer.canvas import round_number
 from transfer.chapters import chapter, in_order, verdict_table
-from transfer.findings import Findings, Group, hit_interval, interval, times
+from transfer.findings import Findings, Group, hit_interval, times
+from transfer.forecast_chapter import forecast_section
 from transfer.markup import esc, facts, inline, number, share, table, variables
 from transfer.scaling_plot import scale_words
 from transfer.stack_chapter import exam_table, shrinkage, stack_table
 
 
-def page(findings: Findings, figures: Mapping[str, str]) -> str:
-    """Write the report; ``figures`` are SVG by name."""
+def page(
+    findings: Findings,
+    figures: Mapping[str, str],
+    *,
+    audit: Audit | None = None,
+    audit_words: str = "no audit was looked for",
+) -> str:
+    """Write the report.
+
+    Parameters
+    ----------
+    figures
+        SVG by name.
+    audit, audit_words
+        What was found of the ladder, and a line about it.
+    """
     name = findings.state.started.name if findings.state.started else findings.ladder.name
     css = Path(__file__).with_name("page.css").read_text()
     parts = [
@@ -25,7 +42,8 @@ def page(findings: Findings, figures: Mapping[str, str]) -> str:
         _scaling(findings, figures),
         _verdicts(findings, figures),
         stack_table(findings),
-        _forecasts(findings, figures),
+        forecast_section(findings, figures),
+        audit_section(audit, audit_words, figures),
         _changes(findings),
         _refused(findings),
         _footer(findings),
@@ -213,56 +231,6 @@ def _verdicts(findings: Findings, figures: Mapping[str, str]) -> str:
         + "<h2>Verdicts</h2><figcaption>What a change is worth in compute: 1.10x means the "
         "baseline would need 10 % more. Small figures: 80 % interval, n runs.</figcaption>"
         + verdict_table(findings)
-    )
-
-
-def _forecasts(findings: Findings, figures: Mapping[str, str]) -> str:
-    if not findings.scored:
-        return ""
-    rows = []
-    for rung in findings.ladder.rungs:
-        told = [s for s in findings.scored if s.forecast.rung == rung.name]
-        if not told:
-            continue
-        hits = sum(s.is_hit for s in told)
-        low, high = hit_interval(hits, len(told))
-        bias = sum(s.miss for s in told) / len(told)
-        size = sum(abs(s.miss) for s in told) / len(told)
-        rows.append(
-            [
-                esc(rung.name),
-                str(len(told)),
-                str(hits),
-                share(hits / len(told)),
-                f"{share(low)} – {share(high)}",
-                share(bias, "+.1f"),
-                share(size, ".1f"),
-            ]
-        )
-    head = ["rung", "forecasts", "hits", "hit rate", "80 % interval", "mean miss", "mean |miss|"]
-    missed = [s for s in findings.scored if not s.is_hit]
-    lines = [
-        [
-            esc(s.forecast.arm),
-            esc(s.forecast.rung),
-            interval(s.forecast.low, s.forecast.mean, s.forecast.high),
-            times(s.effect.gain),
-            str(s.effect.n),
-        ]
-        for s in sorted(missed, key=lambda s: -abs(s.miss) / s.half)[:20]
-    ]
-    misses = ""
-    if lines:
-        misses = "<h3>Missed</h3>" + table(
-            ["change", "rung", "predicted", "came", "runs"], lines, numbers=(2, 3, 4)
-        )
-    return (
-        "<h2>How our forecasts fared</h2><figcaption>Every forecast was journaled before its rung "
-        "was run. An honest 80 % interval is hit four times in five; more hits mean intervals "
-        "wider than need be. Misses are in compute, came minus predicted.</figcaption>"
-        + _figure(figures, "forecasts", kind="narrow")
-        + table(head, rows, numbers=range(1, 7))
-        + misses
     )
 
 

@@ -19,7 +19,7 @@ from transfer.events import Action, Effect
 from transfer.findings import Findings, Stack, hit_interval, survey
 from transfer.load import Loaded, load
 from transfer.measure import Losses, effect
-from transfer.trend import NORMAL, Z80, reach
+from transfer.trend import reach
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,6 @@ def _next_rungs(loaded: Loaded, found: Findings) -> list[Told]:
     told = []
     for one in found.scored:
         said = one.forecast
-        half = max((said.high - said.low) / 2, 1e-12)
         told.append(
             Told(
                 study=loaded.name,
@@ -148,7 +147,7 @@ def _next_rungs(loaded: Loaded, found: Findings) -> list[Told]:
                 mean=said.mean,
                 low=said.low,
                 high=said.high,
-                odds=NORMAL.cdf(said.mean * Z80 / half),
+                odds=one.odds,
                 came=one.effect.gain,
                 came_se=one.effect.gain_se,
             )

@@ -7,12 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from transfer import tables
+from transfer.audit.store import stored_audit
 from transfer.findings import survey
 from transfer.ladder import Ladder
 from transfer.state import State
 
+NOT_LOOKED = "no audit was looked for"
 
-def write_report(ladder: Ladder, state: State, folder: Path) -> None:
+
+def write_report(ladder: Ladder, state: State, folder: Path, *, audits: Path | None = None) -> None:
     """Write ``index.html``, the pictures and the tables of a study.
 
     The same state gives the same files. Each is renamed into place, so a reader never sees half
@@ -22,17 +25,22 @@ def write_report(ladder: Ladder, state: State, folder: Path) -> None:
     ----------
     folder
         Where to write; made if need be. Existing files of the same names are replaced.
+    audits
+        The folder of studies in which an audit of the ladder may lie.
     """
+    from transfer.audit.plot import forecasts
     from transfer.canvas import png, svg
     from transfer.page import page
     from transfer.plots import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)
     findings = survey(ladder, state)
-    drawn = draw_all(findings)
+    audit, words = stored_audit(audits, ladder) if audits is not None else (None, NOT_LOOKED)
+    drawn = {**draw_all(findings), **({"audit": forecasts(audit)} if audit is not None else {})}
     for name, figure in drawn.items():
         _put(folder / f"{name}.png", png(figure))
-    html = page(findings, {name: svg(figure, salt=name) for name, figure in drawn.items()})
+    figures = {name: svg(figure, salt=name) for name, figure in drawn.items()}
+    html = page(findings, figures, audit=audit, audit_words=words)
     _put(folder / "index.html", html.encode())
     write_tables(ladder, state, folder)
 
