@@ -1,6 +1,7 @@
 """An audit recovers what was planted, and its light is the right one."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from miniscale.setting import Kind
 from transfer.audit import figures
 from transfer.audit.report import Audit
 from transfer.audit.run import audit, measure
-from transfer.audit.store import store, trust_of
+from transfer.audit.store import store, stored_audit, trust_of
 from transfer.audit.words import lines
 from transfer.trust import Light, Trust
 
@@ -159,6 +160,27 @@ def test_an_audit_comes_back_from_its_file_and_is_stale_for_another_ladder(tmp_p
     assert trust == Trust()
     assert words.startswith("stale, so amber: target was 2000")
     assert trust_of(tmp_path / "elsewhere", on)[1].startswith("none: amber until")
+
+
+def test_audits_on_other_rungs_of_a_ladder_lie_side_by_side_and_the_newest_is_read(
+    tmp_path: Path,
+) -> None:
+    on = ladder()
+    whole = audit(on, planted(on))
+    lower = replace(whole, rungs=whole.rungs[:-1], target=whole.rungs[-2].rung, light=Light.AMBER)
+    for number, found in enumerate((whole, lower, whole)):
+        path = store(tmp_path, on, found)
+        os.utime(path, (number, number))
+        assert stored_audit(tmp_path, on)[0] == found
+    assert len(list(path.parent.glob("*.json"))) == 2
+
+
+def test_an_audit_of_the_earlier_file_name_is_still_read(tmp_path: Path) -> None:
+    on = ladder()
+    found = audit(on, planted(on))
+    path = store(tmp_path, on, found)
+    path.rename(path.with_name(f"{on.name}-{on.digest}.json"))
+    assert stored_audit(tmp_path, on)[0] == found
 
 
 def test_the_words_say_light_reasons_and_every_rung() -> None:

@@ -1,7 +1,9 @@
 """Where audits and calibrations lie, and whether one still holds for a ladder."""
 
+import glob
 import json
 import os
+import re
 from pathlib import Path
 
 from miniscale.decode import InputError
@@ -13,19 +15,27 @@ from transfer.trust import Light, Trust
 FOLDER = ".audits"
 
 
-def audit_path(root: Path, ladder: Ladder) -> Path:
-    """Return where the audit of exactly this ladder lies under a studies root."""
-    return root / FOLDER / f"{ladder.name}-{ladder.digest}.json"
+def audit_path(root: Path, ladder: Ladder, found: Audit) -> Path:
+    """Return where an audit of exactly this ladder lies under a studies root.
+
+    Those on other rungs, one with a held-out size on top among them, lie beside it.
+    """
+    seen = re.sub(r"[^\w.-]+", "-", ".".join(rung.rung for rung in found.rungs))
+    return root / FOLDER / f"{ladder.name}-{ladder.digest}-{seen}.json"
 
 
 def store(root: Path, ladder: Ladder, found: Audit) -> Path:
-    """Keep an audit for later studies of the ladder; an earlier one of it is replaced."""
-    path = audit_path(root, ladder)
+    """Keep an audit for later studies of the ladder; one on the same rungs is replaced."""
+    path = audit_path(root, ladder, found)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(found.to_json(), indent=1))
     os.replace(part, path)
     return path
+
+
+def _newest(folder: Path, pattern: str) -> Path | None:
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def load_audit(path: Path) -> Audit:
@@ -49,25 +59,24 @@ def load_audit(path: Path) -> Audit:
 
 
 def stored_audit(root: Path, ladder: Ladder) -> tuple[Audit | None, str]:
-    """Return the audit that holds for a ladder, and a line about it.
+    """Return the newest audit that holds for a ladder, and a line about it.
 
     Returns
     -------
     tuple
         The audit, or None with words that say whether there is none or what made it stale.
     """
-    path = audit_path(root, ladder)
-    if path.exists():
+    folder = root / FOLDER
+    path = _newest(folder, f"{glob.escape(f'{ladder.name}-{ladder.digest}')}*.json")
+    if path is not None:
         found = load_audit(path)
         return found, f"{found.light} by {found.n} known changes up to {found.target}"
-    others = sorted(
-        path.parent.glob(f"{ladder.name}-*.json"), key=lambda other: other.stat().st_mtime
-    )
-    if not others:
+    other = _newest(folder, f"{glob.escape(ladder.name)}-*.json")
+    if other is None:
         return None, (
             "none: amber until 'python -m transfer audit' has tried known changes on this ladder"
         )
-    return None, f"stale, so amber: {_what_changed(load_audit(others[-1]), ladder)}; audit again"
+    return None, f"stale, so amber: {_what_changed(load_audit(other), ladder)}; audit again"
 
 
 def trust_of(root: Path, ladder: Ladder) -> tuple[Trust, str]:
