@@ -4,7 +4,7 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.build import Job
@@ -17,6 +17,8 @@ from miniscale.trial import TrialSpec
 from miniscale.workspace import workspace_of
 from transfer.audit import figures as audit_figures
 from transfer.audit.command import machine
+from transfer.audit.report import Audit, RungAudit
+from transfer.audit.store import stored_audit
 from transfer.calibrate import Calibration, RungCalibration, power_line, stored_calibration
 from transfer.pool import PRIOR_NOISE, PRIOR_RHO
 
@@ -34,10 +36,23 @@ class Speed:
     slots: int
 
 
-def detectable(rung: Rung, known: RungCalibration | None = None) -> float:
+def known_noise(
+    rung: str, calibration: Calibration | None, audit: Audit | None
+) -> RungCalibration | RungAudit | None:
+    """Return what was measured of a rung's noise, by the more degrees of freedom; None if nothing.
+
+    An audit pools the noise of its changes with the baseline's, which is all a calibration has.
+    """
+    rungs: list[RungCalibration | RungAudit] = []
+    rungs += [one for one in (audit.rungs if audit is not None else ()) if one.rung == rung]
+    rungs += [one for one in (calibration.rungs if calibration else ()) if one.rung == rung]
+    return max(rungs, key=lambda one: one.noise_df, default=None)
+
+
+def detectable(rung: Rung, known: RungCalibration | RungAudit | None = None) -> float:
     """Return the smallest gain that the rung's planned pairs resolve, nats of compute.
 
-    By a calibration on this machine; else by the ladder's own noise, with rho = .5 assumed.
+    By what was measured; else by the ladder's own noise, with rho = .5 assumed.
     """
     noise = known.noise if known is not None else rung.noise or PRIOR_NOISE
     rho = known.rho if known is not None else PRIOR_RHO
@@ -108,9 +123,8 @@ def forecast_seconds(job: Job, by_rung: dict[str, float], slots: int) -> float:
     return seconds * share / slots
 
 
-def rung_line(rung: Rung, seconds: float, calibration: Calibration | None) -> str:
-    """Say a rung in a line: what is known of its noise here, else what its ladder says."""
-    known = calibration.rung(rung.name) if calibration is not None else None
+def rung_line(rung: Rung, seconds: float, known: RungCalibration | RungAudit | None = None) -> str:
+    """Say a rung in a line: what was measured of its noise, else what its ladder says."""
     noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
     if known is not None:
         noise = f"{known.noise:.1%}" + ("" if known.noise_df else "?")
@@ -120,11 +134,24 @@ def rung_line(rung: Rung, seconds: float, calibration: Calibration | None) -> st
     )
 
 
-def calibration_lines(known: Calibration | None, unit: str) -> list[str]:
+def calibration_lines(known: Calibration | None, audit: Audit | None, unit: str) -> list[str]:
     """Say what the default budget can find, where a calibration tells."""
     if known is None:
         return ["power    not calibrated here: python -m transfer calibrate +ladder=NAME"]
-    return [power_line(known, unit)]
+    told = [(rung, known_noise(rung.rung, known, audit)) for rung in known.rungs]
+    rungs = tuple(
+        replace(rung, noise=best.noise, noise_df=best.noise_df, rho=best.rho)
+        for rung, best in told
+        if best is not None
+    )
+    return [power_line(replace(known, rungs=rungs), unit)]
+
+
+def noise_source(calibration: Calibration | None, audit: Audit | None) -> str:
+    """Say where the noise that is shown comes from."""
+    found = [f"the audit's {audit.n} changes"] if audit is not None else []
+    found += ["the calibration here"] if calibration is not None else []
+    return f"as {' or '.join(found)} showed" if found else "as the ladder states"
 
 
 def show(job: Job) -> int:
@@ -134,22 +161,26 @@ def show(job: Job) -> int:
     with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
         speed = probe(job, Path(scratch))
     by_rung = seconds_by_rung(job, speed)
-    known = stored_calibration(job.folder.parent, ladder, machine())
+    root = job.folder.parent
+    known, (audit, _) = stored_calibration(root, ladder, machine()), stored_audit(root, ladder)
     lines = [
         f"dry run  {ladder.name}: {ladder.names}, target {ladder.target_name} "
         f"({ladder.target:.2g} {ladder.unit}); nothing is spent",
         f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>8}{'resolves':>10}",
     ]
-    lines += [rung_line(rung, by_rung[rung.name], known) for rung in ladder.rungs]
+    lines += [
+        rung_line(rung, by_rung[rung.name], known_noise(rung.name, known, audit))
+        for rung in ladder.rungs
+    ]
     total = forecast_seconds(job, by_rung, speed.slots)
     lines += [
-        "noise    of one run, in compute (? = assumed); resolves: gain in compute that the seeds "
-        "tell from none",
+        f"noise    of one run, in compute (? = assumed), {noise_source(known, audit)}; resolves: "
+        "gain in compute that the seeds tell from none",
         f"panel    {len(ladder.panel)} changes, then {job.proposer.name}; "
         f"at most {job.limits.changes}, {job.plan.in_flight} in flight",
         f"bill     {job.plan.budget:.2g} {ladder.unit}, about {total / 60:.0f} min on "
         f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
-        *calibration_lines(known, ladder.unit),
+        *calibration_lines(known, audit, ladder.unit),
         f"audit    {job.audit}",
         *[f"matched  {text}" for text in ladder.matches],
         *[f"differs  {text}" for text in ladder.unmatched],

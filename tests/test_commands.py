@@ -3,16 +3,21 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from oracle import ROOT, oracle_job
+from planted_panel import ladder as planted_ladder
+from planted_panel import planted
 
 from autoresearch.doctor import main as doctor
-from autoresearch.dryrun import detectable, show
+from autoresearch.dryrun import calibration_lines, detectable, known_noise, rung_line, show
 from miniscale.rung import Rung
 from transfer.__main__ import main
+from transfer.audit.run import audit
+from transfer.calibrate import Calibration, RungCalibration, power_line
 
 FEW = ["+ladder=oracle", "tracker=none", "budget.changes=4"]
 
@@ -114,3 +119,39 @@ def test_doctor_says_a_line_for_each_need(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     for word in ("python", "torch", "git", "wandb", "disk", "cores", "box", "agents"):
         assert word in said
+
+
+def test_the_dry_run_takes_noise_from_where_most_was_measured() -> None:
+    on = planted_ladder()
+    audited = audit(on, planted(on))
+    lowest = audited.rungs[0]
+    here = RungCalibration(
+        lowest.rung, 4, 1.0, 0.9, 3, 0.5, 1.0, None, None, seeds=2, baseline_seeds=2
+    )
+    calibration = Calibration(on.name, on.digest, "m", "", (here,), 100.0)
+    assert known_noise(lowest.rung, None, None) is None
+    assert known_noise(lowest.rung, calibration, None) == here
+    assert known_noise(lowest.rung, calibration, audited) == lowest
+    more = replace(calibration, rungs=(replace(here, noise_df=999),))
+    assert known_noise(lowest.rung, more, audited) == more.rungs[0]
+    said = rung_line(on.rungs[0], 1.0, lowest)
+    assert f"{lowest.noise:.1%}" in said
+    assert f"{on.rungs[0].noise or 0.02:.1%}" not in said
+
+
+def test_power_is_told_by_the_noise_that_is_shown() -> None:
+    on = planted_ladder()
+    audited = audit(on, planted(on))
+    rungs = tuple(
+        RungCalibration(r.rung, 4, 1.0, 0.9, 3, 0.5, 1.0, None, None, seeds=2, baseline_seeds=2)
+        for r in audited.rungs
+    )
+    calibration = Calibration(on.name, on.digest, "m", "", rungs, 100.0)
+    shares = [
+        float(calibration_lines(calibration, one, "units")[0].split("10%: ")[1].rstrip("%"))
+        for one in (audited, None)
+    ]
+    # a tenth shows in the audit's noise of .8 % and is lost in the calibration's of 90 %
+    assert shares[0] > 95
+    assert shares[1] < 20
+    assert calibration_lines(calibration, None, "units") == [power_line(calibration, "units")]
