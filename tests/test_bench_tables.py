@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,14 @@ from transfer.bench.replay import (
     score_tables,
 )
 from transfer.bench.replay_fading import fading_learned, marginal, priors
-from transfer.bench.replay_forecasts import LearnedDoubt, by_atoms, carried
+from transfer.bench.replay_forecasts import (
+    LearnedDoubt,
+    TemperedOdds,
+    by_atoms,
+    carried,
+    likeliest_temperature,
+    tempered,
+)
 from transfer.bench.tables import Table, measured, read_plain
 from transfer.bench.tables_public import marin_runs, read_marin, read_tables
 from transfer.events import Effect, Outlook
@@ -271,3 +279,26 @@ def test_the_climb_looks_only_at_runs_it_bought() -> None:
     blind = type(grid)(grid.rate, grid.batch, grid.size, grid.cost, loss, grid.cell, grid.is_target)
     assert climb(blind, 5.0).bought == bought
     assert len(Campaign(blind).bought) == 0
+
+
+def test_odds_that_are_twice_too_sure_are_found_out_from_what_came() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.uniform(0.05, 0.95, size=4000)
+    came = rng.uniform(size=true.size) < true
+    sure = [tempered(float(odds), 0.5) for odds in true]
+    found = likeliest_temperature([list(zip(sure, map(bool, came), strict=True))])
+    # its sampling error is about .07
+    assert 1.6 < found < 2.5
+    assert [tempered(one, 2.0) for one in sure[:5]] == pytest.approx(true[:5].tolist())
+    assert likeliest_temperature([]) == 1.0
+
+
+def test_tempering_moves_odds_alone_and_not_where_no_source_teaches_it() -> None:
+    cases = [case for table in read_tables(DATA) for case in cases_of(table)[0]][:40]
+    forecast = TemperedOdds()([])
+    for case in cases:
+        look = by_atoms(case.effects, case.truth.position, case.kind)
+        told = forecast(case)
+        assert told is not None
+        assert replace(told, odds=look.odds) == look
+        assert told.odds == pytest.approx(min(max(look.odds, 0.003), 0.997))

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from miniscale.setting import Kind
 from scaling import FitStatus, fit_power_law
 from transfer.atoms.bowl import Edit, hint
 from transfer.atoms.posterior import Model, believe
+from transfer.atoms.prior import Prior
 from transfer.bench.replay import Case, Forecaster, Learner, as_forecaster, by_trend, fixed
 from transfer.events import Effect, Outlook
 from transfer.trend import NORMAL
+from transfer.trust import Trust
 
 KEPT = 0.55
 """Share of a gain in loss that is kept a decade of compute up."""
@@ -18,9 +20,13 @@ _Z = NORMAL.inv_cdf(0.9)
 _MISFIT, _MISFIT_SHARE = 0.004, 0.2
 
 
+UNAUDITED = Model.trusting(Trust(), Prior())
+"""What the default policy believes where no audit was made: its doubt by kind with it."""
+
+
 def by_atoms(effects: Sequence[Effect], position: float, kind: Kind) -> Outlook:
-    """Return the atoms' outlook under the default prior and doubt."""
-    return believe(effects, kind, model=Model()).outlook(position)
+    """Return the atoms' outlook under the default policy's prior and doubt."""
+    return believe(effects, kind, model=UNAUDITED).outlook(position)
 
 
 def _normal(mean: float, sd: float, slope: float = 0.0) -> Outlook:
@@ -76,7 +82,7 @@ def by_law_per_arm(case: Case) -> Outlook | None:
 
 def by_atoms_and_bowl(case: Case) -> Outlook:
     """Return the atoms' outlook with what the other edits of the same knob say, up to this rung."""
-    return _pooled(case, Model())
+    return _pooled(case, UNAUDITED)
 
 
 def _pooled(case: Case, model: Model) -> Outlook:
@@ -174,11 +180,85 @@ def _log_score(look: Outlook, truth: Effect) -> float:
     return density + math.log(odds if truth.gain > 0 else 1 - odds)
 
 
+TEMPERATURES = tuple(math.exp(math.log(10) * step / 46) for step in range(47))
+CLIPPED = 0.003
+"""Odds nearer to 0 or 1 than this count as this near."""
+
+
+def tempered(odds: float, temperature: float) -> float:
+    """Return odds with their logarithm divided by a temperature: above 1 they are less sure.
+
+    >>> round(tempered(0.95, 2.0), 3)
+    0.813
+    """
+    sure = min(max(odds, CLIPPED), 1 - CLIPPED)
+    return float(1 / (1 + ((1 - sure) / sure) ** (1 / temperature)))
+
+
+class TemperedOdds:
+    """The atoms' forecasts with odds that are as sure as other sources' truths let them be.
+
+    One temperature a kind of change: the one under which the signs seen on the other sources were
+    likeliest, sources alike. Means and intervals stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Case, Outlook]] = {}
+
+    def __call__(self, cases: Sequence[Case]) -> Forecaster:
+        """Return the forecaster that these cases teach."""
+        at = {kind: self.temperature(cases, kind) for kind in Kind}
+
+        def forecast(case: Case) -> Outlook:
+            look = self._look(case)
+            return replace(look, odds=tempered(look.odds, at[case.kind]))
+
+        return forecast
+
+    def temperature(self, cases: Sequence[Case], kind: Kind) -> float:
+        """Return a kind's temperature; 1 where no case is of it."""
+        sources: dict[str, list[tuple[float, bool]]] = {}
+        for case in cases:
+            if case.kind is kind:
+                seen = (self._look(case).odds, case.truth.gain > 0)
+                sources.setdefault(case.source, []).append(seen)
+        return likeliest_temperature(list(sources.values()))
+
+    def _look(self, case: Case) -> Outlook:
+        if id(case) not in self._known:
+            self._known[id(case)] = case, by_atoms(case.effects, case.truth.position, case.kind)
+        return self._known[id(case)][1]
+
+
+def likeliest_temperature(sources: Sequence[Sequence[tuple[float, bool]]]) -> float:
+    """Return the temperature of the highest mean log score; 1 without a case.
+
+    Parameters
+    ----------
+    sources
+        By source, (odds of a gain, whether one came).
+    """
+
+    def score(temperature: float) -> float:
+        return math.fsum(
+            math.fsum(
+                math.log(told if came else 1 - told)
+                for odds, came in rows
+                for told in (tempered(odds, temperature),)
+            )
+            / len(rows)
+            for rows in sources
+        )
+
+    return max(TEMPERATURES, key=score)
+
+
 LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "atoms": lambda: fixed(as_forecaster(by_atoms)),
     "atoms, bowl": lambda: fixed(by_atoms_and_bowl),
     "atoms, doubt learned": LearnedDoubt,
     "atoms, bowl, doubt learned": lambda: LearnedDoubt(is_pooled=True),
+    "atoms, odds tempered": TemperedOdds,
     "trend": lambda: fixed(as_forecaster(by_trend)),
     "carried over": lambda: fixed(carried),
     "one retention": lambda: fixed(retained),
