@@ -52,7 +52,7 @@ def _light(light: Light) -> str:
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
     hits = sum(score.ratio <= 1 for score in audit.scores)
-    factor = "" if audit.conformal is None else f"; intervals are widened {audit.conformal:.2f}x"
+    factor = "" if audit.conformal is None else f"; factor on intervals {audit.conformal:.2f}"
     found = [
         ("because", "<br>".join(esc(reason) for reason in audit.reasons)),
         ("to mend", "<br>".join(esc(advice) for advice in audit.advice)),
