@@ -206,6 +206,28 @@ def test_a_stack_that_holds_to_the_top_certifies_its_members() -> None:
     assert all(verdict.prior for verdict in review.verdicts)
 
 
+@pytest.mark.parametrize(
+    ("unmatched", "source", "certified"),
+    [
+        ("repetition of data", "", 0),
+        ("tokens per parameter fall with size", "", 0),
+        ("repetition of data", "an audit", 2),
+        ("sharpness of the edges", "", 2),
+    ],
+)
+def test_nothing_is_certified_where_data_do_not_match_and_no_audit_says_they_need_not(
+    unmatched: str, source: str, certified: int
+) -> None:
+    policy = AtomsPolicy(trust=replace(GREEN, source=source))
+    arms = [taken(f"c{n}", 0.12, rungs=4) for n in (1, 2)]
+    _, at = closed(policy, *arms, worth={"c1": 0.12, "c2": 0.12})
+    review = policy.review(replace(at, ladder=replace(ladder(), unmatched=(unmatched,))))
+    assert list(outcomes(review).values()).count(Outcome.CERTIFIED) == certified
+    said = f"not certified: the ladder does not match the target in {unmatched}, and no audit"
+    told = [any(said in reason for reason in verdict.reasons) for verdict in review.verdicts]
+    assert told == [certified == 0] * 2
+
+
 def test_leaving_out_runs_on_one_rung_only() -> None:
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
     _, at = closed(POLICY, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08))

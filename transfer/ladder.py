@@ -13,6 +13,9 @@ from miniscale.setting import Setting, decode_setting
 from miniscale.trial import digest
 from transfer.change import Change, decode_change
 
+ON_DATA = ("repet", "repeat", "epoch", "tokens per param", "tokens a param", "tokens/param")
+"""Words by which a declared difference bears on data."""
+
 
 @dataclass(frozen=True)
 class PriorLaw:
@@ -40,6 +43,16 @@ class Ladder:
     prior: PriorLaw | None = None
     matches: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
+
+    @property
+    def unmatched_data(self) -> str:
+        """What of the data its rungs do not share with the target, as declared; empty if nothing.
+
+        How often data repeat, or how many tokens there are a parameter: where those differ, what
+        gains on the rungs may lose at the target, and no run on them can show it.
+        """
+        said = (text for text in self.unmatched if any(word in text.lower() for word in ON_DATA))
+        return next(said, "")
 
     def rung(self, name: str) -> Rung:
         """Return a rung by name."""

@@ -83,7 +83,8 @@ def _needs_stack(study: Reading, members: tuple[str, ...]) -> bool:
     effects = study.scene.standings[members[0]].effects
     top = study.ladder.rungs[highest(study)].name
     is_there = any(effect.rung == top for effect in effects)
-    may_certify = study.trust.light is not Light.RED and len(study.ladder.rungs) >= CERTIFIED_RUNGS
+    is_barred = study.trust.light is Light.RED or bool(_unmatched(study))
+    may_certify = not is_barred and len(study.ladder.rungs) >= CERTIFIED_RUNGS
     return may_certify and not is_there
 
 
@@ -236,14 +237,23 @@ def _verdict(
     )
 
 
+def _unmatched(study: Reading) -> str:
+    """Say what of the data the ladder leaves unmatched while no audit was made; from formulas 6."""
+    is_known = bool(study.trust.source) or study.scene.method < 6
+    return "" if is_known else study.ladder.unmatched_data
+
+
 def _short_of_certified(study: Reading, measured_in: Sequence[Standing], worth: float) -> str:
     """Say what a certified accept lacks; empty if nothing.
 
-    It wants an audit that is not red, utility with harm counted in full, and one measurement,
-    alone or in a stack, on three rungs over 15x of compute up to the highest affordable.
+    It wants an audit that is not red (any at all where the ladder leaves data unmatched), utility
+    with harm counted in full, and one measurement, alone or in a stack, on three rungs over 15x of
+    compute up to the highest affordable.
     """
     if study.trust.light is Light.RED:
         return "the ladder's audit is red"
+    if unmatched := _unmatched(study):
+        return f"the ladder does not match the target in {unmatched}, and no audit vouches for it"
     if worth <= 0:
         return f"harm counted {study.trust.certified_harm:g} times outweighs the gain"
     top = study.ladder.rungs[highest(study)].name
