@@ -9,6 +9,7 @@ from typing import Any
 from autoresearch.agents import decode_agent, named
 from autoresearch.proposer import Proposer
 from autoresearch.spend import Limits
+from miniscale.box import policy_for
 from miniscale.decode import InputError, Node
 from transfer.audit.store import trust_for
 from transfer.folder import StudyFolder
@@ -36,6 +37,8 @@ class Job:
     """Folders that relative paths were looked up in."""
     audit: str = ""
     """What an audit says of the ladder, in a line."""
+    box: str = "prefer"
+    """``require``, ``prefer`` or ``off``: whether trainers are walled in."""
 
     def content(self) -> dict[str, Any]:
         """Return what must not change when a study is resumed."""
@@ -83,6 +86,7 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         ),
         limits=limits,
         slots=_slots(runner),
+        box=policy_for(runner.text("box", "prefer"), ladder.setting),
         tracker=node.raw("tracker", {"name": "none"}),
         is_dry=node.flag("dry_run", False),
         roots=tuple(roots),

@@ -10,6 +10,7 @@ from pathlib import Path
 from autoresearch.build import Job
 from autoresearch.console import Console
 from miniscale import data
+from miniscale.box import choose
 from miniscale.progress import progress
 from miniscale.rung import Folders, Rung, trial_spec
 from miniscale.runner.local import LocalRunner
@@ -68,7 +69,7 @@ def probe(job: Job, scratch: Path) -> Speed:
     digests = data.prepare(setting, folders.cache)
     trees = workspace_of(setting, scratch)
     tree = trees.checkout("b0", parent=trees.first(), patch="", knobs={})
-    runner = LocalRunner(job.slots)
+    runner = LocalRunner(job.slots, box=choose(job.box))
     try:
         slots = max(runner.slots // rung.threads, 1)
         specs = [

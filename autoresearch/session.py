@@ -18,6 +18,7 @@ from autoresearch.proposer import Proposer
 from autoresearch.proposer.desk import Desk
 from autoresearch.tracking import make_tracker
 from miniscale import data
+from miniscale.box import Report, choose
 from miniscale.rung import Folders
 from miniscale.runner.local import LocalRunner
 from miniscale.workspace import workspace_of
@@ -67,6 +68,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     check_writable(folder.path)
     digests = data.prepare(setting, cache)
     kept = {**config, "roots": [str(root) for root in job.roots]}
+    box = choose(job.box)
     is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
     console = Console(limits=job.limits)
     observers: list[Observer] = [console]
@@ -86,10 +88,10 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
             ),
         )
         console.lines(header(study, job.folder, is_resumed=is_resumed))
-        console.lines([f"audit    {job.audit}"])
+        console.lines([f"audit    {job.audit}", f"box      {box.line}"])
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
-        reason, code = loop(job, study, observers, console)
+        reason, code = loop(job, study, observers, console, box)
     write_results(study, folder)
     console.lines(
         [
@@ -101,11 +103,13 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     return code
 
 
-def loop(job: Job, study: Study, observers: list[Observer], console: Console) -> tuple[str, int]:
+def loop(
+    job: Job, study: Study, observers: list[Observer], console: Console, box: Report
+) -> tuple[str, int]:
     """Run the loop until it ends or is interrupted; return why, and the exit code."""
-    runner, stop = LocalRunner(job.slots), Stop()
+    runner, stop = LocalRunner(job.slots, box=box), Stop()
     try:
-        study.start(job.name, environment())
+        study.start(job.name, {**environment(), "box": box.name})
         reason = run(
             study,
             proposer=seated(job, study, stop, console),

@@ -12,6 +12,7 @@ from miniscale.decode import InputError, Node, nearest
 def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Run one trial of the setting as it is, or with knobs, and print its numbers."""
     from miniscale import data
+    from miniscale.box import choose, policy_for
     from miniscale.rung import Folders, decode_rung, trial_spec
     from miniscale.runner.local import LocalRunner
     from miniscale.setting import decode_setting
@@ -40,7 +41,9 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
         data=digests,
         folders=folders_,
     )
-    runner = LocalRunner(1)
+    box = choose(policy_for(node.text("box", "prefer"), setting))
+    print(f"box      {box.line}")
+    runner = LocalRunner(1, box=box)
     try:
         runner.submit([spec])
         while not (results := runner.poll(0.5)):

@@ -13,7 +13,6 @@ from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SEES_TREE = os.path.exists("/proc/self/stat")
 """Whether all descendants can be found here, not just the process group."""
 _KILOBYTES = 1 if sys.platform == "darwin" else 1024
@@ -39,7 +38,7 @@ def inherit_orphans() -> bool:
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _read(path: str) -> bytes:
+def read_proc(path: str) -> bytes:
     """Read a small file of /proc; empty when it is gone."""
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -65,7 +64,7 @@ def _parents() -> dict[int, int]:
     found = {}
     for name in _listing("/proc"):
         if name.isdigit():
-            stat = _read(f"/proc/{name}/stat")
+            stat = read_proc(f"/proc/{name}/stat")
             after_name = stat[stat.rfind(b")") + 2 :].split()
             if len(after_name) > 1:
                 found[int(name)] = int(after_name[1])
@@ -82,23 +81,13 @@ def descendants(root: int) -> list[int]:
         pid = queue.pop()
         if fast:
             tasks = _listing(f"/proc/{pid}/task")
-            text = b" ".join(_read(f"/proc/{pid}/task/{task}/children") for task in tasks)
+            text = b" ".join(read_proc(f"/proc/{pid}/task/{task}/children") for task in tasks)
             children = [int(child) for child in text.split()]
         else:
             children = [child for child, parent in parents.items() if parent == pid]
         found += children
         queue += children
     return found
-
-
-def resident_bytes(root: int) -> int:
-    """Sum the resident memory of all descendants; pages they share count several times."""
-    total = 0
-    for pid in descendants(root):
-        fields = _read(f"/proc/{pid}/statm").split()
-        if len(fields) > 1:
-            total += int(fields[1]) * _PAGE_BYTES
-    return total
 
 
 def peak_bytes(usage_maxrss: int) -> int:
@@ -113,6 +102,17 @@ def send(pids: Sequence[int], number: int) -> None:
             os.kill(pid, number)
 
 
+def send_groups(pids: Sequence[int], number: int) -> None:
+    """Signal the groups of processes: at once for each, so that none of it forks away."""
+    own = os.getpgrp()
+    groups = set()
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            groups.add(os.getpgid(pid))
+    for group in groups - {own, 0, 1}:
+        send_group(group, number)
+
+
 def send_group(group: int, number: int) -> None:
     """Signal a process group at once; an empty one is no error."""
     with suppress(ProcessLookupError, PermissionError):
@@ -124,22 +124,32 @@ def marked_by(entry: bytes) -> list[int]:
     me = os.getpid()
     pids = [int(name) for name in _listing("/proc") if name.isdigit()]
     return [
-        pid for pid in pids if pid != me and entry in _read(f"/proc/{pid}/environ").split(b"\0")
+        pid for pid in pids if pid != me and entry in read_proc(f"/proc/{pid}/environ").split(b"\0")
     ]
 
 
 def spawn(
-    argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    stdout: int,
+    stderr: int,
+    door: str = "",
 ) -> int:
     """Start a program in a session of its own that dies with us; return its process id.
 
-    A program that cannot be started says why on its standard error and exits with 127.
+    A program that cannot be started says why on its standard error and exits with 127. ``door`` is
+    the file of a control group to enter, if any.
     """
     me = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
+        if door:
+            with open(door, "w") as group:
+                group.write("0")
         _become(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr, parent=me)
     except OSError as error:
         os.write(2, f"cannot run {argv[0]!r} in {cwd!r}: {error.strerror}\n".encode())

@@ -21,9 +21,13 @@ class Progress:
 def progress(folder: Path) -> Progress | None:
     """Return the last whole line of a trial's ``metrics.jsonl``, or None if there is none yet."""
     try:
-        with open(folder / "metrics.jsonl", "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]  # what follows the last newline is half written
+        # a trainer may put a link or a pipe there, and we must not follow or wait
+        handle = os.open(folder / "metrics.jsonl", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(handle, "rb") as file:
+            file.seek(max(0, os.fstat(handle).st_size - _TAIL_BYTES))
+            lines = file.read(_TAIL_BYTES).split(b"\n")[
+                :-1
+            ]  # what follows the last newline is half written
     except OSError:
         return None
     for line in reversed(lines):
@@ -43,5 +47,5 @@ def _decode(line: bytes) -> Progress | None:
             loss=None if loss is None else float(loss),
             seconds=float(data.get("seconds", 0.0)),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None  # a trainer's own lines are welcome, they are just not progress

@@ -31,6 +31,8 @@ class Rung:
     baseline_seeds: int = 2
     timeout_s: float = 3600.0
     memory_gb: float = 4.0
+    disk_gb: float = 8.0
+    processes: int = 256
     threads: int = 1
     gpus: int = 0
     seconds: float = 0.0
@@ -57,7 +59,7 @@ def check_placeholders(setting: Setting, rung: Rung) -> None:
         Naming the placeholder that nothing fills.
     """
     known = OURS | rung.params.keys() | setting.knobs.keys()
-    for name in ("command", "evaluator"):
+    for name in ("command", "evaluator", "reads"):
         missing = placeholders(getattr(setting, name)) - known
         if missing:
             first = sorted(missing)[0]
@@ -91,6 +93,8 @@ def decode_rung(name: str, node: Node) -> Rung:
         baseline_seeds=node.whole("baseline_seeds", 2, least=1),
         timeout_s=node.number("timeout_s", 3600.0, above=0.0),
         memory_gb=node.number("memory_gb", 4.0, above=0.0),
+        disk_gb=node.number("disk_gb", 8.0, above=0.0),
+        processes=node.whole("processes", 256, least=1),
         threads=node.whole("threads", 1, least=1),
         gpus=node.whole("gpus", 0),
         seconds=node.number("seconds", 0.0),
@@ -190,6 +194,9 @@ def trial_spec(
         env=dict(setting.env),
         timeout_s=rung.timeout_s,
         memory_gb=rung.memory_gb,
+        disk_gb=rung.disk_gb,
+        processes=rung.processes,
+        reads=render(setting.reads, values),
         threads=rung.threads,
         gpus=rung.gpus,
     )

@@ -98,6 +98,10 @@ class Setting:
     knobs: Mapping[str, Knob]
     design: Mapping[str, Any] = field(default_factory=dict)
     """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
+    reads: tuple[str, ...] = ("{cache}",)
+    """What a trainer may read beside its tree and the interpreter; not the held-out data."""
+    is_box_required: bool = False
+    """Whether trials may run only where a box holds."""
 
     @property
     def is_measured_outside(self) -> bool:
@@ -218,6 +222,13 @@ def decode_objective(node: Node) -> Objective:
     return objective
 
 
+def _is_required(node: Node) -> bool:
+    policy = node.text("box", "prefer")
+    if policy not in ("require", "prefer"):
+        raise InputError(f"{node.path}.box: got {policy!r}, must be require or prefer")
+    return policy == "require"
+
+
 def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
     """Read a setting's YAML.
 
@@ -245,6 +256,8 @@ def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
         env={key: str(value) for key, value in node.scalars("env").items()},
         knobs={name: decode_knob(name, child) for name, child in node.children("knobs")},
         design=node.raw("design", {}),
+        reads=node.texts("reads") if "reads" in node else ("{cache}",),
+        is_box_required=_is_required(node),
     )
     node.finish()
     if not setting.command:

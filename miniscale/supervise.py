@@ -1,6 +1,7 @@
-"""Watch the programs of one trial: time, memory, output, and that nothing outlives them."""
+"""Watch the programs of one trial: time, memory, disk, output, and that nothing outlives them."""
 
 import errno
+import math
 import os
 import select
 import signal
@@ -8,14 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
-from miniscale import processes
+from miniscale import cgroup, processes
 from miniscale.logs import CappedLog
+from miniscale.usage import CpuMeter, folder_bytes, nameless_bytes, resident_bytes
 
 TICK_S = 0.25
 GRACE_S = 1.0
 GIVE_UP_S = 10.0
 PARENT_DIED = signal.SIGUSR1
 _RECENT_BYTES = 16_384
+_THREADS_A_PROCESS = 16
 
 
 class Ending(StrEnum):
@@ -24,6 +27,8 @@ class Ending(StrEnum):
     EXIT = "exit"
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    DISK = "disk"
+    PROCESSES = "processes"
     CANCELLED = "cancelled"
     ORPHANED = "orphaned"
 
@@ -39,21 +44,45 @@ class Outcome:
         self.seconds = seconds
 
 
+class Caps:
+    """What the programs of a trial may use together; what goes over a cap is ended."""
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        memory_bytes: float = math.inf,
+        folder: str = "",
+        disk_bytes: float = math.inf,
+        processes: float = math.inf,
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.memory_bytes = memory_bytes
+        self.folder = folder
+        """Where they write; deleted files that are still open count too."""
+        self.disk_bytes = disk_bytes
+        self.processes = processes
+
+
 class Supervisor:
-    """Runs programs one after another under one deadline and one cap on the tree's memory.
+    """Runs programs one after another under one deadline and one set of caps on their tree.
 
     Signals become bytes in a pipe, so that one poll waits for output, exits, cancellation, the
     parent's death and the next look at the memory, and nothing is polled in between.
     """
 
-    def __init__(
-        self, *, log: CappedLog, timeout_s: float, memory_bytes: float, parent: int
-    ) -> None:
+    def __init__(self, *, log: CappedLog, caps: Caps, parent: int) -> None:
         self.peak_bytes = 0
-        self.cpu_seconds = 0.0
+        self.disk_bytes = 0
+        self.most_processes = 0
+        self._cpu = CpuMeter()
+        self._group = cgroup.make(str(os.getpid()))
+        if self._group is not None and math.isfinite(caps.memory_bytes + caps.processes):
+            threads = _THREADS_A_PROCESS * int(caps.processes)
+            self._group.cap(memory_bytes=caps.memory_bytes, threads=threads)
         self._log = log
-        self._deadline = time.monotonic() + timeout_s
-        self._memory_bytes = memory_bytes
+        self._deadline = time.monotonic() + caps.timeout_s
+        self._caps = caps
         self._parent = parent
         self._me = os.getpid()
         self._main = 0
@@ -82,7 +111,10 @@ class Supervisor:
         self._code, self._tree_gone, self._recent, self._next_look = None, False, b"", start
         out_read, out_write = os.pipe()
         error_read, error_write = os.pipe()
-        self._main = processes.spawn(argv, cwd=cwd, env=env, stdout=out_write, stderr=error_write)
+        door = "" if self._group is None else self._group.door
+        self._main = processes.spawn(
+            argv, cwd=cwd, env=env, stdout=out_write, stderr=error_write, door=door
+        )
         os.close(out_write)
         os.close(error_write)
         sinks: dict[int, Callable[[bytes], None] | None] = {out_read: seen, error_read: None}
@@ -96,10 +128,24 @@ class Supervisor:
                 pass
             os.close(handle)
         ending = self._ending or Ending.EXIT
-        if ending is Ending.EXIT and self.peak_bytes > self._memory_bytes:
+        if ending is Ending.EXIT and self._is_over_memory():
             ending = Ending.MEMORY  # between two looks: the outcome must not depend on luck
         code = 127 if self._code is None else self._code
         return Outcome(ending, code, self._recent, time.monotonic() - start)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of everything that was ever started, orphans and the unwaited-for included."""
+        return self._cpu.seconds(0.0 if self._group is None else self._group.cpu_seconds())
+
+    def close(self) -> None:
+        """Give the control group back, if there is one."""
+        if self._group is not None:
+            self._group.close()
+
+    def _is_over_memory(self) -> bool:
+        ran_out = self._group is not None and self._group.ran_out_of_memory()
+        return ran_out or self.peak_bytes > self._caps.memory_bytes
 
     def _watch(self, sinks: Mapping[int, Callable[[bytes], None] | None]) -> None:
         """Wait until no process of the tree is left, ending it when its time has come."""
@@ -136,10 +182,25 @@ class Supervisor:
             return
         self._next_look = now + TICK_S
         self._check_parent()
-        resident = processes.resident_bytes(self._me)
+        pids = processes.descendants(self._me)
+        self._cpu.look(pids)
+        over = self._over(pids)
+        if self._ending is None:
+            self._ending = over
+
+    def _over(self, pids: Sequence[int]) -> Ending | None:
+        """Measure what the tree holds and say which cap it is over, if any."""
+        caps, resident = self._caps, resident_bytes(pids)
         self.peak_bytes = max(self.peak_bytes, resident)
-        if self._ending is None and resident > self._memory_bytes:
-            self._ending = Ending.MEMORY
+        self.most_processes = max(self.most_processes, len(pids))
+        if caps.folder:
+            room = folder_bytes(caps.folder, enough=caps.disk_bytes) + nameless_bytes(pids)
+            self.disk_bytes = max(self.disk_bytes, room)
+            if room > caps.disk_bytes:
+                return Ending.DISK
+        if resident > caps.memory_bytes:
+            return Ending.MEMORY
+        return Ending.PROCESSES if len(pids) > caps.processes else None
 
     def _check_parent(self) -> None:
         # the death signal also comes when only the thread that started us ends
@@ -165,7 +226,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            self.cpu_seconds += usage.ru_utime + usage.ru_stime
+            self._cpu.reaped(usage.ru_utime + usage.ru_stime)
             self.peak_bytes = max(self.peak_bytes, processes.peak_bytes(usage.ru_maxrss))
             if pid == self._main:
                 self._code = os.waitstatus_to_exitcode(status)
@@ -173,7 +234,11 @@ class Supervisor:
     def _signal_tree(self, number: int) -> None:
         if self._code is None:
             processes.send_group(self._main, number)  # at once, also where there is no /proc
-        processes.send(processes.descendants(self._me), number)
+        if number == signal.SIGKILL and self._group is not None:
+            self._group.kill()
+        pids = processes.descendants(self._me)
+        processes.send_groups(pids, number)
+        processes.send(pids, number)
 
     def _pump(self, handle: int, sink: Callable[[bytes], None] | None) -> bool:
         """Move one piece of output on; False when there is no more to come, or none yet."""

@@ -82,8 +82,14 @@ class TrialSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 3600.0
     memory_gb: float = 4.0
+    disk_gb: float = 8.0
+    processes: int = 256
     threads: int = 1
     gpus: int = 0
+    reads: tuple[str, ...] = ()
+    """What a trainer in a box may read beside its tree and the interpreter."""
+    walls_down: tuple[str, ...] = ()
+    """Defences left out, so that a test can show what each is for; empty in earnest."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON data."""
@@ -93,8 +99,8 @@ class TrialSpec:
     def from_json(data: Mapping[str, Any]) -> "TrialSpec":
         """Rebuild a spec from :meth:`to_json`."""
         known = dict(data)
-        known["trainer"] = tuple(known["trainer"])
-        known["evaluator"] = tuple(known["evaluator"])
+        for name in ("trainer", "evaluator", "reads", "walls_down"):
+            known[name] = tuple(known.get(name, ()))
         known["reading"] = Reading(**known["reading"])
         known["extra_readings"] = {k: Reading(**v) for k, v in known["extra_readings"].items()}
         return TrialSpec(**known)
@@ -118,6 +124,9 @@ class TrialResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 0
+    box: str = ""
+    """What the trainer ran in: ``bwrap+landlock(7)+seccomp``, ``process``, ``off``; empty before
+    there was a box."""
 
     def __post_init__(self) -> None:
         if (self.state is State.COMPLETE) != (self.value is not None):

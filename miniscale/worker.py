@@ -9,6 +9,7 @@ trial), so the spec is read as plain JSON and little is imported.
 import json
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from miniscale import processes
 from miniscale.logs import CappedLog, LastMatch, capped, last_words, plain
+from miniscale.outfolder import clear, plain_files_only, remove, write_result
 from miniscale.readers import (
     ReadingError,
     finite_numbers,
@@ -24,13 +26,17 @@ from miniscale.readers import (
     number_in,
     texts,
 )
-from miniscale.supervise import PARENT_DIED, Ending, Outcome, Supervisor
+from miniscale.supervise import PARENT_DIED, Caps, Ending, Outcome, Supervisor
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """The only variables that reach a trial from outside; secrets stay where they are."""
+BOX_VARIABLE = "MINISCALE_BOX"
+"""Tells an evaluator, and no trainer, in which kind of box to run what is not trusted."""
+MAX_ATTEMPTS = 3
 DIVERGED_CODE = 3
 REFUSALS = {4: "tampered", 5: "over_budget"}
 """An evaluator's exit code -> the state, which is also the key of its reason."""
+_UNBOXED = {"box": {"name": "off", "kind": "process", "prefix": []}}
 _BULKY = ("model.safetensors", "tmp")
 _OURS = ("spec.json", "result.json", "log.txt")
 _LAUNCH = (
@@ -64,7 +70,10 @@ def temporary_folder(out: str) -> str:
 
 
 def environment(spec: Mapping[str, Any], outside: Mapping[str, str]) -> dict[str, str]:
-    """Build a trial's environment from the allow-list, its limits and the setting's own part."""
+    """Build a trial's environment from the allow-list, its limits and the setting's own part.
+
+    In a box, home is the folder for temporary files: there is no other to write caches to.
+    """
     threads = str(max(1, spec["threads"]))
     env = {name: outside[name] for name in PASSED_ON if name in outside}
     env |= {
@@ -74,6 +83,8 @@ def environment(spec: Mapping[str, Any], outside: Mapping[str, str]) -> dict[str
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    if spec["box"]["prefix"]:
+        env["HOME"] = env["TMPDIR"]
     return env | dict(spec["env"])
 
 
@@ -101,38 +112,47 @@ def main(argv: Sequence[str]) -> int:
         return 2
     parent = int(options.get("parent", os.getppid()))
     with open(paths[0]) as file:
-        spec = json.load(file)
+        spec = {**_UNBOXED, **json.load(file)}
     if not os.path.samefile(os.path.dirname(os.path.abspath(paths[0])), spec["out"]):
         sys.stderr.write(f"{paths[0]}: not in its 'out' folder {spec['out']}; move it there\n")
         return 2
     processes.inherit_orphans()
-    _clear(spec["out"])
+    clear(spec["out"])
     log = CappedLog(os.path.join(spec["out"], "log.txt"))
-    supervisor = Supervisor(
-        log=log, timeout_s=spec["timeout_s"], memory_bytes=spec["memory_gb"] * 1e9, parent=parent
-    )
+    supervisor = Supervisor(log=log, caps=_caps(spec), parent=parent)
     processes.signal_me_when_parent_dies(PARENT_DIED)
     if os.getppid() != parent:
         return 1  # it died before we asked
-    trial = _Trial(spec, supervisor)
+    trial = _Trial(spec, supervisor, attempt=int(options.get("attempt", 0)))
     start = time.monotonic()
     finding = trial.run()
     log.close()
+    result = trial.result(finding, seconds=time.monotonic() - start)
+    supervisor.close()
     if trial.is_orphaned:
         return 1
-    result = trial.result(finding, seconds=time.monotonic() - start)
-    _write(
-        os.path.join(spec["out"], "result.json"),
-        result | {"attempt": int(options.get("attempt", 0))},
-    )
+    write_result(spec["out"], result)
     return 0
+
+
+def _caps(spec: Mapping[str, Any]) -> Caps:
+    down = spec.get("walls_down", ())
+    return Caps(
+        timeout_s=spec["timeout_s"],
+        memory_bytes=math.inf if "memory" in down else spec["memory_gb"] * 1e9,
+        folder=spec["out"],
+        disk_bytes=math.inf if "disk" in down else spec.get("disk_gb", math.inf) * 1e9,
+        processes=math.inf if "processes" in down else spec.get("processes", math.inf),
+    )
 
 
 class _Trial:
     """One trial while it runs: its spec, and what has been measured of it."""
 
-    def __init__(self, spec: Mapping[str, Any], supervisor: Supervisor) -> None:
+    def __init__(self, spec: Mapping[str, Any], supervisor: Supervisor, *, attempt: int) -> None:
         self.is_orphaned = False
+        self._attempt = attempt
+        self._prefix: Sequence[str] = spec["box"]["prefix"]
         self._spec = spec
         self._out: str = spec["out"]
         self._supervisor = supervisor
@@ -151,14 +171,16 @@ class _Trial:
         finding = finding or self._check_locked("after the trial")
         self._collect(evaluated=finding is None)
         finding = finding or self._read()
+        plain_files_only(self._out)
         for name in _BULKY:
-            _remove(os.path.join(self._out, name))
+            remove(os.path.join(self._out, name))
         return finding
 
     def result(self, finding: Finding, *, seconds: float) -> dict[str, Any]:
         """Return the trial's result as :meth:`miniscale.trial.TrialResult.from_json` reads it."""
         watched = {
             "peak_memory_gb": round(self._supervisor.peak_bytes / 1e9, 4),
+            "peak_disk_gb": round(self._supervisor.disk_bytes / 1e9, 4),
             "cpu_seconds": round(self._supervisor.cpu_seconds, 3),
             "supervisor_cpu_seconds": round(time.process_time(), 4),
         }
@@ -171,6 +193,8 @@ class _Trial:
             "seconds": round(seconds, 3),
             "metrics": self._reported | self._timed | watched,
             "digests": self._digests,
+            "attempt": self._attempt,
+            "box": self._spec["box"]["name"],
         }
 
     def _check_locked(self, when: str) -> Finding | None:
@@ -179,8 +203,12 @@ class _Trial:
 
     def _train(self) -> Finding | None:
         outcome = self._supervisor.run(
-            self._spec["trainer"], cwd=self._spec["tree"], env=self._env, seen=self._feed
+            [*self._prefix, *self._spec["trainer"]],
+            cwd=self._spec["tree"],
+            env=self._env,
+            seen=self._feed,
         )
+        self._timed["trainer_cpu_seconds"] = round(self._supervisor.cpu_seconds, 3)
         for match in self._matches.values():
             match.finish()
         self._timed["trainer_seconds"] = round(outcome.seconds, 3)
@@ -191,12 +219,13 @@ class _Trial:
 
     def _evaluate(self) -> Finding | None:
         argv: Sequence[str] = self._spec["evaluator"]
-        env = dict(self._env)
+        env = self._env | {BOX_VARIABLE: self._spec["box"]["kind"]}
         if "-m" in argv[:2]:
             env["PYTHONSAFEPATH"] = "1"  # or a module of that name in the tree would be run
+        plain_files_only(self._out)
         # a score that lies there already was made by the trainer
         for name in {"evaluation.json", self._spec["reading"]["file"]} - {""}:
-            _remove(os.path.join(self._out, name))
+            remove(os.path.join(self._out, name))
         outcome = self._supervisor.run(argv, cwd=self._spec["tree"], env=env)
         self._timed["evaluator_seconds"] = round(outcome.seconds, 3)
         if outcome.ending is Ending.EXIT and outcome.code in REFUSALS:
@@ -226,11 +255,28 @@ class _Trial:
             gb, cap = self._supervisor.peak_bytes / 1e9, self._spec["memory_gb"]
             reason = f"{who} held {gb:.2f} GB, more than memory_gb={cap:g}"
             return Finding("failed", cause="oom", reason=reason)
+        if outcome.ending is Ending.DISK:
+            gb, cap = self._supervisor.disk_bytes / 1e9, self._spec["disk_gb"]
+            reason = f"{who} wrote {gb:.2f} GB, more than disk_gb={cap:g}"
+            return Finding("over_budget", reason=reason)
+        if outcome.ending is Ending.PROCESSES:
+            most, cap = self._supervisor.most_processes, self._spec["processes"]
+            reason = f"{who} had {most} processes, more than processes={cap}"
+            return Finding("over_budget", reason=reason)
         if outcome.ending is not Ending.EXIT:
             return Finding("cancelled", reason=f"{who} was stopped from outside")
         if outcome.code == 0:
             return None
-        return _crash(who, outcome.code, words)
+        return _crash(who, self._signalled(outcome.code), words, is_last=self._is_last())
+
+    def _signalled(self, code: int) -> int:
+        """Return the negative number of the signal that ended a program, bubblewrap's way too."""
+        is_passed_on = self._spec["box"]["kind"] == "bwrap" and 128 < code < 128 + signal.NSIG
+        return 128 - code if is_passed_on else code
+
+    def _is_last(self) -> bool:
+        """Whether being killed is the program's own doing: in a box, nobody else can."""
+        return bool(self._prefix) and self._attempt + 1 >= MAX_ATTEMPTS
 
     def _collect(self, *, evaluated: bool) -> None:
         """Gather the other numbers; those of an evaluation that failed are not believed."""
@@ -268,8 +314,11 @@ class _Trial:
         return Finding("complete", value=value)
 
 
-def _crash(who: str, code: int, words: str) -> Finding:
+def _crash(who: str, code: int, words: str, *, is_last: bool) -> Finding:
     """Tell a crash of the program from the kernel or somebody else killing it."""
+    if code == -9 and is_last:
+        reason = f"{who} was killed (SIGKILL) in each of {MAX_ATTEMPTS} attempts\n{words}"
+        return Finding("failed", cause="crash", reason=reason)
     if code == -9:
         reason = f"{who} was killed from outside (SIGKILL), perhaps for lack of memory\n{words}"
         return Finding("failed", cause="infrastructure", reason=reason)
@@ -278,36 +327,6 @@ def _crash(who: str, code: int, words: str) -> Finding:
     how = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
     prefix = f"{who}: {how}\n"
     return Finding("failed", cause=cause, reason=prefix + capped(words, characters=1_900))
-
-
-def _clear(out: str) -> None:
-    """Empty a trial's folder but for its spec: an earlier attempt may have left a checkpoint."""
-    for name in os.listdir(out):
-        if name != "spec.json":
-            _remove(os.path.join(out, name))
-    os.mkdir(os.path.join(out, "tmp"))
-
-
-def _remove(path: str) -> None:
-    """Remove a file or folder; one that is not there is no error."""
-    if not os.path.isdir(path) or os.path.islink(path):
-        if os.path.lexists(path):
-            os.unlink(path)
-    elif os.listdir(path):
-        import shutil  # 2 ms, and the folder is mostly empty
-
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        os.rmdir(path)
-
-
-def _write(path: str, data: Mapping[str, Any]) -> None:
-    """Write a file so that it is there in whole or not at all."""
-    with open(path + ".tmp", "w") as file:
-        json.dump(data, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + ".tmp", path)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from transfer.load import load
 from transfer.simulate import simulate
 
 OVERRIDES = [
-    "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9"
+    "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9",
+    "runner.box=off",
 ]  # fmt: skip
 
 

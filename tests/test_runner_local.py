@@ -16,7 +16,14 @@ from miniscale.runner.local import LocalRunner, usable_cores
 from miniscale.trial import Cause, State, TrialResult, TrialSpec
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-MEASURED = ("peak_memory_gb", "cpu_seconds", "trainer_seconds", "supervisor_cpu_seconds")
+MEASURED = (
+    "peak_memory_gb",
+    "cpu_seconds",
+    "trainer_seconds",
+    "supervisor_cpu_seconds",
+    "trainer_cpu_seconds",
+    "peak_disk_gb",
+)
 NOTES = "import os, sys, time; open(sys.argv[1] + '/../order', 'a').write(sys.argv[1][-1]); "
 
 

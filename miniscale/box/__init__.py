@@ -6,7 +6,7 @@ what each wall stops.
 """
 
 from miniscale.box.build import BoxKind, Walls, label, python_reads, wrap
-from miniscale.box.selftest import Report, choose, strongest, try_out
+from miniscale.box.selftest import Report, choose, policy_for, strongest, try_out
 
 __all__ = [
     "BoxKind",
@@ -14,6 +14,7 @@ __all__ = [
     "Walls",
     "choose",
     "label",
+    "policy_for",
     "python_reads",
     "strongest",
     "try_out",

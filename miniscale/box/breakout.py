@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 
 from miniscale import processes
 from miniscale.logs import CappedLog, last_words
-from miniscale.supervise import Outcome, Supervisor
+from miniscale.supervise import Caps, Outcome, Supervisor
 
 SECRET = "secret-4f1d"
 ATTEMPTS = """
@@ -111,7 +111,7 @@ def main(argv: list[str]) -> int:
     with ExitStack() as stack:
         bait = _Bait(outside, stack)
         log = CappedLog(os.path.join(outside, "log"))
-        supervisor = Supervisor(log=log, timeout_s=20, memory_bytes=4e9, parent=os.getppid())
+        supervisor = Supervisor(log=log, caps=Caps(timeout_s=20), parent=os.getppid())
         ports = [str(s.getsockname()[1]) for s in bait.sockets[:2]]
         told = [out, outside, str(os.getpid()), *ports]
         ended = supervisor.run(
@@ -120,6 +120,7 @@ def main(argv: list[str]) -> int:
             env={"PATH": os.environ.get("PATH", os.defpath)},
         )
         log.close()
+        supervisor.close()
         sys.stdout.write(json.dumps(_judge(bait, out, ended)))
     return 0
 

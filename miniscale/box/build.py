@@ -81,12 +81,25 @@ class Walls:
 def python_reads() -> tuple[str, ...]:
     """Return the folders that this interpreter and its packages need, ours among them."""
     paths = sysconfig.get_paths()
-    ours = str(Path(__file__).resolve().parents[1])
     packages = [p for p in sys.path if Path(p).name in ("site-packages", "dist-packages")]
-    named = [sys.prefix, sys.base_prefix, paths["stdlib"], paths["platstdlib"], *packages, ours]
+    ours = [str(Path(folder, "miniscale")) for folder in _homes()]
+    named = [sys.prefix, sys.base_prefix, paths["stdlib"], paths["platstdlib"], *packages, *ours]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     real = [os.path.realpath(path) for path in named if path]
     return tuple(dict.fromkeys([*named, *real, *(p for p in libraries if os.path.isabs(p))]))
+
+
+@cache
+def _homes() -> tuple[str, ...]:
+    """Return the folders that our package can be imported from, here and by a program without us.
+
+    Of an installation for development this is a checkout, and studies may lie in it: its names can
+    be listed, or no import would find us, but only the package itself can be read.
+    """
+    found = [str(Path(__file__).resolve().parents[2]), *sys.path]
+    return tuple(
+        dict.fromkeys(p for p in found if p and os.path.isdir(os.path.join(p, "miniscale")))
+    )
 
 
 @cache
@@ -138,7 +151,7 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
     """Return the argv of :mod:`miniscale.box.jail` for these walls."""
     down, abi = walls.down, landlock_abi()
     rules = [f"read={path}" for path in _reads(walls)]
-    rules += [f"list={path}" for path in walls.listed]
+    rules += [f"list={path}" for path in (*_homes(), *walls.listed)]
     rules += [f"device={path}" for path in (*DEVICES, *_gpu_devices(walls))]
     rules += [f"write={walls.write}"]
     if is_inner:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from miniscale.box.build import BoxKind, Walls, label, wrap
 from miniscale.decode import InputError
@@ -106,6 +107,27 @@ def strongest() -> Report:
             return Report(kind, found.held, tuple(why))
         why += found.why
     return Report(BoxKind.PROCESS, why=tuple(why))
+
+
+class Demanding(Protocol):
+    """What may demand a box: a setting."""
+
+    @property
+    def is_box_required(self) -> bool:
+        """Whether trials may run only where a box holds."""
+
+
+def policy_for(asked: str, setting: Demanding) -> str:
+    """Return the policy where a person asks for one and the setting may demand the box.
+
+    Raises
+    ------
+    InputError
+        If the person turns off what the setting demands.
+    """
+    if setting.is_box_required and asked == "off":
+        raise InputError("box: got off, but the setting demands it; drop runner.box=off")
+    return "require" if setting.is_box_required else asked
 
 
 def choose(policy: str) -> Report:

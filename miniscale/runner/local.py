@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-from miniscale import processes, worker
+from miniscale import cgroup, outfolder, processes, worker
+from miniscale.box import Report, Walls, choose, wrap
 from miniscale.progress import Progress, progress
 from miniscale.supervise import GRACE_S
 from miniscale.trial import Cause, State, TrialResult, TrialSpec, read_result
 
 __all__ = ["LocalRunner", "Progress", "progress", "usable_cores", "usable_gpus"]
 
-MAX_ATTEMPTS = 3
 _KILL_AFTER_S = GRACE_S + 4.0
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -81,16 +81,24 @@ class LocalRunner:
         Threads of a typical trial, for ``slots=None`` only.
     gpus
         GPU names; None for all this process may use. Trials that ask for none see none.
+    box
+        What trainers run in (:func:`miniscale.box.choose`); None for no box.
     """
 
     def __init__(
-        self, slots: int | None = None, *, threads: int = 1, gpus: Sequence[str] | None = None
+        self,
+        slots: int | None = None,
+        *,
+        threads: int = 1,
+        gpus: Sequence[str] | None = None,
+        box: Report | None = None,
     ) -> None:
         if slots is not None and slots < 1:
             raise ValueError(f"slots: got {slots}, needs at least 1; leave it out for all cores")
         self._lanes = usable_cores() if slots is None else slots
         self._slots = max(1, self._lanes // max(1, threads)) if slots is None else slots
         self._free_lanes = self._lanes
+        self._box = choose("off") if box is None else box
         self._gpus = tuple(usable_gpus() if gpus is None else gpus)
         self._free_gpus = list(self._gpus)
         self._queue: deque[TrialSpec] = deque()
@@ -163,7 +171,7 @@ class LocalRunner:
                 run.process.kill()
                 run.process.wait()
             if run.process.returncode != 0:
-                _sweep(run.spec)
+                _sweep(run.spec, run.process.pid)
             self._release(handle)
         self._attempts.clear()
 
@@ -186,7 +194,8 @@ class LocalRunner:
                 return
             self._queue.popleft()
             gpus = [self._free_gpus.pop(0) for _ in range(spec.gpus)]
-            process = _launch(spec, attempt=self._attempts[spec.identity], gpus=gpus)
+            attempt = self._attempts[spec.identity]
+            process = _launch(spec, attempt=attempt, gpus=gpus, box=self._box)
             run = _Running(spec, process, lanes, gpus)
             self._free_lanes -= lanes
             self._running[run.pipe.fileno()] = run
@@ -204,7 +213,7 @@ class LocalRunner:
         self._release(handle)
         result = _read(spec)
         if result is None:
-            _sweep(spec)
+            _sweep(spec, run.process.pid)
             words = run.words.decode(errors="replace").strip()
             result = TrialResult(
                 identity=spec.identity,
@@ -213,7 +222,7 @@ class LocalRunner:
                 reason=f"worker ended with {run.process.returncode} and no result: {words}",
                 attempt=attempt,
             )
-        if result.cause is Cause.INFRASTRUCTURE and attempt + 1 < MAX_ATTEMPTS:
+        if result.cause is Cause.INFRASTRUCTURE and attempt + 1 < worker.MAX_ATTEMPTS:
             self._attempts[spec.identity] = attempt + 1
             self._queue.appendleft(spec)
             return
@@ -228,13 +237,18 @@ class LocalRunner:
         self._free_gpus = sorted([*self._free_gpus, *run.gpus], key=self._gpus.index)
 
 
-def _launch(spec: TrialSpec, *, attempt: int, gpus: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _launch(
+    spec: TrialSpec, *, attempt: int, gpus: Sequence[str], box: Report
+) -> "subprocess.Popen[bytes]":
     """Start a worker in a session of its own, so that Ctrl-C reaches only us."""
     out = Path(spec.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "result.json").unlink(missing_ok=True)
+    for old in (out / "result.json", Path(outfolder.seal_path(spec.out))):
+        old.unlink(missing_ok=True)
     path = out / "spec.json"
-    path.write_text(json.dumps(spec.to_json(), indent=1))
+    boxed = {"name": box.name, "kind": box.kind, "prefix": wrap((), walls_of(spec), box.kind)}
+    outfolder.remove(str(path))  # an earlier trainer may have put anything there
+    path.write_text(json.dumps(spec.to_json() | {"box": boxed}, indent=1))
     return subprocess.Popen(
         worker.command(str(path), attempt=attempt, python=sys.executable),
         stdin=subprocess.DEVNULL,
@@ -242,6 +256,19 @@ def _launch(spec: TrialSpec, *, attempt: int, gpus: Sequence[str]) -> "subproces
         stderr=subprocess.STDOUT,
         env=_environment(os.environ, gpus),
         start_new_session=True,
+    )
+
+
+def walls_of(spec: TrialSpec) -> Walls:
+    """Return what a trial's trainer may read, write and reach."""
+    return Walls(
+        read=spec.reads,
+        write=spec.out,
+        size_mb=max(1, round(spec.disk_gb * 1000)),
+        memory_gb=spec.memory_gb,
+        gpus=spec.gpus,
+        cwd=spec.tree,
+        down=frozenset(spec.walls_down),
     )
 
 
@@ -253,6 +280,8 @@ def _environment(outside: Mapping[str, str], gpus: Sequence[str]) -> dict[str, s
 
 def _read(spec: TrialSpec) -> TrialResult | None:
     """Return the result in a trial's folder if it is one and of this trial."""
+    if not outfolder.is_sealed(spec.out):
+        return None
     try:
         result = read_result(Path(spec.out))
     except (ValueError, TypeError, KeyError):
@@ -268,8 +297,9 @@ def _finished(spec: TrialSpec) -> TrialResult | None:
     return result
 
 
-def _sweep(spec: TrialSpec) -> None:
-    """Kill what a worker that was itself killed could not: processes marked by its TMPDIR."""
+def _sweep(spec: TrialSpec, worker_pid: int) -> None:
+    """Kill what a worker that was itself killed could not: its group, and by the mark of TMPDIR."""
+    cgroup.end(str(worker_pid))
     mark = f"TMPDIR={worker.temporary_folder(spec.out)}".encode()
     for _ in range(10):  # one may have started another while we looked
         found = processes.marked_by(mark)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from miniscale.box import choose, policy_for
 from miniscale.decode import InputError, Node, nearest
 from miniscale.rung import decode_rung
 from miniscale.runner.local import LocalRunner
@@ -36,6 +37,7 @@ class Asked:
     table: Path | None
     seeds: int | None
     slots: int | None
+    box: str = "prefer"
 
 
 def machine() -> str:
@@ -66,6 +68,7 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
         table=Path(table).expanduser() if table else None,
         seeds=node.whole("seeds", least=1) if "seeds" in node else node.raw("seeds"),
         slots=slots,
+        box=policy_for(runner.text("box", "prefer"), ladder.setting),
     )
     for part in (study, runner, node):
         part.finish()
@@ -116,7 +119,7 @@ def _measured(asked: Asked, progress: Progress) -> Runs:
         )
     wants = trials.panel_wants(asked.audited, list(asked.panel))
     bench = trials.open_bench(asked.root, asked.ladder)
-    with LocalRunner(asked.slots) as runner:
+    with LocalRunner(asked.slots, box=choose(asked.box)) as runner:
         runs, _ = trials.run_all(
             asked.audited, wants, asked.panel, bench=bench, runner=runner, progress=progress
         )
@@ -127,7 +130,7 @@ def run_calibrate(asked: Asked, progress: Progress) -> list[str]:
     """Run the baseline on every rung, store what came of it and return it in words."""
     wants = trials.baseline_wants(asked.audited, asked.seeds)
     bench = trials.open_bench(asked.root, asked.ladder)
-    with LocalRunner(asked.slots) as runner:
+    with LocalRunner(asked.slots, box=choose(asked.box)) as runner:
         runs, results = trials.run_all(
             asked.audited, wants, {}, bench=bench, runner=runner, progress=progress
         )
