@@ -136,6 +136,15 @@ def test_one_outlier_cannot_decide() -> None:
     assert look.mean > 0.02
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("gain", [-3.5, 3.5])
+def test_an_effect_beyond_the_grid_counts_as_its_edge(kind: Kind, gain: float) -> None:
+    far, edge = (believe([effect(0, x)], kind, model=MODEL) for x in (gain, gain / 3.5))
+    assert far.outlook(6.9) == edge.outlook(6.9)
+    odds = far.outlook(6.9).odds
+    assert odds > 0.6 if gain > 0 else odds < 0.1
+
+
 def test_the_square_is_kept_up_to_four_sd_and_grows_by_its_logarithm_beyond() -> None:
     residual, one = np.array([1.0, 3.9, 4.0, 40.0]), np.ones(4)
     assert surprise(residual, one)[:3] == pytest.approx([1.0, 3.9**2, 16.0])

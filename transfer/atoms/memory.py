@@ -1,6 +1,6 @@
 """What readings of a study computed once and ask for again; it changes no answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transfer.atoms.bowl import Edit
@@ -50,9 +50,10 @@ class Memory:
             for kept in every:
                 kept.clear()
 
-    def start(self, trust: Trust, prior: Prior) -> Model:
+    def start(self, trust: Trust, prior: Prior, *, has_edge: bool = True) -> Model:
         """Return the model before a study teaches anything: one object for one trust and prior."""
-        key = ("start", trust, id(prior))
+        key = ("start", trust, id(prior), has_edge)
         if key not in self.models:
-            self.models[key] = (Model.trusting(trust, prior), prior)
+            model = replace(Model.trusting(trust, prior), has_edge=has_edge)
+            self.models[key] = (model, prior)
         return self.models[key][0]

@@ -113,7 +113,7 @@ class Reading:
         self.rules = rules
         self.trust = trust
         memory.trim()
-        self._start = memory.start(trust, prior)
+        self._start = memory.start(trust, prior, has_edge=scene.method >= 6)
         self._memory = memory
         self._errors: dict[tuple[str, str], tuple[float, float] | None] = {}
         self.target = ladder.position(ladder.target)
@@ -169,6 +169,8 @@ class Reading:
         if key not in self._memory.digests:
             model = self.model
             content = {**asdict(model), "prior": model.prior.to_json()}
+            if not model.has_edge:  # as studies begun before named it
+                del content["has_edge"]
             self._memory.digests[key] = digest(content)
         return self._memory.digests[key]
 
