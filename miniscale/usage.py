@@ -69,7 +69,7 @@ class CpuMeter:
     def __init__(self) -> None:
         self._reaped = 0.0
         self._seen: dict[tuple[int, bytes], float] = {}
-        self._counter = _counter()
+        self._counter = kernel_counter()
 
     def reaped(self, seconds: float) -> None:
         """Add what a process that was waited for had used, with those that it waited for."""
@@ -93,7 +93,7 @@ class CpuMeter:
         return max(self._reaped, sum(self._seen.values()), grouped, counted)
 
 
-def _counter() -> int | None:
+def kernel_counter() -> int | None:
     """Open the kernel's count of CPU time of this process and all it will start, if we may."""
     machine = os.uname().machine
     if not sys.platform.startswith("linux") or machine not in _PERF_OPEN:
