@@ -62,7 +62,9 @@ def remove_stale_locks(repository: Path) -> None:
 def remove_worktree(repository: Path, tree: Path) -> None:
     """Remove a worktree, whole or half made, and what the repository knows of it."""
     for folder in (tree, repository / ".git" / "worktrees" / tree.name):
-        if folder.is_dir() and not folder.is_symlink():
+        if folder.is_symlink():
+            folder.unlink()  # never ours: what a trainer without a box put there
+        elif folder.is_dir():
             shutil.rmtree(folder)
 
 

@@ -1,7 +1,8 @@
 """What a patch may touch: the editable files of a setting, as text, and nothing else."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -20,6 +21,13 @@ _FORBIDDEN = (
     ("Binary files ", "is binary"),
 )
 NOWHERE = "/dev/null"
+PATCH_BYTES = 1_000_000
+FILE_BYTES = 2_000_000
+MOST_FILES = 100
+_UNPRINTED = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\u202a-\u202e\u2066-\u2069]")
+"""What no source text needs: control characters, a byte order mark, and what turns the direction
+of writing, so that a reader sees other code than the interpreter."""
+_LINK_MODES = ("120000", "160000")
 
 
 class PatchRefused(Exception):
@@ -78,32 +86,77 @@ def check(patch: str, paths: Paths) -> None:
     PatchRefused
         With what it tries to do, and what it may.
     """
+    _check_text(patch)
     level = strip_level(patch)
-    touched = False
+    touched = 0
     for line, name in _headers(patch):
         for start, what in _FORBIDDEN:
             if line.startswith(start):
                 raise PatchRefused(f"the patch {what} ({line.strip()}); only text may change")
         if line.startswith("new file mode ") and line.split()[-1] != "100644":
             raise PatchRefused(f"the patch makes a link or program ({line}); only text may change")
+        if line.startswith("index ") and line.endswith(_LINK_MODES):
+            raise PatchRefused(f"the patch changes a link ({line}); only text may change")
         if line[:3] in ("---", "+++"):
-            touched = True
+            touched += 1
             if name == NOWHERE and line.startswith("+++"):
                 raise PatchRefused("the patch deletes a file; editable files must stay")
             if name != NOWHERE:
                 _check_name(name[2:] if level else name, paths)
+    if touched > 2 * MOST_FILES:
+        raise PatchRefused(f"the patch touches {touched // 2} files, more than {MOST_FILES}")
     if not touched:
         raise PatchRefused("the patch has no '--- FILE' and '+++ FILE' lines; give a unified diff")
 
 
+def _check_text(patch: str) -> None:
+    """Refuse what is not plain text of sane size."""
+    try:
+        size = len(patch.encode())
+    except UnicodeEncodeError as error:
+        raise PatchRefused(f"the patch is not UTF-8 (at character {error.start}); send text") from (
+            None
+        )
+    if size > PATCH_BYTES:
+        raise PatchRefused(f"the patch has {size} bytes, more than {PATCH_BYTES}; send less")
+    odd = _UNPRINTED.search(patch)
+    if odd is not None:
+        raise PatchRefused(
+            f"the patch holds {odd[0]!r} (at character {odd.start()}), which no source text "
+            "needs; write it as an escape"
+        )
+
+
 def _check_name(name: str, paths: Paths) -> None:
     parts = PurePosixPath(name).parts
-    if not parts or parts[0] == "/" or ".." in parts or ".git" in parts or "\\" in name:
+    is_gits = any(part.casefold().startswith((".git", "git~")) for part in parts)
+    if not parts or parts[0] == "/" or ".." in parts or is_gits or "\\" in name:
         raise PatchRefused(f"the patch names {name!r}, which leads out of the tree")
+    if any(part != part.strip(" .") and not part.startswith(".") for part in parts):
+        raise PatchRefused(f"the patch names {name!r}, which some systems read as another file")
+    hidden = [
+        f"{parent}.py" for parent in PurePosixPath(name).parents if paths.is_locked(f"{parent}.py")
+    ]
+    if hidden:
+        raise PatchRefused(f"the patch makes {name!r}, which hides {hidden[0]!r}, which is locked")
     if paths.is_editable(name):
         return
     why = "is locked" if paths.is_locked(name) else "is not editable"
     raise PatchRefused(f"the patch changes {name!r}, which {why}; {may_change(paths)}")
+
+
+def clash(name: str, others: Iterable[str]) -> str:
+    """Return the other name that some file systems take for the same; empty if there is none.
+
+    >>> clash("Train.py", ["train.py"]), clash("train.py", ["train.py", "model.py"])
+    ('train.py', '')
+    """
+    me = _folded(name)
+    return next((other for other in others if other != name and _folded(other) == me), "")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def may_change(paths: Paths) -> str:

@@ -16,7 +16,16 @@ from miniscale.git import (
     remove_stale_locks,
     remove_worktree,
 )
-from miniscale.patch import PatchRefused, Paths, check, may_change, strip_level, tidy
+from miniscale.patch import (
+    FILE_BYTES,
+    PatchRefused,
+    Paths,
+    check,
+    clash,
+    may_change,
+    strip_level,
+    tidy,
+)
 from miniscale.rung import Edit, Stacked, Tree
 from miniscale.setting import Setting
 from miniscale.trial import Scalar, digest
@@ -261,6 +270,11 @@ class Workspace:
                 raise PatchRefused(f"the patch makes {name!r} a link; only text may change")
             if name not in before and not self._paths.is_editable(name):
                 raise PatchRefused(f"the patch makes {name!r}; {may_change(self._paths)}")
+            twin = "" if name in before else clash(name, after)
+            if twin:
+                raise PatchRefused(f"the patch makes {name!r} beside {twin!r}; name it otherwise")
+            if path.stat().st_size > FILE_BYTES and self._paths.is_editable(name):
+                raise PatchRefused(f"the patch makes {name!r} larger than {FILE_BYTES} bytes")
             if name in self._locked and _sha256(path) != self._locked[name]:
                 raise PatchRefused(f"the patch changes {name!r}, which is locked")
 
