@@ -188,6 +188,7 @@ def run_with(
     *,
     program: str,
     name: str = "config",
+    needs_ladder: bool = True,
 ) -> int:
     """Compose ``name`` from the command line and call ``main`` with plain data and folders.
 
@@ -197,7 +198,8 @@ def run_with(
         overrides, folders, flags = split(normalise(argv))
         if flags:
             return _by_hydra(normalise(argv), main, folders, name)
-        check_ladder(overrides, folders, program=program)
+        if needs_ladder:
+            check_ladder(overrides, folders, program=program)
         return main(compose(overrides, folders, name=name), folders)
     except InputError as error:
         return fail(error)

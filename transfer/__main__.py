@@ -135,8 +135,26 @@ def bench(argv: Sequence[str]) -> int:
     return 0
 
 
+def design(argv: Sequence[str]) -> int:
+    """Find the ladder of small sizes that decides as an expensive setting does."""
+    from miniscale.compose import split
+    from transfer.design.command import arguments, decode, run
+
+    def main_(config: dict[str, Any], folders: Sequence[Path]) -> int:
+        def say(words: str) -> None:
+            print(f"{words} …", file=sys.stderr, flush=True)
+
+        print("\n".join(run(decode(config, folders), _progress(), say)))
+        return 0
+
+    _, folders, flags = split(argv)
+    whole = argv if flags else arguments(argv, folders)
+    return run_with(whole, main_, program="transfer design", name="design", needs_ladder=False)
+
+
 PLAIN_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "record": (record, "how our own forecasts and odds fared, over all studies: [ROOT]"),
+    "design": (design, "a ladder that keeps a setting's signal: +setting=NAME trial.seconds=S"),
     "bench": (bench, "policies against each other in planted worlds: [--suite A,B] [--seeds 0:16]"),
 }
 """Verbs that read their own arguments."""

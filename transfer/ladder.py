@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Ladder:
     prior: PriorLaw | None = None
     matches: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
+    design: Mapping[str, Any] = field(default_factory=dict)
+    """What `transfer design` found of it, where it was designed; no part of its content."""
 
     @property
     def unmatched_data(self) -> str:
@@ -172,6 +174,7 @@ def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
         prior=_decode_prior(node),
         matches=node.texts("matches"),
         unmatched=node.texts("unmatched"),
+        design=node.raw("design", {}),
     )
     node.raw("holdout")  # sizes that no study runs; read by entry points that do
     budget.raw("changes")  # a default of the study, read by conf/config.yaml

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from miniscale.command import placeholders
+from miniscale.command import KNOBS, placeholders
 from miniscale.decode import InputError, Node, nearest
 from miniscale.setting import Knob, Setting
 from miniscale.trial import Scalar
@@ -168,10 +168,12 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
             "'role: scale' (or data, pool, schedule, fidelity), its 'value' and a smaller 'low'"
         )
     needed = placeholders(setting.command) | placeholders(setting.evaluator)
+    if KNOBS in needed:  # a rung's value counts before a knob's
+        needed |= setting.knobs.keys()
     for name in (*found.dials, *found.params):
         if name not in needed:
             raise InputError(
-                f"{path}: '{name}' is no placeholder of the command; {nearest(name, needed)}"
+                f"{path}: '{name}' is neither placeholder nor knob; {nearest(name, needed)}"
             )
     for name in found.rules:
         knob = setting.knobs.get(name)

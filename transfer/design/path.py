@@ -177,6 +177,8 @@ def among(
         there = [] if why else sizes(path, form)
         if not why and not there:
             why = "its first step is below the lowest value of a dial"
+        if there and form.cost in form.dials and not _gets_cheaper(there, form):
+            why = f"{form.cost}, which is what a trial costs, stays as it is"
         same = tuple(tuple(size.dials.values()) for size in there)
         key = (same, tuple(sorted(path.knobs.items())), path.uses_rules or not form.rules)
         if not why and key in seen:
@@ -187,3 +189,7 @@ def among(
         seen[key] = name
         kept.append(replace(path, name=name))
     return kept, notes
+
+
+def _gets_cheaper(there: list[Size], form: Shrinkable) -> bool:
+    return there[-1].dials[form.cost] < form.dials[form.cost].value

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-PROFILES = 32  # tracers carried at once; their errors are averaged
+TRACERS = 32  # carried at once unless the command says otherwise; their errors are averaged
 NARROWING = 0.5  # b: the flow is between 2/3 and 2
 FINE = 32  # points a cell at which profiles are averaged
 
@@ -41,13 +41,15 @@ def speed(x: Array) -> Array:
     return 1 / (1 + NARROWING * np.cos(2 * np.pi * x))
 
 
-def profiles(rng: np.random.Generator, cells: int, smooth: float) -> Array:
-    """Return cell averages of random tracers: a slab, a bump and a ripple, shape (PROFILES, n).
+def profiles(
+    rng: np.random.Generator, cells: int, smooth: float, tracers: int = TRACERS
+) -> Array:
+    """Return cell averages of random tracers: a slab, a bump and a ripple, shape (tracers, n).
 
     ``smooth`` is the width over which the slab's edges are blurred, in lengths of the ring.
     """
     x = (np.arange(cells * FINE) + 0.5) / (cells * FINE)
-    even = (np.arange(PROFILES) + rng.uniform(size=(5, PROFILES))) / PROFILES
+    even = (np.arange(tracers) + rng.uniform(size=(5, tracers))) / tracers
     centre = rng.permuted(even, axis=1)[:3, :, None]  # stratified: seeds differ, not by much
     width = np.array([[0.1], [0.04]]) * 1.25 ** (2 * even[3:] - 1)
     width = rng.permuted(width, axis=1)[:, :, None]
@@ -56,7 +58,7 @@ def profiles(rng: np.random.Generator, cells: int, smooth: float) -> Array:
     slab = np.clip(0.5 + inside / smooth, 0, 1) if smooth else (inside > 0).astype(float)
     bump = np.exp(-((away[1] / width[1]) ** 2))
     fine: Array = slab + bump + 0.25 * np.sin(4 * np.pi * away[2])
-    means: Array = fine.reshape(PROFILES, cells, FINE).mean(-1)
+    means: Array = fine.reshape(tracers, cells, FINE).mean(-1)
     return means
 
 
@@ -77,17 +79,20 @@ def carry(u: Array, *, limiter: str, cfl: float, viscosity: float, rounds: float
     return u
 
 
-def cells_for(work: float, *, limiter: str, cfl: float, viscosity: float) -> int:
+def cells_for(
+    work: float, *, limiter: str, cfl: float, viscosity: float, tracers: int = TRACERS
+) -> int:
     """Return the finest grid that a number of operations pays for."""
     operations = OPERATIONS.get(limiter, 16) + OPERATIONS["viscosity"] * (viscosity > 0)
     fastest = 1 / (1 - NARROWING)
-    return max(8, int(math.sqrt(work * cfl / (fastest * operations * PROFILES))))
+    return max(8, int(math.sqrt(work * cfl / (fastest * operations * tracers))))
 
 
 def main() -> None:
     """Solve once, as the command line says, and leave the error in ``error.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=float, required=True, help="operations to spend")
+    parser.add_argument("--tracers", type=int, default=TRACERS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--limiter", choices=sorted(LIMITERS), default="van_leer")
@@ -96,9 +101,11 @@ def main() -> None:
     parser.add_argument("--smooth", type=float, default=0.0, help="width to blur edges over")
     given = parser.parse_args()
     scheme = {"limiter": given.limiter, "cfl": given.cfl, "viscosity": given.viscosity}
-    cells = cells_for(given.work, **scheme)
-    truth = profiles(np.random.default_rng(given.seed), cells, 0.0)
-    start = profiles(np.random.default_rng(given.seed), cells, given.smooth)
+    cells = cells_for(given.work, **scheme, tracers=given.tracers)
+    truth, start = (
+        profiles(np.random.default_rng(given.seed), cells, smooth, given.tracers)
+        for smooth in (0.0, given.smooth)
+    )
     error = float(abs(carry(start, **scheme) - truth).mean())
     if not error < 10:
         raise SystemExit(3)  # blew up

@@ -1,0 +1,293 @@
+"""A design from end to end: probe, prices, rules, race, choice, held-out changes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from miniscale.decode import InputError
+from transfer.audit.runs import BASELINE
+from transfer.change import Change
+from transfer.design.cells import Book, Cell, Lab, Trial
+from transfer.design.choose import Verdict, best_of, look_above, mismatches, verdicts
+from transfer.design.dials import Shrinkable
+from transfer.design.grid import (
+    OVER,
+    Prices,
+    Ways,
+    cell_of,
+    learn_prices,
+    probe,
+    tiers,
+)
+from transfer.design.judge import Judged, judge
+from transfer.design.layout import (
+    Ask,
+    check_prices,
+    exhaustive,
+    lay_out,
+    reference,
+    with_rules,
+)
+from transfer.design.path import Path, among
+from transfer.design.race import Board, Standing, Standings, race, run_cells, run_top
+from transfer.design.rules import Rule, find_rules
+from transfer.design.table_lab import TableLab
+from transfer.ladder import Ladder
+
+FEWEST = 8
+"""Changes without which nothing is decided; the audit's own number."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that a design found out, before it is written down."""
+
+    form: Shrinkable
+    ask: Ask
+    paths: tuple[Path, ...]
+    prices: Prices
+    rules: tuple[Rule, ...]
+    top: Cell
+    top_price: float
+    is_expensive: bool
+    """Whether the reference is the expensive form itself."""
+    standings: Standings
+    chosen: Standing | None
+    smallest: Standing | None
+    """The cheapest faithful cell above the price, where none at it is faithful."""
+    verdicts: tuple[Verdict, ...]
+    inside: Judged | None
+    outside: Judged | None
+    n: int
+    spent: float
+    exhaustive: float
+    spent_on_top: float
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+Say = Callable[[str], None]
+
+
+def design(
+    ladder: Ladder,
+    form: Shrinkable,
+    paths: Mapping[str, Path],
+    changes: Mapping[str, Change],
+    lab: Lab,
+    ask: Ask,
+    *,
+    say: Say = lambda words: None,
+    table: TableLab | None = None,
+) -> Found:
+    """Find the cheapest cell that decides as the expensive form does.
+
+    Parameters
+    ----------
+    ladder
+        Carries the setting and a name; its rungs are not looked at.
+    changes
+        The panel by name, held-out changes included; in the order in which they are raced.
+    say
+        Told what is done next, in a few words.
+    table
+        The lab again where it is a table: cells and reference are those that it holds.
+
+    Raises
+    ------
+    InputError
+        If the request cannot be met at all, in one line.
+    """
+    book = Book(lab, dict(changes), ask.by_seconds)
+    arms = tuple(name for name in changes if name not in ask.holdout)
+    check_panel(arms, ladder.setting.name)
+    kept, notes = among(paths, form, only=ask.paths, knobs=ladder.setting.knobs)
+    if not kept:
+        raise InputError(f"design of {ladder.setting.name}: no path is left; {'; '.join(notes)}")
+    say("probing what sizes cost")
+    if table is not None:
+        return _of_table(book, ladder, form, kept, arms, ask, notes, say, table)
+    ways = Ways.of(form, kept)
+    prices, said = probe(book, ways, ask.limit)
+    notes += said
+    check_prices(book, form, prices, ask)
+    rules = _rules(book, ladder, ways, prices, ask, say)
+    kept, said = with_rules(kept, rules)
+    notes += said
+    ways = Ways.of(form, kept)
+    top, is_expensive = reference(form, kept, prices, ask, len(arms))
+    board, standings = lay_out(ladder, ways, prices, rules, top, arms, ask)
+    say(f"racing {len(arms)} changes on {len(standings)} cells against {top.name}")
+    standings, n, note = race(book, board, standings)
+    notes += [note] if note else []
+    _check_moves(book, board, ladder)
+    return _conclude(book, board, ways, rules, standings, n, ask, is_expensive, notes, say)
+
+
+def _of_table(
+    book: Book,
+    ladder: Ladder,
+    form: Shrinkable,
+    paths: Sequence[Path],
+    arms: tuple[str, ...],
+    ask: Ask,
+    notes: list[str],
+    say: Say,
+    table: TableLab,
+) -> Found:
+    """Design from runs made elsewhere: its cells are the table's, and nothing is run."""
+    cells, top, said = table.cells(paths)
+    notes += said
+    book.run([Trial(c, BASELINE, seed) for c in (*cells, top) for seed in range(ask.seeds)])
+    standings = {cell.name: Standing(cell, _mean_price(book, cell)) for cell in cells}
+    if not standings:
+        raise InputError(
+            f"{table.name}: no run on any path; it needs sizes below the expensive form"
+        )
+    names = sorted(standings, key=lambda name: standings[name].price)
+    low = [name for name in names if standings[name].price <= OVER * ask.limit]
+    tiers_ = tuple((name,) for name in low)
+    board = Board(
+        ladder, form, top, tiers_, arms, ask.seeds, ask.top_seeds, baseline_seeds=ask.seeds
+    )
+    users = [p for p in paths if p.uses_rules and not p.knobs]
+    swept = [c for c in cells if users and c.path == users[0].name]
+    rules: tuple[Rule, ...] = ()
+    if any("*" in arm for arm in table.arms()):
+        rules = _swept(book, ladder, form, swept, ask)
+    say(f"comparing {len(arms)} changes on {len(low)} cells with {top.name}")
+    standings, n, note = race(book, board, standings)
+    notes += [note] if note else []
+    _check_moves(book, board, ladder)
+    ways = Ways.of(form, [p for p in paths if any(c.path == p.name for c in cells)])
+    return _conclude(book, board, ways, rules, standings, n, ask, True, notes, say)
+
+
+def _swept(
+    book: Book, ladder: Ladder, form: Shrinkable, cells: Sequence[Cell], ask: Ask
+) -> tuple[Rule, ...]:
+    defaults = {name: float(ladder.setting.knobs[name].default) for name in form.rules}
+    sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
+    return find_rules(book, form, defaults, cells, seeds=ask.seeds, sign=sign)
+
+
+def check_panel(arms: Sequence[str], name: str) -> None:
+    """Refuse a panel of too few changes.
+
+    Raises
+    ------
+    InputError
+        With the number and what to add.
+    """
+    if len(arms) < FEWEST:
+        raise InputError(
+            f"panel of {name}: {len(arms)} changes to race, fewer than {FEWEST} decide nothing; "
+            "add known changes of all kinds (12 to 16), half of them expected to hurt"
+        )
+
+
+def _rules(
+    book: Book,
+    ladder: Ladder,
+    ways: Ways,
+    prices: Prices,
+    ask: Ask,
+    say: Say,
+) -> tuple[Rule, ...]:
+    """Find the rules on the first path that uses them, on two sizes as far apart as may be."""
+    users = [path for path in ways.paths if path.uses_rules]
+    form = ways.form
+    if not form.rules or not users:
+        return ()
+    first = replace(ways, paths=tuple(users[:1]))
+    there = [here for _, here in tiers(first, prices, limit=ask.limit, top=0.0,
+                                       ratio=ask.ratio, n=ask.sizes)]  # fmt: skip
+    cells = [cell_of(form, path, size.dials, prices) for here in there for path, size in here]
+    ends = list({c.name: c for c in (*cells[:1], *cells[-1:])}.values())
+    say(f"sweeping {', '.join(form.rules)} on {len(ends)} sizes")
+    return _swept(book, ladder, form, ends, ask)
+
+
+def _check_moves(book: Book, board: Board, ladder: Ladder) -> None:
+    """Refuse a metric that is the same everywhere.
+
+    Raises
+    ------
+    InputError
+        With the value.
+    """
+    values = {seen.value for seen in book.seen.values() if seen.value is not None}
+    if len(values) == 1:
+        raise InputError(
+            f"design: {ladder.setting.objective.name} is {values.pop():g} in every one of "
+            f"{len(book.seen)} trials: a metric that does not move decides nothing; check how it "
+            "is read"
+        )
+
+
+def _conclude(
+    book: Book,
+    board: Board,
+    ways: Ways,
+    rules: tuple[Rule, ...],
+    standings: Standings,
+    n: int,
+    ask: Ask,
+    is_expensive: bool,
+    notes: list[str],
+    say: Say,
+) -> Found:
+    """Choose, search above the price if need be, try held-out changes, judge every path."""
+    form, paths, has_rules = ways.form, ways.paths, any(rule.is_needed for rule in rules)
+    by_name = {path.name: path for path in paths}
+    counts = {
+        name: len(mismatches(form, by_name, one, board, has_rules=has_rules))
+        for name, one in standings.items()
+    }
+    chosen = best_of(standings, counts, ask.limit, n)
+    smallest = None
+    if chosen is None and n:
+        say("nothing at this price keeps the signal: looking at dearer sizes")
+        standings, smallest = look_above(book, board, standings, counts, ask.limit)
+    picked, prices = chosen or smallest, learn_prices(book, form)
+    stuck = {path.name: ways.stuck(path, prices, ask.limit) for path in paths}
+    outside = _held_out(book, board, picked, ask, say) if picked else None
+    return Found(
+        form=form,
+        ask=ask,
+        paths=paths,
+        prices=prices,
+        rules=rules,
+        top=board.top,
+        top_price=_mean_price(book, board.top),
+        is_expensive=is_expensive,
+        standings=standings,
+        chosen=chosen,
+        smallest=smallest,
+        verdicts=tuple(verdicts(form, paths, board, standings, picked,
+                                has_rules=has_rules, limit=ask.limit,
+                                stuck={n: w for n, w in stuck.items() if w})),
+        inside=picked.judged if picked else None,
+        outside=outside,
+        n=n,
+        spent=book.spent,
+        exhaustive=exhaustive(standings, board, ask),
+        spent_on_top=sum(book.price_of(s.cost, s.seconds) for s in book.of(board.top.name)),
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _held_out(book: Book, board: Board, picked: Standing, ask: Ask, say: Say) -> Judged | None:
+    """Judge the chosen cell by changes that had no part in choosing it."""
+    if len(ask.holdout) < 3:
+        return None
+    say(f"trying {len(ask.holdout)} held-out changes on {picked.cell.name}")
+    free = replace(board, budget=float("inf"))
+    run_top(book, free, ask.holdout)
+    run_cells(book, free, [picked.cell], ask.holdout)
+    return judge(board.ladder, book, [picked.cell], board.top, ask.holdout).get(picked.cell.name)
+
+
+def _mean_price(book: Book, cell: Cell) -> float:
+    seen = [s for s in book.of(cell.name, BASELINE) if s.value is not None]
+    if not seen:
+        return book.price_of(cell.rung.cost, cell.rung.seconds)
+    return sum(book.price_of(s.cost, s.seconds) for s in seen) / len(seen)
