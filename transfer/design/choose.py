@@ -21,6 +21,10 @@ from transfer.design.race import (
 DOUBLES = 2.0
 """assumption: each thing left unmatched must pay for itself by halving the price of a decision;
 what is unmatched may matter for changes that no panel holds."""
+NO_LAW = (
+    "but the loss does not fall along it, so that no law turns a gain into compute; cheaper trials "
+    "of one size, no ladder"
+)
 PATHS_ABOVE = 2
 """Paths that are tried at dearer sizes where nothing at the price allowed is faithful."""
 
@@ -68,6 +72,7 @@ def best_of(
         s for s in standings.values()
         if s.is_faithful and s.price <= OVER * limit and s.judged and s.judged.n >= 0.75 * n
     ]  # fmt: skip
+    able = [s for s in able if s.judged and s.judged.has_law] or able
     if not able:
         return None
     top = max(able, key=lambda s: s.accuracy)
@@ -101,7 +106,8 @@ def look_above(
         except OutOfBudget:
             break
         standings = weigh(book, board, standings, board.arms)
-        if standings[one.cell.name].is_faithful:
+        known = standings[one.cell.name]
+        if known.is_faithful and known.judged and known.judged.has_law:
             return standings, standings[one.cell.name]
     return standings, None
 
@@ -165,7 +171,10 @@ def _verdict(
         return Verdict(path.name, Fate.CHOSEN, "", _accuracy_words(chosen), chosen.cell.name)
     faithful = [s for s in mine if s.is_faithful and s.price <= OVER * limit]
     if faithful:
-        words = f"{_accuracy_words(faithful[0])}; a decision is dearer, or more is unmatched"
+        best_one = faithful[0]
+        words = f"{_accuracy_words(best_one)}; a decision is dearer, or more is unmatched"
+        if best_one.judged and not best_one.judged.has_law:
+            words = f"{_accuracy_words(best_one)}; {NO_LAW}"
         return Verdict(path.name, Fate.FAITHFUL, "", words, faithful[0].cell.name)
     topic, words = reason(path.name, mine, best, told, sound)
     fate = Fate.BROKEN if topic != "undecided" else Fate.UNDECIDED

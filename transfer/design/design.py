@@ -85,16 +85,14 @@ def design(
     ladder
         Carries the setting and a name; its rungs are not looked at.
     changes
-        The panel by name, held-out changes included; in the order in which they are raced.
-    say
-        Told what is done next, in a few words.
+        The panel by name, in the order of the race, held-out changes included.
     table
         The lab again where it is a table: cells and reference are those that it holds.
 
     Raises
     ------
     InputError
-        If the request cannot be met at all, in one line.
+        If the request cannot be met at all.
     """
     book = Book(lab, dict(changes), ask.by_seconds)
     arms = tuple(name for name in changes if name not in ask.holdout)
@@ -102,23 +100,22 @@ def design(
     kept, notes = among(paths, form, only=ask.paths, knobs=ladder.setting.knobs)
     if not kept:
         raise InputError(f"design of {ladder.setting.name}: no path is left; {'; '.join(notes)}")
-    say("probing what sizes cost")
     if table is not None:
         return _of_table(book, ladder, form, kept, arms, ask, notes, say, table)
+    say("probing what sizes cost")
     ways = Ways.of(form, kept)
     prices, said = probe(book, ways, ask.limit)
     notes += said
     check_prices(book, form, prices, ask)
     rules = _rules(book, ladder, ways, prices, ask, say)
-    kept, said = with_rules(kept, rules)
+    ways, said = with_rules(ways, rules)
     notes += said
-    ways = Ways.of(form, kept)
-    top, is_expensive = reference(form, kept, prices, ask, len(arms))
+    top, is_expensive = reference(form, ways.paths, prices, ask, len(arms))
     board, standings = lay_out(ladder, ways, prices, rules, top, arms, ask)
     say(f"racing {len(arms)} changes on {len(standings)} cells against {top.name}")
     standings, n, note = race(book, board, standings)
-    notes += [note] if note else []
     _check_moves(book, board, ladder)
+    notes += note
     return _conclude(book, board, ways, rules, standings, n, ask, is_expensive, notes, say)
 
 
@@ -155,7 +152,7 @@ def _of_table(
         rules = _swept(book, ladder, form, swept, ask)
     say(f"comparing {len(arms)} changes on {len(low)} cells with {top.name}")
     standings, n, note = race(book, board, standings)
-    notes += [note] if note else []
+    notes += note
     _check_moves(book, board, ladder)
     ways = Ways.of(form, [p for p in paths if any(c.path == p.name for c in cells)])
     return _conclude(book, board, ways, rules, standings, n, ask, True, notes, say)

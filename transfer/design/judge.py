@@ -19,6 +19,11 @@ Array = NDArray[np.float64]
 
 MOST_SEEDS = 8
 """Seeds beyond which a decision is dearer here than one size up."""
+RESOLVED, DROWNED = 0.15, 0.35
+"""Shares of the spread of effects to which a comparison's error is brought, and above which no
+number of seeds brings it; effects far larger than the gates' own limits need no more."""
+FLAT_NATS = 0.5
+"""Noise of one run in nats from which no law of loss against compute shows along a path."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Judged:
         The same with the noise of both removed; None where a cell shows no more than noise.
     noise, planned_se
         Of one run, and of a comparison with ``seeds`` pairs, in nats of compute.
+    noise_loss
+        Of one run in the metric's own unit.
+    signal
+        Spread of the true effects here in nats, large ones not counted for more than others.
     noise_share
         Share of the spread of effects here that is noise.
     price
@@ -54,6 +63,8 @@ class Judged:
     noise: float
     rho: float
     planned_se: float
+    noise_loss: float
+    signal: float
     noise_share: float
     seeds: int
     cost: float
@@ -84,7 +95,12 @@ class Judged:
     @property
     def is_noisy(self) -> bool:
         """Whether no bearable number of seeds resolves anything here."""
-        return self.planned_se > RED_SE or self.clean is None
+        return self.clean is None or self.planned_se > max(RED_SE, DROWNED * self.signal)
+
+    @property
+    def has_law(self) -> bool:
+        """Whether the loss falls along the path, so that gains can be counted in compute."""
+        return self.noise <= FLAT_NATS
 
     @property
     def is_hopeless(self) -> bool:
@@ -165,7 +181,8 @@ def _judged(
     ends = np.quantile(clean, [0.1, 0.9]) if clean.size else (None, None)
     noise = measured.analysis.noise(cell.name)
     nats = noise.sd / measured.analysis.ruler("b0").slopes[cell.name]
-    seeds = seeds_for(nats, noise.rho)
+    signal = spread_of(lower, own[0])
+    seeds = seeds_for(nats, noise.rho, signal)
     cost, seconds = prices(book, cell)
     spread = float(np.var(lower, ddof=1))
     return Judged(
@@ -182,6 +199,8 @@ def _judged(
         noise=nats,
         rho=noise.rho,
         planned_se=figures.planned_se(nats, noise.rho, seeds=seeds, baseline_seeds=max(seeds, 4)),
+        noise_loss=noise.sd,
+        signal=signal,
         noise_share=min(float(own[0].mean()) / spread, 1.0) if spread else 1.0,
         seeds=seeds,
         cost=cost,
@@ -193,10 +212,17 @@ def _judged(
     )
 
 
-def seeds_for(noise: float, rho: float) -> int:
-    """Return how many pairs bring a comparison under the green gate, at most eight."""
+def spread_of(gains: Array, variances: Array) -> float:
+    """Return the spread of true effects by their median distance from the middle, noise removed."""
+    middle = 1.4826 * float(np.median(abs(gains - np.median(gains))))
+    return math.sqrt(max(middle**2 - float(variances.mean()), 0.0))
+
+
+def seeds_for(noise: float, rho: float, signal: float) -> int:
+    """Return how many pairs bring a comparison's error as low as it should be, at most eight."""
+    enough = max(GREEN_SE, RESOLVED * signal)
     for seeds in range(1, MOST_SEEDS):
-        if figures.planned_se(noise, rho, seeds=seeds, baseline_seeds=max(seeds, 4)) <= GREEN_SE:
+        if figures.planned_se(noise, rho, seeds=seeds, baseline_seeds=max(seeds, 4)) <= enough:
             return seeds
     return MOST_SEEDS
 

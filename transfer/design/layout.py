@@ -75,19 +75,19 @@ def _key(ask: Ask) -> str:
     return "seconds" if ask.by_seconds else "compute"
 
 
-def with_rules(paths: Sequence[Path], rules: Sequence[Rule]) -> tuple[list[Path], list[str]]:
+def with_rules(ways: Ways, rules: Sequence[Rule]) -> tuple[Ways, list[str]]:
     """Drop paths that differ from another only by not using rules of which none is needed."""
     if any(rule.is_needed for rule in rules):
-        return list(paths), []
+        return ways, []
     kept: list[Path] = []
     notes = []
-    for path in paths:
+    for path in ways.paths:
         twin = next((p.name for p in kept if (p.shrink, p.knobs) == (path.shrink, path.knobs)), "")
         if twin:
             notes.append(f"path {path.name} is skipped: no knob needs a rule, so it is {twin}")
         else:
             kept.append(path)
-    return kept, notes
+    return replace(ways, paths=tuple(kept)), notes
 
 
 def reference(

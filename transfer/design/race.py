@@ -79,7 +79,7 @@ class OutOfBudget(Exception):
     """The next batch would cost more than is left; the race stands as it is."""
 
 
-def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int, str]:
+def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int, list[str]]:
     """Run batches of changes on all tiers, the cheapest first, and drop what cannot win.
 
     Returns
@@ -87,7 +87,7 @@ def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int
     tuple
         The standings, how many changes were raced, and a note where the budget ended it.
     """
-    n, note = 0, ""
+    n, notes = 0, list[str]()
     try:
         for end in batches(len(board.arms)):
             arms = board.arms[:end]
@@ -99,9 +99,9 @@ def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int
                 standings = weigh(book, board, standings, arms, moved)
             n = end
     except OutOfBudget as stop:
-        note = f"the budget ends the race after {n} of {len(board.arms)} changes: {stop}"
+        notes = [f"the budget ends the race after {n} of {len(board.arms)} changes: {stop}"]
         standings = weigh(book, board, standings, board.arms[: max(n, 3)])
-    return standings, n, note
+    return standings, n, notes
 
 
 def batches(n: int) -> list[int]:
@@ -213,8 +213,8 @@ def _weighed(book: Book, board: Board, one: Standing) -> Standing:
 def noise_words(known: Judged) -> str:
     """Say how noise drowns a cell."""
     return (
-        f"noise: one run scatters by {known.noise:.0%} of compute, {known.noise_share:.0%} of what "
-        f"tells changes apart is noise; {known.seeds} seeds a change do not mend it"
+        f"noise: one run scatters by {known.noise_loss:.2g}, {known.noise_share:.0%} of what tells "
+        f"changes apart is noise; {known.seeds} seeds a change do not mend it"
     )
 
 

@@ -118,7 +118,7 @@ class World:
         """Return the noise of one run: more where a net is shallow for its width."""
         wide, deep = dials["width"] / WIDTH, dials["depth"] / DEPTH
         done = wide**2 * deep * dials["tokens"] * dials["stop"] / TOKENS
-        return float(self.noise * done**-0.08 * max(wide / deep, 1.0) ** 2.4)
+        return float(self.noise * done**-0.08 * max(wide / deep, 1.0) ** 3)
 
     def price(self, dials: Mapping[str, float]) -> float:
         """Return the seconds of a trial."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from transfer.design.answer import Answer, by_price, picked, shrink_line
-from transfer.design.choose import Fate
+from transfer.design.choose import NO_LAW, Fate
 from transfer.design.design import Found
 from transfer.design.judge import Judged
 from transfer.design.layout import Ask
@@ -47,8 +47,8 @@ def _table(found: Found) -> list[str]:
             told.append(_row(one, one is picked(found)))
     told += [
         "agrees   pairs of changes ordered as by the reference; no noise: without the noise of",
-        "         both; keeps: slope of gains there on gains here; noise: of one run, in compute;",
-        "         decision: price of one comparison at the seeds it takes",
+        "         both; keeps: slope of gains there on gains here; noise: of one run over the",
+        "         spread of effects; seeds: pairs that a decision takes; decision: what they cost",
     ]
     return told
 
@@ -62,9 +62,10 @@ def _row(one: Standing, is_chosen: bool) -> str:
     ends = f"[{known.low:.2f}, {known.high:.2f}]"
     clean = f"{known.clean:.2f}" if known.clean is not None else "?"
     keeps = f"{known.persistence:.2f}" if known.persistence is not None else "?"
+    noise = known.noise / known.signal if known.signal else 9.99
     return (
         f"{start}{known.n:>4}{known.accuracy:>8.2f}{ends:>14}{clean:>10}{keeps:>7}"
-        f"{known.noise:>8.1%}{known.seeds:>6}{known.decision_price:>10.3g}{mark}"
+        f"{min(noise, 9.99):>8.2f}{known.seeds:>6}{known.decision_price:>10.3g}{mark}"
     )
 
 
@@ -90,6 +91,8 @@ def _ladder_lines(found: Found, said: Answer) -> list[str]:
         told.append("         fewer than three rungs fit below the target: accepts are provisional")
     told += [f"matches  {text}" for text in said.matches]
     told += [f"differs  {text}" for text in said.unmatched]
+    if found.inside and not found.inside.has_law:
+        told.append(f"         {NO_LAW}")
     told.append(
         f"sees     gains of {said.resolves:.1%} of compute and more with power .8, in a night of "
         "8 hours and 40 changes on the lowest rung; smaller ones it cannot see"

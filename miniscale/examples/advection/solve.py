@@ -41,9 +41,7 @@ def speed(x: Array) -> Array:
     return 1 / (1 + NARROWING * np.cos(2 * np.pi * x))
 
 
-def profiles(
-    rng: np.random.Generator, cells: int, smooth: float, tracers: int = TRACERS
-) -> Array:
+def profiles(rng: np.random.Generator, cells: int, smooth: float, tracers: int = TRACERS) -> Array:
     """Return cell averages of random tracers: a slab, a bump and a ripple, shape (tracers, n).
 
     ``smooth`` is the width over which the slab's edges are blurred, in lengths of the ring.
