@@ -3,12 +3,14 @@
 import math
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from autoresearch.proposer import Proposer
+from autoresearch.proposer.command import Command
 from autoresearch.proposer.desk import Desk
 from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.researcher import Researcher
@@ -16,11 +18,12 @@ from autoresearch.proposer.search import Search
 from autoresearch.proposer.server import Price, Server, Structure, server_key
 from autoresearch.proposer.turns import Turns
 from autoresearch.spend import Limits
+from miniscale.box.selftest import POLICIES
 from miniscale.decode import InputError, Node, nearest
 from transfer.change import decode_change
 from transfer.ladder import Ladder
 
-KINDS = ("search", "patches", "scripted", "openai", "several")
+KINDS = ("search", "patches", "scripted", "openai", "command", "several")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -68,6 +71,8 @@ def decode_agent(
         proposer = from_path(node.text("path"), source=source, roots=roots, base=base)
     elif kind == "openai":
         proposer = _researcher(node, roots, limits)
+    elif kind == "command":
+        proposer = _command(node, roots, limits)
     else:
         changes = (
             decode_change(key, child, setting=ladder.setting, roots=roots)
@@ -110,6 +115,39 @@ def _researcher(node: Node, roots: Sequence[Path], limits: Limits) -> Researcher
         server=server,
         price=price,
         ideas_at_once=node.whole("ideas_at_once", 4, least=1),
+        brief_tokens=node.whole("brief_tokens", 24_000, least=500),
+        program=program_text(node, roots),
+    )
+
+
+def _command(node: Node, roots: Sequence[Path], limits: Limits) -> Command:
+    prices = node.child("price")
+    price = prices.optional_number("call")
+    prices.finish()
+    if not math.isinf(limits.usd) and price is None:
+        raise InputError(
+            "budget.usd: what a call of the agent costs is unknown; give agent.price.call in "
+            "dollars, or cap budget.calls instead"
+        )
+    argv = node.texts("command")
+    if not argv or shutil.which(argv[0]) is None:
+        what = f"'{argv[0]}' is not installed" if argv else "missing"
+        raise InputError(
+            f"{node.path}.command: {what}; give the agent's command line as a list, e.g. "
+            "agent.command='[claude,-p,\"{prompt}\"]' (agent=search needs none)"
+        )
+    box = node.text("box", "prefer")
+    if box not in POLICIES:
+        raise InputError(f"{node.path}.box: got '{box}', must be one of {', '.join(POLICIES)}")
+    return Command(
+        name="command",
+        argv=argv,
+        timeout_s=node.number("timeout_s", 1800.0, above=0.0),
+        memory_gb=node.number("memory_gb", 8.0, above=0.0),
+        box=box,
+        read=node.texts("read"),
+        env=node.texts("env"),
+        price_usd=price,
         brief_tokens=node.whole("brief_tokens", 24_000, least=500),
         program=program_text(node, roots),
     )

@@ -19,6 +19,7 @@ LADDERS = [f"+ladder={name}" for name in ladders([])] + VARIANTS
 OPTIONS = {
     "agent/openai": "agent=openai agent.base_url=http://localhost:1/v1",
     "agent/several": "agent=several agent.agents.model.base_url=http://localhost:1/v1",
+    "agent/command": "agent=command agent.command=[python3]",
     "agent/patches": "agent=patches agent.path=setup.diff",
     "agent/scripted": "agent=scripted",
     "agent/search": "agent=search",
@@ -63,7 +64,7 @@ def test_an_option_composes_and_decodes(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "setup.diff").write_text("why\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n")
     job = decode_job(compose(["+ladder=oracle", *OPTIONS[option].split()], [], name="config"), [])
-    assert job.proposer.name in {"search", "patches", "scripted", "openai", "several"}
+    assert job.proposer.name in {"search", "patches", "scripted", "openai", "several", "command"}
 
 
 def test_the_shorter_spelling_of_the_ladder_works_too() -> None:

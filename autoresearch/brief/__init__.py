@@ -13,7 +13,7 @@ from autoresearch.proposer.desk import Desk
 from autoresearch.proposer.server import Structure
 from transfer.ladder import Ladder
 
-__all__ = ["Asking", "TooLong", "brief", "form", "system"]
+__all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]
 
 PROMPTS = Path(__file__).parent.parent / "prompts"
 
@@ -57,9 +57,19 @@ def system() -> str:
 
 def form(ladder: Ladder, texts: Mapping[str, str] | Sequence[str], structure: Structure) -> str:
     """Return how a reply must look."""
-    names = [*(rung.name for rung in ladder.rungs), "target"]
-    expected = "{" + ", ".join(f'"{name}": percent' for name in names) + "}"
     kind = "form_text.md" if structure is Structure.TEXT else "form_json.md"
     text = (PROMPTS / kind).read_text(encoding="utf-8").strip()
     file = next(iter(texts), "FILENAME")
-    return text.replace("EXPECTED", expected).replace("FILENAME", file)
+    return text.replace("EXPECTED", _expected(ladder)).replace("FILENAME", file)
+
+
+def command_form(ladder: Ladder, texts: Mapping[str, str]) -> str:
+    """Return how a coding agent hands in its change."""
+    text = (PROMPTS / "command.md").read_text(encoding="utf-8").strip()
+    names = ", ".join(texts) or "no file (this setting has knobs only)"
+    return text.replace("EXPECTED", _expected(ladder)).replace("EDITABLE", names) + "\n"
+
+
+def _expected(ladder: Ladder) -> str:
+    names = [*(rung.name for rung in ladder.rungs), "target"]
+    return "{" + ", ".join(f'"{name}": percent' for name in names) + "}"

@@ -59,7 +59,7 @@ def read(text: str) -> Reply:
     text = _THOUGHTS.sub("", text.replace("\r\n", "\n")).strip()
     if not text:
         raise Malformed("the reply is empty; give one idea")
-    whole = _loads(text)
+    whole = loads(text)
     reply = _from_json(whole) if isinstance(whole, dict | list) else _from_text(text)
     if not reply.ideas:
         why = "; ".join(reply.problems) or "no JSON header with a title was found"
@@ -70,7 +70,7 @@ def read(text: str) -> Reply:
 # -- JSON ------------------------------------------------------------------------------------
 
 
-def _loads(text: str) -> object:
+def loads(text: str) -> object:
     """Parse JSON; None for what is none, is too deep, or holds numbers that are no numbers."""
     try:
         found: object = json.loads(text, parse_constant=_no_number)
@@ -111,17 +111,32 @@ def _from_json(whole: dict[str, Any] | list[Any]) -> Reply:
 
 
 def _idea(data: object, edits: tuple[Edit, ...]) -> Idea:
-    if not isinstance(data, dict):
-        raise Malformed(f"must be an object with a title, got {_shown(data)}")
-    hypothesis = words(data.get("hypothesis"), HYPOTHESIS)
-    title = words(data.get("title"), TITLE)
+    fields = stated(data)
+    title = fields["title"]
     if not title:
         raise Malformed("'title' is missing; say in a few words what the change does")
-    knobs = _knobs(data.get("knobs"))
-    if not edits and not knobs:
+    if not edits and not fields["knobs"]:
         raise Malformed(f"'{title}' has neither edits nor knobs; give one of them")
-    category = words(data.get("category"), CATEGORY).lower()
-    return Idea(title, hypothesis, category, _expected(data.get("expected")), knobs, edits)
+    return Idea(**fields, edits=edits)
+
+
+def stated(data: object) -> dict[str, Any]:
+    """Return what an object states of an idea, its edits left out; a title may be missing.
+
+    Raises
+    ------
+    Malformed
+        If it is no object, or its knobs are none.
+    """
+    if not isinstance(data, dict):
+        raise Malformed(f"must be an object with a title, got {_shown(data)}")
+    return {
+        "title": words(data.get("title"), TITLE),
+        "hypothesis": words(data.get("hypothesis"), HYPOTHESIS),
+        "category": words(data.get("category"), CATEGORY).lower(),
+        "expected": _expected(data.get("expected")),
+        "knobs": _knobs(data.get("knobs")),
+    }
 
 
 def words(value: object, most: int) -> str:

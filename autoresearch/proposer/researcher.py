@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from autoresearch.brief import Asking, TooLong, brief, form, system
+from autoresearch.brief import form, system
 from autoresearch.proposer import Done, Failed, Paused, Proposal, asked_before
 from autoresearch.proposer.desk import Call, Desk, Record
 from autoresearch.proposer.endpoint import Answer, Endpoint, Message, Unavailable
 from autoresearch.proposer.gates import Ground, Unfit, admit
-from autoresearch.proposer.memory import crash_to_mend, known_programs, resting
+from autoresearch.proposer.memory import known_programs, resting
+from autoresearch.proposer.opening import Stop, opened
 from autoresearch.proposer.reply import Idea, Malformed, read, words
 from autoresearch.proposer.schema import Schema, reply_schema
 from autoresearch.proposer.server import Price, Server, Structure, tokens_of
@@ -51,14 +52,6 @@ class Researcher:
         return prompt_tokens + most, self.price.of(prompt_tokens, most)
 
 
-class Stop(Exception):
-    """No call can be made now; carries what the loop is told."""
-
-    def __init__(self, proposal: Done | Paused) -> None:
-        super().__init__(proposal.reason)
-        self.proposal = proposal
-
-
 @dataclass
 class Judgement:
     """What came of one reply: entries, or what to tell the model."""
@@ -86,27 +79,20 @@ class Seated:
         record = self._desk.find(self.name, place)
         try:
             if record is None:
-                record = self._open(ladder, state, place)
+                record = opened(
+                    self._desk,
+                    self.name,
+                    place,
+                    ideas_at_once=self._config.ideas_at_once,
+                    brief_tokens=self._config.brief_tokens,
+                    program=self._config.program,
+                )
             if record.entries is None:
                 self._work(ladder, state, record)
         except Stop as stop:
             return stop.proposal
         assert record.entries is not None
         return record.entries[place - record.place]
-
-    def _open(self, ladder: Ladder, state: State, place: int) -> Record:
-        desk, config = self._desk, self._config
-        room = desk.study.plan.in_flight - len(state.in_flight())
-        left = desk.limits.changes - state.n_changes
-        mend = crash_to_mend(state, self.name)
-        ideas = 1 if mend else max(min(room, left, config.ideas_at_once), 1)
-        asking = Asking(ideas=ideas, mend=mend, program=config.program, proposer=self.name)
-        try:
-            text = brief(desk, asking, budget=config.brief_tokens)
-        except TooLong as error:
-            reason = f"{error}; raise agent.brief_tokens ({config.brief_tokens})"
-            raise Stop(Paused(reason)) from None
-        return Record(self.name, place, state.base, ideas, text, mend)
 
     # -- the conversation --------------------------------------------------------------------
 
