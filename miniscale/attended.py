@@ -12,9 +12,12 @@ from collections.abc import Sequence
 
 from miniscale import processes
 from miniscale.logs import CappedLog, last_words
-from miniscale.supervise import PARENT_DIED, Supervisor
+from miniscale.supervise import PARENT_DIED, Caps, Supervisor
 
 LOG_BYTES = 2_000_000
+DISK_BYTES = 4e9
+"""Of the program's folder."""
+PROCESSES = 512
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,12 +29,14 @@ def main(argv: Sequence[str]) -> int:
         spec = json.load(file)
     processes.inherit_orphans()
     log = CappedLog(spec["log"], cap_bytes=LOG_BYTES)
-    supervisor = Supervisor(
-        log=log,
+    caps = Caps(
         timeout_s=spec["timeout_s"],
         memory_bytes=spec["memory_gb"] * 1e9,
-        parent=int(argv[1]),
+        folder=spec["cwd"],
+        disk_bytes=DISK_BYTES,
+        processes=PROCESSES,
     )
+    supervisor = Supervisor(log=log, caps=caps, parent=int(argv[1]))
     processes.signal_me_when_parent_dies(PARENT_DIED)
     if os.getppid() != int(argv[1]):
         return 1  # it died before we asked

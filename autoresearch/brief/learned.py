@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 
-from autoresearch.brief.section import Section, quoted
+from autoresearch.brief.section import Section
 from autoresearch.proposer.memory import traceback
+from miniscale.logs import as_data
 from miniscale.trial import Scalar
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Outcome, Proposed
@@ -123,4 +124,4 @@ def crash_lines(state: State, arm: str) -> list[str]:
         lines.append(f"Knobs: {dict(change.knobs)}")
     if change.patch:
         lines += ["Its edit:", "```", *change.patch[:6_000].splitlines(), "```"]
-    return [*lines, "The trial's last words:", *quoted(traceback(state, arm), lines=30)]
+    return [*lines, *as_data(traceback(state, arm), source="the trial's last words").split("\n")]

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from autoresearch.proposer.server import tokens_of
 
-LINE = 300
-"""Characters of one line of what is told in lines."""
-
 
 @dataclass(frozen=True)
 class Asking:
@@ -94,9 +91,3 @@ def _filled(section: Section, start: int, most: float) -> tuple[int, int]:
 
 def _cost(lines: Iterable[str]) -> int:
     return sum(tokens_of(line + "\n") for line in lines)
-
-
-def quoted(text: str, *, lines: int, characters: int = 2_000) -> list[str]:
-    """Mark what a program printed as data, line by line, and cap it from its front."""
-    kept = text[-characters:].splitlines()[-lines:]
-    return [f"| {line[:LINE]}" for line in kept]
