@@ -21,6 +21,7 @@ from transfer.audit.command import machine
 from transfer.audit.report import Audit, RungAudit
 from transfer.audit.store import stored_audit
 from transfer.calibrate import Calibration, RungCalibration, power_line, stored_calibration
+from transfer.designed import design_line
 from transfer.pool import PRIOR_NOISE, PRIOR_RHO
 
 PROBE_S = 2.0
@@ -183,6 +184,7 @@ def show(job: Job) -> int:
         f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
         *calibration_lines(known, audit, ladder.unit),
         f"audit    {job.audit}",
+        *([f"design   {designed}"] if (designed := design_line(ladder)) else []),
         *[f"matched  {text}" for text in ladder.matches],
         *[f"differs  {text}" for text in ladder.unmatched],
         *[f"warning  {text}" for text in ladder.warnings()],

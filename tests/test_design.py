@@ -21,7 +21,8 @@ from transfer.design.bench_lab import BenchLab
 from transfer.design.choose import Fate
 from transfer.design.design import Found, design
 from transfer.design.layout import Ask
-from transfer.design.write import design_line, flow, ladder_yaml
+from transfer.design.write import flow, ladder_yaml
+from transfer.designed import design_line
 from transfer.ladder import decode_ladder
 
 
@@ -66,6 +67,7 @@ def test_changes_held_out_of_the_panel_are_judged_by_the_chosen_cell() -> None:
     assert found.outside.accuracy > 0.6
 
 
+@pytest.mark.level1
 def test_where_nothing_at_the_price_is_faithful_the_smallest_that_is_gets_named() -> None:
     known = simulate.world(3)
     only = {"early_stop": simulate.paths()["early_stop"]}
@@ -80,6 +82,7 @@ def test_where_nothing_at_the_price_is_faithful_the_smallest_that_is_gets_named(
     assert "keeps the signal" in said[0]
 
 
+@pytest.mark.level1
 def test_a_budget_takes_the_largest_size_it_pays_for_as_the_reference() -> None:
     known = simulate.world(4)
     _, found = on_world(4, budget=12 * known.seconds)
@@ -120,6 +123,7 @@ def refused(lab: Any = None, n: int = 14, **ask: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.level1
 def test_what_cannot_be_designed_is_refused_in_one_clear_line() -> None:
     known = simulate.world(5)
     assert "7 changes to race, fewer than 8 decide nothing" in refused(n=7)
@@ -130,6 +134,7 @@ def test_what_cannot_be_designed_is_refused_in_one_clear_line() -> None:
     assert "did you mean 'early_stop'" in refused(paths=("early_stopping",))
 
 
+@pytest.mark.level1
 def test_sizes_that_crash_are_passed_over_and_named() -> None:
     known = simulate.world(6)
     changes = {name: change for name, (change, _) in known.panel.items()}

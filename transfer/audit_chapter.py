@@ -16,15 +16,21 @@ MEANING = {
 }
 
 
-def audit_section(audit: Audit | None, words: str, figures: Mapping[str, str]) -> str:
+def audit_section(
+    audit: Audit | None, words: str, figures: Mapping[str, str], *, design: str = ""
+) -> str:
     """Tell the audit that lies beside a study; without one, what there is of it.
 
     Parameters
     ----------
     words
         The audit in a line, or why there is none.
+    design
+        What the ladder's design found, in a line; empty for one made by hand.
     """
     title = "<h2>Can the ladder be believed?</h2>"
+    if design:
+        title += f"<p>Designed: {esc(design)}.</p>"
     if audit is None:
         return f'{title}<p>{_light(Light.AMBER)} <span class="quiet">{esc(words)}</span></p>'
     drawn = ""

@@ -20,6 +20,7 @@ def page(
     *,
     audit: Audit | None = None,
     audit_words: str = "no audit was looked for",
+    design_words: str = "",
 ) -> str:
     """Write the report.
 
@@ -43,7 +44,7 @@ def page(
         _verdicts(findings, figures),
         stack_table(findings),
         forecast_section(findings, figures),
-        audit_section(audit, audit_words, figures),
+        audit_section(audit, audit_words, figures, design=design_words),
         _changes(findings),
         _refused(findings),
         _footer(findings),

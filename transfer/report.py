@@ -8,6 +8,7 @@ import polars as pl
 
 from transfer import tables
 from transfer.audit.store import stored_audit
+from transfer.designed import design_line
 from transfer.findings import survey
 from transfer.ladder import Ladder
 from transfer.state import State
@@ -40,7 +41,8 @@ def write_report(ladder: Ladder, state: State, folder: Path, *, audits: Path | N
     for name, figure in drawn.items():
         _put(folder / f"{name}.png", png(figure))
     figures = {name: svg(figure, salt=name) for name, figure in drawn.items()}
-    html = page(findings, figures, audit=audit, audit_words=words)
+    designed = design_line(ladder)
+    html = page(findings, figures, audit=audit, audit_words=words, design_words=designed)
     _put(folder / "index.html", html.encode())
     write_tables(ladder, state, folder)
 

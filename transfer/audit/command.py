@@ -21,6 +21,7 @@ from transfer.audit.runs import Runs, checked, named_panel, read_runs
 from transfer.audit.store import store
 from transfer.canvas import png
 from transfer.change import Change
+from transfer.designed import design_line
 from transfer.ladder import Ladder, decode_ladder
 
 Progress = Callable[[int, int, str], None]
@@ -108,7 +109,9 @@ def run_audit(asked: Asked, progress: Progress) -> list[str]:
     path = store(asked.root, asked.ladder, found)
     picture = path.with_suffix(".png")
     picture.write_bytes(png(forecasts(found)))
-    return [*words.lines(found), f"kept     {path}", f"picture  {picture}"]
+    designed = design_line(asked.ladder)
+    said = [f"design   {designed}"] if designed else []
+    return [*said, *words.lines(found), f"kept     {path}", f"picture  {picture}"]
 
 
 def _measured(asked: Asked, progress: Progress) -> Runs:

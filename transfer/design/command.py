@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from miniscale.box import choose, policy_for
 from miniscale.compose import conf_folder, read_group
 from miniscale.decode import InputError, Node, nearest
 from miniscale.runner.local import LocalRunner
@@ -43,6 +44,7 @@ class Asked:
     out: Path
     table: Path | None
     slots: int | None
+    box: str
     is_dry: bool
     setting_file: str
     panel_file: str
@@ -107,6 +109,7 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
         out=Path(out).expanduser() if out else folders[0] if folders else Path("designs"),
         table=Path(table).expanduser() if table else None,
         slots=runner.whole("slots", least=1) if "slots" in runner else runner.raw("slots"),
+        box=policy_for(runner.text("box", "prefer"), setting),
         is_dry=node.flag("dry_run", False),
         setting_file=source.text("setting", setting.name),
         panel_file=source.text("panel", ""),
@@ -202,7 +205,8 @@ def run(asked: Asked, progress: Progress, say: Callable[[str], None]) -> list[st
         found = design(asked.ladder, asked.form, asked.paths, asked.changes, lab, known,
                        say=say, table=lab)  # fmt: skip
         return _written(asked, found, slots=1)
-    with LocalRunner(asked.slots, threads=round(asked.form.limits.get("threads", 1))) as runner:
+    threads = round(asked.form.limits.get("threads", 1))
+    with LocalRunner(asked.slots, threads=threads, box=choose(asked.box)) as runner:
         bench = BenchLab(asked.ladder, asked.form, asked.root, runner, progress)
         found = design(
             asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask, say=say

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.rung import Rung
-from miniscale.trial import digest
 from transfer.design.answer import Answer, by_price, shrink_line
 from transfer.design.design import Found
+from transfer.designed import panel_digest
 from transfer.ladder import Ladder
 
 VERSION = 1
@@ -40,7 +40,7 @@ def evidence(found: Found, ladder: Ladder) -> dict[str, Any]:
         "n": one.n if one else 0,
         "price": found.ask.limit,
         "setting": ladder.setting.content_digest,
-        "panel": digest(sorted(c.content_digest("") for c in ladder.panel)),
+        "panel": panel_digest(ladder),
     }
 
 
@@ -143,18 +143,3 @@ def keep(path: Path, text: str) -> None:
     part = path.with_suffix(path.suffix + ".part")
     part.write_text(text)
     os.replace(part, path)
-
-
-def design_line(ladder: Ladder) -> str:
-    """Say in a line what a ladder's design found and whether it still holds; empty if by hand."""
-    if not ladder.design:
-        return ""
-    line, known = str(ladder.design.get("line", "")), ladder.design
-    stale = []
-    if known.get("setting") != ladder.setting.content_digest:
-        stale.append("the setting has changed")
-    if known.get("panel") != digest(sorted(c.content_digest("") for c in ladder.panel)):
-        stale.append("the panel has changed")
-    if stale:
-        return f"stale, {' and '.join(stale)} since: design again ({line})"
-    return f"{line}, by {known.get('n')} known changes"
