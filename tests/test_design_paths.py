@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from oracle import ROOT, oracle_job
 
-from miniscale.compose import read_group
+from miniscale.compose import compose, read_group
 from miniscale.decode import InputError, Node
 from miniscale.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
-from miniscale.setting import Kind, Knob, Setting
+from miniscale.setting import Kind, Knob, Setting, decode_setting
 from transfer.design.dials import Shrinkable, decode_design
-from transfer.design.path import among, decode_path, parameters, size_at, sizes
+from transfer.design.path import (
+    among,
+    data_share,
+    decode_path,
+    epochs,
+    parameters,
+    size_at,
+    sizes,
+)
 
 DIALS: dict[str, Any] = {
     "width": {"role": "scale", "value": 64, "low": 8, "whole": True, "step": 4, "power": 2},
@@ -49,6 +57,54 @@ def test_matched_data_keeps_data_a_parameter_and_epochs_whatever_is_rounded(s: f
     assert size.dials["rows"] / size.dials["pool"] == pytest.approx(3.0, rel=0.02)
     assert size.dials["width"] % 4 == 0
     assert size.dials["stop"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["nanochat", "vision", "tabular"])
+def test_the_design_section_of_a_shipped_setting_decodes_and_can_be_shrunk(name: str) -> None:
+    known = compose([f"+ladder={name}"], [], name="config")["ladder"]
+    found = decode_design(decode_setting(Node(known["setting"], "setting"), roots=[]))
+    path = decode_path("p", {"shrink": {"scale": 1, "data": "matched", "pool": "matched"}})
+    assert len(sizes(path, found)) >= 3
+
+
+def test_matched_values_may_come_from_a_table_and_pools_keep_their_epochs_then_too() -> None:
+    known = compose(["+ladder=nanochat", "ladder/nanochat=cpu"], [], name="config")["ladder"]
+    flops = decode_design(decode_setting(Node(known["setting"], "setting"), roots=[]))
+    path = decode_path("p", {"shrink": {"scale": 1, "data": "matched", "pool": "matched"}})
+    found = sizes(path, flops)
+    assert [(size.dials["depth"], size.dials["flops"]) for size in found] == [
+        (4, pytest.approx(2.577e12)), (3, pytest.approx(6.696e11)), (2, pytest.approx(1.268e11)),
+    ]  # fmt: skip
+    for size in found:
+        assert epochs(flops, size.dials) == pytest.approx(0.705, rel=1e-6)
+        assert data_share(flops, size.dials) == pytest.approx(1.0)
+        twice = {**size.dials, "flops": 2 * size.dials["flops"]}
+        assert epochs(flops, twice) == pytest.approx(1.41, rel=1e-6)
+    half = size_at(decode_path("p", {"shrink": {"data": 1, "pool": "matched"}}), flops, 0.5)
+    assert half is not None
+    assert half.dials["pool"] == pytest.approx(0.5)
+
+
+def test_epochs_and_data_a_parameter_follow_from_the_dials() -> None:
+    whole = form().expensive
+    assert epochs(form(), whole) == pytest.approx(3.0)
+    assert data_share(form(), {**whole, "width": 32}) == pytest.approx(4.0)
+    assert epochs(form(), {**whole, "pool": 10000}) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("matched", "said"),
+    [
+        ({"rows": {1: 2, 3: 4}}, "'rows' is no dial of scale"),
+        ({"depth": {2: 100, 8: 50000}}, "must be the expensive form's 60000"),
+        ({"depth": {8: 60000}}, "at least two"),
+    ],
+)
+def test_a_table_of_matched_values_that_does_not_fit_is_refused(
+    matched: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        form(DIALS | {"rows": DIALS["rows"] | {"matched": matched}})
 
 
 def test_a_dial_s_own_name_counts_before_its_role() -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+
 from miniscale.command import KNOBS, placeholders
 from miniscale.decode import InputError, Node, nearest
 from miniscale.setting import Knob, Setting
@@ -31,7 +33,10 @@ class Dial:
     """One placeholder of the command that makes a trial cheaper; ``value`` is the expensive form.
 
     ``power`` says how the number of parameters goes with a dial of scale, ``value^power``.
-    ``step`` is what its values are multiples of, 0 for any.
+    ``step`` is what its values are multiples of, 0 for any. ``matched`` says what the dial is where
+    it matches, value by value of the dial of scale ``by``, where a power of the parameters would
+    not do: FLOPs for as many tokens a parameter. ``epochs`` is how often the expensive form sees
+    its pool, where data and pool are counted in different units.
     """
 
     name: str
@@ -42,6 +47,15 @@ class Dial:
     power: float = 1.0
     step: float = 0.0
     about: str = ""
+    by: str = ""
+    matched: Mapping[float, float] = field(default_factory=dict)
+    epochs: float | None = None
+
+    def matched_at(self, other: float) -> float:
+        """Return the matched value at a value of the dial ``by``, between those known by a law."""
+        known = sorted(self.matched)
+        logs = [math.log(self.matched[x]) for x in known]
+        return math.exp(float(np.interp(math.log(other), [math.log(x) for x in known], logs)))
 
     def at(self, wanted: float) -> float | None:
         """Return the nearest value that the dial takes, None if it lies below the lowest."""
@@ -137,6 +151,7 @@ def _dial(name: str, node: Node) -> Dial:
     role = node.text("role")
     if role not in {known.value for known in Role}:
         raise InputError(f"{node.path}.role: got '{role}', must be one of {[*map(str, Role)]}")
+    by, matched = _matched(node.child("matched"))
     dial = Dial(
         name=name,
         role=Role(role),
@@ -146,6 +161,9 @@ def _dial(name: str, node: Node) -> Dial:
         power=node.number("power", 1.0, above=0.0),
         step=node.number("step", 0.0),
         about=node.text("about", ""),
+        by=by,
+        matched=matched,
+        epochs=node.optional_number("epochs", above=0.0),
     )
     node.finish()
     if dial.low > dial.value:
@@ -154,6 +172,20 @@ def _dial(name: str, node: Node) -> Dial:
             f"{dial.low:g} to try; 'value' is the expensive form, 'low' the least that makes sense"
         )
     return dial
+
+
+def _matched(node: Node) -> tuple[str, dict[float, float]]:
+    """Read ``{depth: {2: 1e11, 3: 6e11}}``: a dial of scale and what is matched at its values."""
+    names = node.names()
+    if not names:
+        return "", {}
+    table = node.child(names[0])
+    if len(names) > 1 or len(table.names()) < 2:
+        raise InputError(
+            f"{node.path}: got {list(names)}, must be one dial of scale with at least two of its "
+            "values: {depth: {2: 1.0e11, 3: 6.0e11}}"
+        )
+    return names[0], {float(value): table.number(value, above=0.0) for value in table.names()}
 
 
 def _numbers(node: Node) -> dict[str, float]:
@@ -167,6 +199,21 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
             f"{path}.dials: no dial can be turned down; name a placeholder of the command with "
             "'role: scale' (or data, pool, schedule, fidelity), its 'value' and a smaller 'low'"
         )
+    for dial in found.dials.values():
+        if not dial.by:
+            continue
+        other = found.dials.get(dial.by)
+        if other is None or other.role is not Role.SCALE:
+            scales = [known.name for known in found.of(Role.SCALE)]
+            raise InputError(
+                f"{path}.dials.{dial.name}.matched: '{dial.by}' is no dial of scale; "
+                f"{nearest(dial.by, scales)}"
+            )
+        if not math.isclose(dial.matched_at(other.value), dial.value, rel_tol=1e-3):
+            raise InputError(
+                f"{path}.dials.{dial.name}.matched: {dial.matched_at(other.value):g} at {dial.by} "
+                f"{other.value:g}, must be the expensive form's {dial.value:g}; correct either"
+            )
     needed = placeholders(setting.command) | placeholders(setting.evaluator)
     if KNOBS in needed:  # a rung's value counts before a knob's
         needed |= setting.knobs.keys()

@@ -124,8 +124,30 @@ def size_at(path: Path, form: Shrinkable, s: float) -> Size | None:
 def _matched(dial: Dial, form: Shrinkable, found: Mapping[str, float]) -> float:
     """Return the factor on a dial that keeps data a parameter, or epochs."""
     if dial.role is Role.POOL:
-        return float(math.prod(found[d.name] / d.value for d in form.of(Role.DATA)))
-    return parameters(form, found)
+        share = math.prod(
+            found[d.name] / (d.value * _matching(d, form, found)) for d in form.of(Role.DATA)
+        )
+        return float(share * _matching(dial, form, found))
+    return _matching(dial, form, found)
+
+
+def _matching(dial: Dial, form: Shrinkable, found: Mapping[str, float]) -> float:
+    """Return the factor on a dial where everything matches at these dials of scale."""
+    return dial.matched_at(found[dial.by]) / dial.value if dial.by else parameters(form, found)
+
+
+def data_share(form: Shrinkable, dials: Mapping[str, float]) -> float:
+    """Return data a parameter as a share of the expensive form's."""
+    data = form.of(Role.DATA)
+    return float(math.prod(dials[d.name] / (d.value * _matching(d, form, dials)) for d in data))
+
+
+def epochs(form: Shrinkable, dials: Mapping[str, float]) -> float:
+    """Return how often a trial sees its pool; a setting needs dials of data and pool."""
+    pool, data = form.of(Role.POOL)[0], form.of(Role.DATA)[0]
+    there = pool.epochs or data.value / pool.value
+    fresh = dials[pool.name] / (pool.value * _matching(pool, form, dials))
+    return there * data_share(form, dials) / fresh
 
 
 def parameters(form: Shrinkable, dials: Mapping[str, float]) -> float:
