@@ -199,21 +199,7 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
             f"{path}.dials: no dial can be turned down; name a placeholder of the command with "
             "'role: scale' (or data, pool, schedule, fidelity), its 'value' and a smaller 'low'"
         )
-    for dial in found.dials.values():
-        if not dial.by:
-            continue
-        other = found.dials.get(dial.by)
-        if other is None or other.role is not Role.SCALE:
-            scales = [known.name for known in found.of(Role.SCALE)]
-            raise InputError(
-                f"{path}.dials.{dial.name}.matched: '{dial.by}' is no dial of scale; "
-                f"{nearest(dial.by, scales)}"
-            )
-        if not math.isclose(dial.matched_at(other.value), dial.value, rel_tol=1e-3):
-            raise InputError(
-                f"{path}.dials.{dial.name}.matched: {dial.matched_at(other.value):g} at {dial.by} "
-                f"{other.value:g}, must be the expensive form's {dial.value:g}; correct either"
-            )
+    _check_tables(found, path)
     needed = placeholders(setting.command) | placeholders(setting.evaluator)
     if KNOBS in needed:  # a rung's value counts before a knob's
         needed |= setting.knobs.keys()
@@ -241,6 +227,25 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
                 raise InputError(
                     f"{path}.priors.{name}: no dial '{dial}'; {nearest(dial, found.dials)}"
                 )
+
+
+def _check_tables(found: Shrinkable, path: str) -> None:
+    """Check that matched values go by a dial of scale and agree with the expensive form."""
+    for dial in found.dials.values():
+        if not dial.by:
+            continue
+        other = found.dials.get(dial.by)
+        if other is None or other.role is not Role.SCALE:
+            scales = [known.name for known in found.of(Role.SCALE)]
+            raise InputError(
+                f"{path}.dials.{dial.name}.matched: '{dial.by}' is no dial of scale; "
+                f"{nearest(dial.by, scales)}"
+            )
+        if not math.isclose(dial.matched_at(other.value), dial.value, rel_tol=1e-3):
+            raise InputError(
+                f"{path}.dials.{dial.name}.matched: {dial.matched_at(other.value):g} at {dial.by} "
+                f"{other.value:g}, must be the expensive form's {dial.value:g}; correct either"
+            )
 
 
 def _is_scalable(knob: Knob) -> bool:
