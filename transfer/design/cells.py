@@ -8,7 +8,7 @@ from miniscale.rung import Rung
 from miniscale.trial import Scalar
 from transfer.change import Change
 from transfer.design.dials import Role, Shrinkable
-from transfer.design.path import Path, parameters
+from transfer.design.path import Path, data_share, epochs
 
 NEAR = 1.15
 """Ratios to the expensive form up to which two sizes are said to match."""
@@ -158,13 +158,12 @@ def unmatched(
     """
     found = dict(path.declares)
     ratio = {name: dials[name] / reference[name] for name in dials}
-    data = _product(ratio, form, Role.DATA)
     if form.of(Role.DATA) and form.of(Role.SCALE):
-        share = data / (parameters(form, dials) / parameters(form, reference))
+        share = data_share(form, dials) / data_share(form, reference)
         if not 1 / NEAR <= share <= NEAR:
             found["data a parameter"] = f"{share:.2g} times the reference's"
     if form.of(Role.DATA) and form.of(Role.POOL):
-        here, there = (_epochs(form, one) for one in (dials, reference))
+        here, there = (epochs(form, one) for one in (dials, reference))
         if max(here, there) > 1 and not 1 / NEAR <= max(here, 1) / max(there, 1) <= NEAR:
             found["repetition"] = f"{here:.2g} epochs against {there:.2g}"
     for dial in form.of(Role.SCHEDULE):
@@ -178,15 +177,3 @@ def unmatched(
     for knob, value in path.knobs.items():
         found[knob] = f"set to {value}"
     return found
-
-
-def _epochs(form: Shrinkable, dials: Mapping[str, float]) -> float:
-    shown, held = (max(dials[d.name] for d in form.of(role)) for role in (Role.DATA, Role.POOL))
-    return shown / held
-
-
-def _product(ratio: Mapping[str, float], form: Shrinkable, role: Role) -> float:
-    result = 1.0
-    for dial in form.of(role):
-        result *= ratio[dial.name]
-    return result
