@@ -132,7 +132,7 @@ def test_paths_that_do_not_fit_are_skipped_with_a_word() -> None:
     paths = {name: decode_path(name, data) for name, data in read_group("path", []).items()}
     rows = {"rows": DIALS["rows"], "trees": {"role": "scale", "value": 100, "low": 5}}
     kept, notes = among(paths, form(rows))
-    assert [path.name for path in kept] == ["compound", "data_only"]
+    assert [path.name for path in kept] == ["compound", "data_only", "scale_only"]
     said = "\n".join(notes)
     assert "path width_only is skipped: the setting has no dial 'width'" in said
     assert "path unmatched_repetition is skipped: here it is the same as compound" in said
