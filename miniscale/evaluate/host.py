@@ -65,18 +65,10 @@ class Host:
         Environment of which an allow-list is passed on.
     """
 
-    def __init__(
-        self,
-        terms: Terms,
-        *,
-        weights: bytes,
-        config: bytes,
-        folder: Path,
-        outside: Mapping[str, str],
-    ) -> None:
+    def __init__(self, terms: Terms, *, folder: Path, outside: Mapping[str, str]) -> None:
         self.terms = terms
         self._instance: Instance | None = None
-        self._contents = [channel.filled_memory(part) for part in (weights, config)]
+        self._contents: list[int] = []
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -86,6 +78,11 @@ class Host:
                 cwd=folder,
                 env=_environment(outside, folder),
             )
+
+    def hold(self, *, weights: bytes, config: bytes) -> None:
+        """Give all instances from now on these."""
+        self._release()
+        self._contents = [channel.filled_memory(part) for part in (weights, config)]
 
     def fresh(self) -> "Instance":
         """End the instance there is and start another, which knows nothing of it."""
@@ -128,8 +125,12 @@ class Host:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+        self._release()
+
+    def _release(self) -> None:
         for handle in self._contents:
             os.close(handle)
+        self._contents = []
 
     def __enter__(self) -> Self:
         return self

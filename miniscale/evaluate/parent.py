@@ -48,27 +48,31 @@ def evaluate(
     ModelError
         If the model's process crashed or kept silent.
     """
+    terms = replace(job.terms, vocabulary=int(held_out(job.data)["vocabulary"]))
+    with Host(terms, folder=folder, outside=outside) as host:
+        return judge(job, host, rng)
+
+
+def judge(job: Job, host: Host, rng: np.random.Generator) -> dict[str, Any]:
+    """Judge what a trial left by a process that is running already; raises as above."""
     start = time.perf_counter()
     weights = read_weights(job.out / "model.safetensors", limit_bytes=job.weights_bytes)
     config = _config(job.out)
-    meta = held_out(job.data)
-    terms = replace(job.terms, vocabulary=int(meta["vocabulary"]))
+    host.hold(weights=weights.blob, config=config)
     texts = {
-        name: read_split(job.data, name, context=terms.context, tokens=job.tokens)
+        name: read_split(job.data, name, context=host.terms.context, tokens=job.tokens)
         for name in SPLITS
     }
-    contents = {"weights": weights.blob, "config": config}
-    with Host(terms, **contents, folder=folder, outside=outside) as host:
-        scores, found = _score(job, host, texts, weights, rng)
+    scores, found = _score(job, host, texts, weights, rng)
     return {
         **scores,
         "parameters": weights.parameters,
         **found,
         "digests": {
-            "code": code_digest(terms.tree),
+            "code": code_digest(host.terms.tree),
             "weights": weights.sha256,
             "config": hashlib.sha256(config).hexdigest(),
-            **meta["digests"],
+            **held_out(job.data)["digests"],
         },
         "seconds": round(time.perf_counter() - start, 3),
     }
