@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from miniscale.setting import Kind
+from miniscale.trial import State as Ended
 from miniscale.trial import TrialResult
+from transfer import charge
 from transfer.events import Effect, Proposed
 from transfer.ladder import Ladder
 from transfer.measure import Losses, Noise, Yardstick, effect, odd_spread, pooled_noise, yardstick
@@ -104,10 +106,11 @@ class Analysis:
     def broken(self, arm: str) -> tuple[str, int, TrialResult] | None:
         """Return rung, seed and result of an arm's lowest trial that left no number, if any.
 
-        One that diverged is run once more on a new seed and counts where that diverges too.
+        One that diverged is run once more on a new seed and counts where that diverges too; a
+        change that took far more seconds than its compute accounts for is over its budget.
         """
         if arm not in self.state.broken:
-            return None
+            return self._over_budget(arm)
         for rung in self.ladder.rungs:
             for seed, result in self.state.losses(arm, rung.name).items():
                 if result.is_complete or self.state.is_exam(arm, rung.name, seed):
@@ -115,6 +118,25 @@ class Analysis:
                 if not self.state.is_forgiven(arm, rung.name, result):
                     return rung.name, seed, result
         return None
+
+    def _over_budget(self, arm: str) -> tuple[str, int, TrialResult] | None:
+        for rung in self.ladder.rungs if arm in self.state.changes else ():
+            times = self._overuse(arm, rung.name)
+            if times > charge.MOST:
+                seed, result = next(iter(self.state.ended[arm, rung.name].items()))
+                why = charge.reason(times, on_device=rung.gpus > 0)
+                over = replace(result, state=Ended.OVER_BUDGET, value=None, reason=why)
+                return rung.name, seed, over
+        return None
+
+    def _overuse(self, arm: str, rung: str) -> float:
+        """Return how many times its baseline's seconds a change took; 1 within the band."""
+        proposed = self.state.changes.get(arm)
+        if proposed is None or self.ladder.unit != "FLOPs":
+            return 1.0
+        here, there = ((self.state.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
+        on_device = self.ladder.rung(rung).gpus > 0
+        return charge.overuse(here.values(), there.values(), on_device=on_device)
 
     def failure(self, arm: str) -> str:
         """Say why an arm has a trial without a number; empty if it has none."""
@@ -254,7 +276,9 @@ class Analysis:
         ended = self.state.ended.get((arm, rung), {})
         done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
         flops = [result.metrics.get("flops", 0.0) for result in done]
-        return math.fsum(flops) / len(flops) if flops and min(flops) > 0 else None
+        if not flops or min(flops) <= 0:
+            return None
+        return math.fsum(flops) / len(flops) * self._overuse(arm, rung)
 
     def compared(
         self, arm: str, base: str, seeds: Mapping[str, Sequence[int]] | None = None

@@ -1,0 +1,80 @@
+"""Processor time beyond the band is compute that was spent, whatever a trainer says it spent."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from oracle import oracle_job
+
+from miniscale.trial import State, TrialResult
+from transfer.analysis import Analysis
+from transfer.change import Change
+from transfer.charge import overuse
+from transfer.events import METHOD, Based, Effect, Proposed, Request, Started, Tick, Tried
+from transfer.state import replay
+
+
+def result(name: str, seconds: float | None, value: float = 1.0) -> TrialResult:
+    told = {} if seconds is None else {"trainer_cpu_seconds": seconds}
+    return TrialResult(name, State.COMPLETE, value, metrics={"flops": 1e9, **told})
+
+
+@pytest.mark.parametrize(
+    ("arm", "baseline", "times"),
+    [
+        ([10.0], [10.0, 10.0], 1.0),
+        ([13.9], [10.0], 1.0),
+        ([15.0, 15.0], [10.0], 1.5),
+        ([9.0, 40.0, 15.0], [10.0], 1.5),
+        ([3.0], [1.1], 1.0),
+        ([4.0], [1.0], 4.0),
+        ([None], [10.0], 1.0),
+        ([50.0], [None, 10.0], 1.0),
+        ([], [10.0], 1.0),
+        ([50.0], [], 1.0),
+    ],
+)
+def test_the_ratio_of_medians_counts_beyond_the_band(
+    arm: list[float | None], baseline: list[float | None], times: float
+) -> None:
+    here, there = ([result("r", s) for s in seconds] for seconds in (arm, baseline))
+    assert overuse(here, there, on_device=False) == pytest.approx(times)
+    assert overuse(here, there, on_device=True) == 1.0
+
+
+def analysis(seconds: float | None) -> Analysis:
+    """Analyse a change that is better by the same loss, and took so many CPU-seconds."""
+    ladder = replace(oracle_job().ladder, unit="FLOPs")
+    rung = ladder.rungs[0].name
+    asked = [Request(arm, rung, seed, f"{arm} {seed}") for arm in ("b0", "c1") for seed in (0, 1)]
+    state = replay(
+        [
+            Started("s", "", 0, "p", {}, METHOD),
+            Based("b0", "abc"),
+            Proposed("c1", "b0", Change("one", patch="p")),
+            Tick(0, tuple(asked)),
+        ]
+    )
+    for one in asked:
+        took, value = (10.0, 3.0) if one.arm == "b0" else (seconds, 2.9)
+        state.apply(Tried(result(one.identity, took, value + 0.01 * one.seed), 1.0))
+    return Analysis(ladder, state)
+
+
+def effect_of(seconds: float | None) -> Effect:
+    found = analysis(seconds)
+    return found.effects(found.state.changes["c1"])[0]
+
+
+def test_a_gain_is_less_what_its_hidden_compute_is_worth() -> None:
+    free, within, charged = (effect_of(s) for s in (None, 12.0, 18.0))
+    assert within == free
+    assert charged.gain == pytest.approx(free.gain - math.log(1.8))
+    assert charged.dearer == pytest.approx(math.log(1.8))
+    assert not analysis(18.0).failure("c1")
+
+
+def test_more_than_twice_the_baselines_time_is_over_budget() -> None:
+    said = analysis(25.0).failure("c1")
+    assert said.startswith("over_budget on small, seed 0: took 2.5 times the baseline's processor")
+    assert not analysis(19.9).failure("c1")
