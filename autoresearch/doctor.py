@@ -7,6 +7,7 @@ import sys
 from importlib import metadata, util
 from pathlib import Path
 
+from miniscale.box import strongest
 from miniscale.hardware import has_cuda
 
 
@@ -62,14 +63,8 @@ def cores_line() -> tuple[bool, str]:
 
 
 def box_line() -> tuple[bool, str]:
-    """Say how trials are kept apart: what holds today, and what the machine could do."""
-    able = [name for name in ("bwrap", "unshare") if shutil.which(name)]
-    landlock = Path("/sys/kernel/security/landlock").exists()
-    could = ", ".join([*able, *(["landlock"] if landlock else [])]) or "nothing further"
-    return True, (
-        "box      process group, clean environment, time and memory caps, kill of descendants "
-        f"(no file or network isolation yet; this machine has: {could})"
-    )
+    """Say what keeps trainers from the rest of this machine, having tried to break out of it."""
+    return True, f"box      {strongest().line}"
 
 
 def agents_line() -> tuple[bool, str]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 JSON_BYTES = 16_000_000
+MOST_NUMBERS = 200
+NAME_CHARACTERS = 80
 
 
 class ReadingError(ValueError):
@@ -103,9 +105,17 @@ def number_in(text: str | None, pattern: str) -> float:
 
 
 def finite_numbers(data: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers among the top-level values of an object."""
-    numbers = {k: _as_float(v) for k, v in data.items() if _is_number(v)}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+    """Return the finite numbers among the top-level values of an object.
+
+    A trainer chooses the names, and records keep them: at most 200, of 80 printable characters.
+    """
+    numbers = {k: _as_float(v) for k, v in data.items() if _is_number(v) and _is_name(k)}
+    found = [(name, value) for name, value in numbers.items() if math.isfinite(value)]
+    return dict(found[:MOST_NUMBERS])
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= NAME_CHARACTERS and text.isprintable()
 
 
 def texts(data: object) -> dict[str, str]:

@@ -108,6 +108,11 @@ class Setting:
         """Whether an evaluator makes the number; if not, the trainer's own word is taken."""
         return bool(self.evaluator)
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether a trainer may read all that was prepared, for nothing else was said."""
+        return "{cache}" in self.reads
+
     def defaults(self) -> dict[str, Scalar]:
         """Return every knob's default."""
         return {name: knob.default for name, knob in self.knobs.items()}

@@ -267,7 +267,11 @@ class _Trial:
             return Finding("cancelled", reason=f"{who} was stopped from outside")
         if outcome.code == 0:
             return None
-        return _crash(who, self._signalled(outcome.code), words, is_last=self._is_last())
+        is_last, is_unboxed = self._is_last(), words.startswith(("bwrap: ", "box: "))
+        if self._prefix and outcome.code in (1, 126) and is_unboxed and not is_last:
+            # perhaps the trainer forged these words, so the last attempt ends like any crash
+            return Finding("failed", cause="infrastructure", reason=f"no box: {words}")
+        return _crash(who, self._signalled(outcome.code), words, is_last=is_last)
 
     def _signalled(self, code: int) -> int:
         """Return the negative number of the signal that ended a program, bubblewrap's way too."""

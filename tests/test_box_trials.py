@@ -174,6 +174,26 @@ def test_links_and_pipes_are_gone_before_the_evaluator_reads(kind: BoxKind, tmp_
     assert run(tmp_path, kind, code, evaluator=(*PYTHON, looks, out)).value == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_box_that_cannot_be_put_up_is_infrastructure_and_no_fault_of_the_change(
+    kind: BoxKind, tmp_path: Path
+) -> None:
+    code = "import sys; sys.stderr.write('box: Landlock: no; nothing was run'); sys.exit(126)"
+    result = run(tmp_path, kind, code)
+    assert result.attempt == 2  # tried again; but who forges these words does not stop a study
+    assert result.cause is Cause.CRASH
+
+
+def test_a_trainer_cannot_flood_the_records(tmp_path: Path) -> None:
+    code = (
+        "import json, sys; n = {f'x{i}': i for i in range(5000)} | {'\\x1b[2J': 1, 'y' * 90: 1}\n"
+    )
+    code += "json.dump(n, open(sys.argv[1] + '/trainer.json', 'w'))\n" + WRITES % 1
+    metrics = run(tmp_path, BoxKind.PROCESS, code).metrics
+    assert len([name for name in metrics if name[0] in "xy\x1b"]) == 200
+    assert "\x1b[2J" not in metrics
+
+
 def test_a_control_group_ends_and_counts_what_is_in_it() -> None:
     group = cgroup.make(str(os.getpid()))
     if group is None:

@@ -102,6 +102,11 @@ class Ladder:
                 f"setting {self.setting.name} has no evaluator: its trainer reports its own "
                 f"{self.setting.objective.name}, which a hostile change could forge"
             )
+        if self.setting.prepare and self.setting.is_measured_outside and self.setting.reads_all:
+            said.append(
+                f"setting {self.setting.name} names no 'reads': a boxed trainer can read all of "
+                '{cache}, held-out data too if it lies there; add reads: ["{cache}/train"]'
+            )
         return said
 
 

@@ -12,6 +12,7 @@ from transfer.forecast_chapter import forecast_section
 from transfer.markup import esc, facts, inline, number, share, table, variables
 from transfer.scaling_plot import scale_words
 from transfer.stack_chapter import exam_table, shrinkage, stack_table
+from transfer.words import box_words
 
 
 def page(
@@ -154,6 +155,8 @@ def _header(findings: Findings) -> str:
             ),
         ),
     ]
+    if box_words(state):
+        pairs.append(("box", esc(box_words(state))))
     if ladder.matches:
         pairs.append(("matched", "<br>".join(esc(text) for text in ladder.matches)))
     if ladder.unmatched:

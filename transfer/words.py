@@ -1,6 +1,7 @@
 """A study in words: the lines that ``status`` and ``show`` print."""
 
 import json
+from collections import Counter
 
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Outcome, Proposed
@@ -24,6 +25,7 @@ def status(loaded: Loaded) -> list[str]:
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
         f"{len(state.results)} trials, {state.n_changes} changes",
+        *([f"box      {box_words(state)}"] if box_words(state) else []),
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
         *exam_lines(found),
@@ -40,6 +42,12 @@ def status(loaded: Loaded) -> list[str]:
     stacks = [one for one in state.changes.values() if one.change.members]
     lines += ["", *(stack_line(loaded, proposed) for proposed in stacks)] if stacks else []
     return lines
+
+
+def box_words(state: State) -> str:
+    """Say what the trials ran in, the most frequent first; empty for studies before the box."""
+    boxes = Counter(result.box for result in state.results.values() if result.box)
+    return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
 
 
 def claim_lines(found: Findings) -> list[str]:

@@ -166,7 +166,7 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
     code = calls.program(
         os.uname().machine,
         # a socket file outside can lead to a daemon; namespaces hide those, Landlock does not
-        families=(*families, calls.AF_UNIX) if is_inner else families,
+        families=(*families, calls.AF_UNIX) if is_inner and (abi >= 6 or not is_open) else families,
         may_signal=keeps_signals,
         is_filtered="calls" not in down,
     )

@@ -1,0 +1,67 @@
+"""What a setting may say of the box: what its trainer reads, and that there must be one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoresearch.build import decode_job
+from autoresearch.doctor import box_line
+from miniscale.box import choose, policy_for, strongest
+from miniscale.compose import compose
+from miniscale.decode import InputError, Node
+from miniscale.rung import Folders, Tree, check_placeholders, trial_spec
+from miniscale.setting import decode_setting
+from transfer.ladder import Ladder
+
+
+def ladder(*overrides: str) -> Ladder:
+    said = ["+ladder=nanochat", "tracker=none", *overrides]
+    return decode_job(compose(said, [], name="config"), []).ladder
+
+
+def test_the_held_out_text_of_nanochat_is_not_among_what_its_trainer_reads() -> None:
+    found = ladder()
+    folders = Folders(Path("/s/trials"), Path("/s/cache"))
+    tree = Tree(Path("/s/tree"), "d", found.setting.defaults())
+    rung = found.rungs[0]
+    spec = trial_spec(found.setting, rung, arm="b0", seed=0, tree=tree, data={}, folders=folders)
+    assert spec.reads == ("/s/cache/train",)
+    assert not found.setting.reads_all
+    assert spec.identity == trial_spec(
+        replace(found.setting, reads=()), rung, arm="b0", seed=0, tree=tree, data={},
+        folders=folders,
+    ).identity  # fmt: skip
+
+
+def test_a_setting_that_says_nothing_reads_all_and_is_warned_of_it() -> None:
+    found = ladder()
+    silent = replace(found, setting=replace(found.setting, reads=("{cache}",)))
+    assert not [line for line in found.warnings() if "reads" in line]
+    assert [line for line in silent.warnings() if "held-out data too" in line]
+
+
+def test_placeholders_of_reads_are_checked() -> None:
+    found = ladder()
+    wrong = replace(found.setting, reads=("{cash}/train",))
+    with pytest.raises(InputError, match=r"params.cash: missing, but setting.reads needs"):
+        check_placeholders(wrong, found.rungs[0])
+
+
+def test_a_settings_demand_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = {"name": "x", "source": "package:miniscale", "command": ["true"],
+           "objective": {"name": "v", "file": "v.json", "key": "v"}}  # fmt: skip
+    demanding = decode_setting(Node({**raw, "box": "require"}, "setting"), roots=[])
+    easy = decode_setting(Node(raw, "setting"), roots=[])
+    assert policy_for("prefer", demanding) == "require"
+    assert policy_for("off", easy) == "off"
+    with pytest.raises(InputError, match="got off, but the setting demands it"):
+        policy_for("off", demanding)
+    with pytest.raises(InputError, match=r"setting.box: got 'maybe', must be require or prefer"):
+        decode_setting(Node({**raw, "box": "maybe"}, "setting"), roots=[])
+    assert easy.content_digest == demanding.content_digest
+
+
+def test_doctor_says_what_holds() -> None:
+    assert box_line() == (True, f"box      {strongest().line}")
+    assert choose("prefer") == strongest()
