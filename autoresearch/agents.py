@@ -117,6 +117,7 @@ def _researcher(node: Node, roots: Sequence[Path], limits: Limits) -> Researcher
         ideas_at_once=node.whole("ideas_at_once", 4, least=1),
         brief_tokens=node.whole("brief_tokens", 24_000, least=500),
         program=program_text(node, roots),
+        edits=node.flag("edits", True),
     )
 
 

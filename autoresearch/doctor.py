@@ -70,7 +70,13 @@ def box_line() -> tuple[bool, str]:
 def agents_line() -> tuple[bool, str]:
     """Say which proposers can work here."""
     optuna = "search, " if util.find_spec("optuna") else "(search needs optuna), "
-    return True, f"agents   {optuna}patches, scripted: no key needed"
+    key = "a key is set" if os.environ.get("OPENAI_API_KEY", "").strip() else "no OPENAI_API_KEY"
+    found = [name for name in ("claude", "codex", "aider") if shutil.which(name)]
+    agents = ", ".join(found) or "none of claude, codex, aider on the path"
+    return True, (
+        f"agents   {optuna}patches, scripted: no key needed; openai: {key}, or base_url; "
+        f"command: {agents}"
+    )
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoresearch.bill import bill_lines
 from autoresearch.build import Job
 from autoresearch.console import Console
 from miniscale import data
@@ -182,6 +183,7 @@ def show(job: Job) -> int:
         f"at most {job.limits.changes}, {job.plan.in_flight} in flight",
         f"bill     {job.plan.budget:.2g} {ladder.unit}, about {total / 60:.0f} min on "
         f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
+        *bill_lines(job.proposer, ladder, job.limits, in_flight=job.plan.in_flight),
         *calibration_lines(known, audit, ladder.unit),
         f"audit    {job.audit}",
         *([f"design   {designed}"] if (designed := design_line(ladder)) else []),

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from autoresearch.agents import with_desk
+from autoresearch.bill import bill_lines
 from autoresearch.build import Job
 from autoresearch.console import Console, budget_words, header
 from autoresearch.loop import Interrupted, Observer, guarded, run
@@ -88,7 +89,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
             ),
         )
         console.lines(header(study, job.folder, is_resumed=is_resumed))
-        console.lines([f"audit    {job.audit}", f"box      {box.line}"])
+        console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill(job)])
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console, box)
@@ -101,6 +102,11 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
         ]
     )
     return code
+
+
+def bill(job: Job) -> list[str]:
+    """Forecast what the study's models will take."""
+    return bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
 
 
 def loop(

@@ -69,7 +69,7 @@ class Lab:
 
 
 def lab(
-    server: Server,
+    server: Server | Asked,
     folder: Path,
     *,
     ledger: MemoryLedger | None = None,
@@ -95,9 +95,10 @@ def lab(
     )
     study.start("researched", {})
     desk = Desk(study, folder, limits=limits, clock=clock, sleep=clock.sleep, say=said.append)
-    config = Researcher(
-        "openai", Asked(base_url=server.url, timeout_s=5.0, key_name=key_name), price, **options
-    )
+    asked = server
+    if isinstance(server, Server):
+        asked = Asked(base_url=server.url, timeout_s=5.0, key_name=key_name)
+    config = Researcher("openai", asked, price, **options)
     proposer = config.seat(desk) if seat is None else seat(config, desk)
     return Lab(study, desk, clock, said, limits, proposer)
 

@@ -5,6 +5,7 @@ from collections import Counter
 
 from transfer.accept import multiplier
 from transfer.events import Effect, Judged, Outcome, Proposed
+from transfer.expected import calibration_words
 from transfer.findings import Findings, interval, survey
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
@@ -28,6 +29,7 @@ def status(loaded: Loaded) -> list[str]:
         *([f"box      {box_words(state)}"] if box_words(state) else []),
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
+        *(f"expected {text}" for text in calibration_words(ladder, state)),
         *exam_lines(found),
     ]
     if state.closing:

@@ -15,6 +15,8 @@ class Asking:
     """Arm of a crashed change that should be mended."""
     program: str = ""
     proposer: str = ""
+    edits: bool = True
+    """Whether files are shown, since they may be edited."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ class Stop(Exception):
 
 
 def opened(
-    desk: Desk, proposer: str, place: int, *, ideas_at_once: int, brief_tokens: int, program: str
+    desk: Desk,
+    proposer: str,
+    place: int,
+    *,
+    ideas_at_once: int,
+    brief_tokens: int,
+    program: str,
+    edits: bool = True,
 ) -> Record:
     """Return a new record with its brief: a crash to mend, or ideas for the slots that are free.
 
@@ -29,7 +36,7 @@ def opened(
     room = desk.study.plan.in_flight - len(state.in_flight())
     left = desk.limits.changes - state.n_changes
     ideas = 1 if mend else max(min(room, left, ideas_at_once), 1)
-    asking = Asking(ideas=ideas, mend=mend, program=program, proposer=proposer)
+    asking = Asking(ideas, mend, program, proposer, edits)
     try:
         text = brief(desk, asking, budget=brief_tokens)
     except TooLong as error:

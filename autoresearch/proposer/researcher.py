@@ -36,6 +36,8 @@ class Researcher:
     brief_tokens: int = 24_000
     program: str = ""
     """The user's own words on what to look for."""
+    edits: bool = True
+    """Whether files are shown and edited; if not, a small model sets knobs alone."""
 
     def seat(self, desk: Desk) -> "Seated":
         """Return the proposer for one session of a study."""
@@ -86,6 +88,7 @@ class Seated:
                     ideas_at_once=self._config.ideas_at_once,
                     brief_tokens=self._config.brief_tokens,
                     program=self._config.program,
+                    edits=self._config.edits,
                 )
             if record.entries is None:
                 self._work(ladder, state, record)
@@ -102,9 +105,10 @@ class Seated:
         ground = Ground(ladder.setting, texts, knobs, known_programs(state))
         self._find_form(record)
         structure = self._endpoint.structure
+        shown = texts if self._config.edits else {}
         messages: list[Message] = [
             {"role": "system", "content": system()},
-            {"role": "user", "content": f"{record.brief}\n\n{form(ladder, texts, structure)}"},
+            {"role": "user", "content": f"{record.brief}\n\n{form(ladder, shown, structure)}"},
         ]
         judged: list[Judgement] = []
         turns = [call for call in record.calls if call.is_turn and call.outcome]
@@ -114,7 +118,9 @@ class Seated:
                 call = turns[number]
             else:
                 is_whole = sum(one.is_misapplied for one in judged) >= 2
-                schema = reply_schema(ladder, ideas=record.ideas, is_whole=is_whole)
+                schema = reply_schema(
+                    ladder, ideas=record.ideas, is_whole=is_whole, edits=self._config.edits
+                )
                 call = self._call(record, messages, schema)
             judgement = self._judge(state, record, call, ground, judged)
             judged.append(judgement)

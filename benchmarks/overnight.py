@@ -1,0 +1,111 @@
+"""A night by simulation: a thousand proposals through a server that fails, on the oracle trainer.
+
+    python benchmarks/overnight.py [--proposals 1000] [--usd 6]
+
+The official client talks over loopback to a server that answers 35 % of the calls with a fault
+(429 with and without Retry-After, 5xx, dropped and half sent bodies, refusals, tool calls, 200 kB
+of braces, damaged text, instructions to the harness); waiting is by a clock that only waiting
+moves. What the study must hold is checked here and fails the run. Own time is CPU of the thread
+that proposes, without the client's.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from llm_server import serving  # noqa: E402
+from oracle import oracle_job  # noqa: E402
+from researching import Lab, faulty, lab  # noqa: E402
+
+from autoresearch.proposer import Done, asked_before  # noqa: E402
+from autoresearch.proposer.endpoint import Endpoint  # noqa: E402
+from autoresearch.spend import Limits, spend_words, spent  # noqa: E402
+from transfer.journal import Journal, read_journal  # noqa: E402
+from transfer.state import replay  # noqa: E402
+
+
+class Timed:
+    """A proposer with the seconds it took, and those of them that its model took."""
+
+    def __init__(self, inner: Any, most: int) -> None:
+        self.name, self._inner, self._most = inner.name, inner, most
+        self.seconds = self.model = 0.0
+        self.n = 0
+        self.memory: list[tuple[int, float]] = []
+        endpoint: Endpoint = inner._endpoint
+        sent = endpoint._sent
+
+        def timed(request: Any) -> Any:
+            begun = time.thread_time()
+            try:
+                return sent(request)
+            finally:
+                self.model += time.thread_time() - begun
+
+        endpoint._sent = timed  # type: ignore[method-assign]
+
+    def propose(self, ladder: Any, state: Any) -> Any:
+        """Time one proposal, up to as many as are wanted."""
+        if self.n >= self._most:
+            return Done(f"{self.n} proposals were made")
+        begun = time.thread_time()
+        found = self._inner.propose(ladder, state)
+        self.seconds += time.thread_time() - begun
+        self.n += 1
+        if self.n % 100 == 0:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self.memory.append((self.n, pages * 4096 / 1e6))
+        return found
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--proposals", type=int, default=1000)
+    options.add_argument("--usd", type=float, default=6.0)
+    given = options.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="overnight-"))
+    limits = Limits(changes=10**6, usd=given.usd)
+    job = oracle_job("policy=greedy", "budget.compute=1e9", "study.in_flight=4")
+    begun = time.perf_counter()
+    with serving(faulty(7), keep=0) as server:
+        ledger: Any = Journal(folder / "journal", clock=time.time)
+        opened = lab(server, folder, job=job, limits=limits, ledger=ledger)
+        timed = Timed(opened.proposer, given.proposals)
+        opened.proposer = timed
+        reason = opened.run()
+        ledger.close()
+    report(opened, timed, reason, server.n, time.perf_counter() - begun, folder, given.usd)
+
+
+def report(
+    opened: Lab, timed: Timed, reason: str, calls: int, seconds: float, folder: Path, cap: float
+) -> None:
+    """Check what must hold, and print what was seen."""
+    state = opened.study.state
+    programs = [p.program for p in state.changes.values() if p.program and not p.rescreens]
+    events, repairs = read_journal(folder / "journal")
+    again = replay(events)
+    assert len(programs) == len(set(programs)), "a duplicate was run"
+    assert spent(state).usd <= cap, "spent beyond the cap"
+    assert again.spending == state.spending, "the journal does not add up"
+    assert list(again.changes) == list(state.changes), "the journal does not replay"
+    assert not repairs, "the journal is damaged"
+    own = (timed.seconds - timed.model) / max(timed.n, 1)
+    print(f"ended      {reason}")
+    print(f"proposals  {asked_before(state, 'openai')}, changes {state.n_changes}, "
+          f"refused {len(state.refused)}, trials {len(state.results)}")  # fmt: skip
+    print(f"calls      {calls} requests; {spend_words(state)}; cap ${cap:.2f}")
+    print(f"clock      {opened.clock.now / 3600:.1f} h waited by it, {seconds:.0f} s in truth")
+    print(f"own time   {1000 * own:.1f} ms of CPU a proposal beside the model and the trainer")
+    if timed.memory:
+        print("memory     " + ", ".join(f"{n}: {mb:.1f} MB" for n, mb in timed.memory))
+
+
+if __name__ == "__main__":
+    main()
