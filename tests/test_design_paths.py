@@ -85,6 +85,14 @@ def test_matched_values_may_come_from_a_table_and_pools_keep_their_epochs_then_t
     assert half.dials["pool"] == pytest.approx(0.5)
 
 
+def test_a_schedule_cut_short_costs_its_share_where_a_dial_is_the_cost() -> None:
+    flops = {"flops": {"role": "data", "value": 1e9, "low": 1e6}, "stop": DIALS["stop"]}
+    found = form(flops, cost="flops")
+    assert found.own_cost({"flops": 1e9, "stop": 0.1}) == pytest.approx(1e8)
+    kept, _ = among({"early": decode_path("early", {"shrink": {"schedule": 1}})}, found)
+    assert [path.name for path in kept] == ["early"]
+
+
 def test_epochs_and_data_a_parameter_follow_from_the_dials() -> None:
     whole = form().expensive
     assert epochs(form(), whole) == pytest.approx(3.0)

@@ -55,7 +55,7 @@ def cost_of(form: Shrinkable, cell: Cell, result: TrialResult) -> float:
     if form.cost == "seconds":
         return result.seconds
     if form.cost in form.dials:
-        return cell.dials[form.cost]
+        return form.own_cost(cell.dials)
     if form.cost in result.metrics:
         return result.metrics[form.cost]
     if result.is_complete:

@@ -102,6 +102,11 @@ class Shrinkable:
         """Return the dials that play a part."""
         return tuple(dial for dial in self.dials.values() if dial.role is role)
 
+    def own_cost(self, dials: Mapping[str, float]) -> float:
+        """Return the dial that is itself the cost, times the share of the schedule that is run."""
+        shares = [dials[dial.name] / dial.value for dial in self.of(Role.SCHEDULE)]
+        return dials[self.cost] * math.prod(shares)
+
     @property
     def expensive(self) -> dict[str, float]:
         """Values of all dials in the expensive form."""

@@ -214,4 +214,4 @@ def among(
 
 
 def _gets_cheaper(there: list[Size], form: Shrinkable) -> bool:
-    return there[-1].dials[form.cost] < form.dials[form.cost].value
+    return form.own_cost(there[-1].dials) < form.own_cost(form.expensive)

@@ -142,7 +142,8 @@ def exactly(form: Shrinkable, dial: str) -> Law:
     """Return the law of a setting whose cost is one of its dials."""
     none = dict.fromkeys(form.dials, 0.0)
     top = math.log(form.dials[dial].value)
-    return Law(form.expensive, top, {**none, dial: 1.0}, none, floor=0.0, scatter=0.0)
+    stops = {stop.name: 1.0 for stop in form.of(Role.SCHEDULE)}
+    return Law(form.expensive, top, {**none, **stops, dial: 1.0}, none, floor=0.0, scatter=0.0)
 
 
 def elasticity(form: Shrinkable, small: Priced, large: Priced) -> float | None:
