@@ -198,7 +198,7 @@ def shrink_line(found: Found) -> str:
         return "nothing that was tried below the expensive form keeps the signal"
     value, low, high = one.judged.gate
     top = found.top_price
-    unit = "s" if found.ask.by_seconds else f" {found.form.cost}"
+    unit = " s" if found.ask.by_seconds else f" {found.form.cost}"
     goes = f"{_short(top)}{unit} to {_short(one.judged.price)}{unit} a trial"
     times = f"{top / one.judged.price:.0f} times cheaper"
     said = f"{goes} ({times}), accuracy {value:.2f} [{low:.2f}, {high:.2f}]"
