@@ -72,7 +72,7 @@ class Law:
 def nominal(form: Shrinkable, dial: Dial) -> float:
     """Return the exponent with which work is expected to go with a dial."""
     if form.cost in form.dials:
-        return float(dial.name == form.cost)
+        return float(dial.name == form.cost or dial.role is Role.SCHEDULE)
     return {Role.SCALE: dial.power, Role.POOL: 0.0}.get(dial.role, 1.0)
 
 
@@ -139,11 +139,16 @@ def _ridge(form: Shrinkable, x: Array, amounts: Array, floor: float) -> tuple[Ar
 
 
 def exactly(form: Shrinkable, dial: str) -> Law:
-    """Return the law of a setting whose cost is one of its dials."""
+    """Return the law of a setting whose cost is a dial, times the share of it that is run."""
     none = dict.fromkeys(form.dials, 0.0)
+    whole = {name: nominal(form, known) for name, known in form.dials.items()}
     top = math.log(form.dials[dial].value)
+<<<<<<< HEAD
     stops = {stop.name: 1.0 for stop in form.of(Role.SCHEDULE)}
     return Law(form.expensive, top, {**none, **stops, dial: 1.0}, none, floor=0.0, scatter=0.0)
+=======
+    return Law(form.expensive, top, whole, none, floor=0.0, scatter=0.0)
+>>>>>>> d27cd91 (Measure the designer on 100 simulated settings)
 
 
 def elasticity(form: Shrinkable, small: Priced, large: Priced) -> float | None:
