@@ -1,6 +1,5 @@
 """A lab that runs trials on this machine; what is there is not run again."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from miniscale.trial import TrialResult
 from transfer.audit import trials
 from transfer.change import Change
 from transfer.design.cells import Cell, Seen, Trial
-from transfer.design.dials import Role, Shrinkable
+from transfer.design.dials import Shrinkable
 from transfer.ladder import Ladder
 
 Progress = Callable[[int, int, str], None]
@@ -55,16 +54,10 @@ def cost_of(form: Shrinkable, cell: Cell, result: TrialResult) -> float:
     """
     if form.cost == "seconds":
         return result.seconds
-<<<<<<< HEAD
-    if form.cost in form.dials:
-        return form.own_cost(cell.dials)
-=======
->>>>>>> d27cd91 (Measure the designer on 100 simulated settings)
     if form.cost in result.metrics:
         return result.metrics[form.cost]
-    if form.cost in form.dials:  # as planned, times the share of the plan that is run
-        run = math.prod(cell.dials[dial.name] for dial in form.of(Role.SCHEDULE))
-        return cell.dials[form.cost] * run
+    if form.cost in form.dials:
+        return form.own_cost(cell.dials)
     if result.is_complete:
         raise InputError(
             f"setting.design.cost: trials do not report '{form.cost}'; "

@@ -214,9 +214,4 @@ def among(
 
 
 def _gets_cheaper(there: list[Size], form: Shrinkable) -> bool:
-<<<<<<< HEAD
     return form.own_cost(there[-1].dials) < form.own_cost(form.expensive)
-=======
-    counted = (form.dials[form.cost], *form.of(Role.SCHEDULE))
-    return any(there[-1].dials[dial.name] < dial.value for dial in counted)
->>>>>>> d27cd91 (Measure the designer on 100 simulated settings)

@@ -143,12 +143,7 @@ def exactly(form: Shrinkable, dial: str) -> Law:
     none = dict.fromkeys(form.dials, 0.0)
     whole = {name: nominal(form, known) for name, known in form.dials.items()}
     top = math.log(form.dials[dial].value)
-<<<<<<< HEAD
-    stops = {stop.name: 1.0 for stop in form.of(Role.SCHEDULE)}
-    return Law(form.expensive, top, {**none, **stops, dial: 1.0}, none, floor=0.0, scatter=0.0)
-=======
     return Law(form.expensive, top, whole, none, floor=0.0, scatter=0.0)
->>>>>>> d27cd91 (Measure the designer on 100 simulated settings)
 
 
 def elasticity(form: Shrinkable, small: Priced, large: Priced) -> float | None:
