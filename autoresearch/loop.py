@@ -12,6 +12,8 @@ from transfer.study import Study
 
 REFUSALS = 30
 """Refused proposals in a row that end a study: the proposer has run dry."""
+WAITED = 3
+"""Refusals that changes in flight wait for before their trials run without more company."""
 
 
 class Observer(Protocol):
@@ -111,6 +113,8 @@ def admit(study: Study, proposer: Proposer, limits: Limits) -> Done | Paused | N
     """Ask for changes while there is room; return why no more are asked for, if so."""
     refused = 0
     while study.has_room():
+        if study.state.in_flight() and study.state.n_refused >= WAITED:
+            return None
         if study.state.n_changes >= limits.changes:
             return Done(f"{limits.changes} changes were tried")
         proposal = proposer.propose(study.ladder, study.state)

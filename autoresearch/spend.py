@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from miniscale.trial import TrialSpec
 from transfer.ladder import Ladder
-from transfer.state import Spending, State
+from transfer.spending import Spending
+from transfer.state import State
 
 WARNED_AT = 0.8
 """Share of a cap from which a person is told."""

@@ -5,8 +5,8 @@
 The official client talks over loopback to a server that answers 35 % of the calls with a fault
 (429 with and without Retry-After, 5xx, dropped and half sent bodies, refusals, tool calls, 200 kB
 of braces, damaged text, instructions to the harness); waiting is by a clock that only waiting
-moves. What the study must hold is checked here and fails the run. Own time is CPU of the thread
-that proposes, without the client's.
+moves. The baseline never does, so that changes are proposals. What the study must hold is checked
+here and fails the run. Own time is CPU of the thread that proposes, without the client's.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from llm_server import serving  # noqa: E402
 from oracle import oracle_job  # noqa: E402
 from researching import Lab, faulty, lab  # noqa: E402
 
-from autoresearch.proposer import Done, asked_before  # noqa: E402
+from autoresearch.proposer import asked_before  # noqa: E402
 from autoresearch.proposer.endpoint import Endpoint  # noqa: E402
 from autoresearch.spend import Limits, spend_words, spent  # noqa: E402
 from transfer.journal import Journal, read_journal  # noqa: E402
@@ -33,8 +33,8 @@ from transfer.state import replay  # noqa: E402
 class Timed:
     """A proposer with the seconds it took, and those of them that its model took."""
 
-    def __init__(self, inner: Any, most: int) -> None:
-        self.name, self._inner, self._most = inner.name, inner, most
+    def __init__(self, inner: Any) -> None:
+        self.name, self._inner = inner.name, inner
         self.seconds = self.model = 0.0
         self.n = 0
         self.memory: list[tuple[int, float]] = []
@@ -51,9 +51,7 @@ class Timed:
         endpoint._sent = timed  # type: ignore[method-assign]
 
     def propose(self, ladder: Any, state: Any) -> Any:
-        """Time one proposal, up to as many as are wanted."""
-        if self.n >= self._most:
-            return Done(f"{self.n} proposals were made")
+        """Time one proposal."""
         begun = time.thread_time()
         found = self._inner.propose(ladder, state)
         self.seconds += time.thread_time() - begun
@@ -70,13 +68,14 @@ def main() -> None:
     options.add_argument("--usd", type=float, default=6.0)
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="overnight-"))
-    limits = Limits(changes=10**6, usd=given.usd)
-    job = oracle_job("policy=greedy", "budget.compute=1e9", "study.in_flight=4")
+    limits = Limits(changes=given.proposals, usd=given.usd)
+    still = ["epoch.accepts=100000", "epoch.changes=100000", "epoch.budget_share=1000"]
+    job = oracle_job("policy=greedy", "budget.compute=1e9", *still)
     begun = time.perf_counter()
     with serving(faulty(7), keep=0) as server:
         ledger: Any = Journal(folder / "journal", clock=time.time)
         opened = lab(server, folder, job=job, limits=limits, ledger=ledger)
-        timed = Timed(opened.proposer, given.proposals)
+        timed = Timed(opened.proposer)
         opened.proposer = timed
         reason = opened.run()
         ledger.close()

@@ -32,32 +32,10 @@ from transfer.events import (
     Tried,
 )
 from transfer.pool import ExactSum
+from transfer.spending import Spending
 
 Key = tuple[str, str]
 """(arm, rung)."""
-
-
-@dataclass
-class Spending:
-    """What calls of one proposer cost so far; dollars of calls whose price is known."""
-
-    calls: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-    unpriced: int = 0
-    """Calls whose price is unknown."""
-    seconds: float = 0.0
-    last: tuple[int, int] = (-1, 0)
-    """Place and number of the last call."""
-
-    def add(self, event: Asked) -> None:
-        """Count one more call."""
-        self.calls += 1
-        self.tokens += event.tokens_in + event.tokens_out
-        self.usd += event.usd or 0.0
-        self.unpriced += event.usd is None
-        self.seconds += event.seconds
-        self.last = (event.place, event.call)
 
 
 @dataclass
@@ -70,6 +48,8 @@ class State:
     changes: dict[str, Proposed] = field(default_factory=dict)
     """Everything measured against a baseline, stacks among it."""
     refused: list[Refused] = field(default_factory=list)
+    n_refused: int = 0
+    """Refusals since the last tick."""
     results: dict[str, TrialResult] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     requests: dict[Key, dict[int, str]] = field(default_factory=dict)
@@ -246,6 +226,7 @@ class State:
                 self._judge(event)
             case Refused():
                 self.refused.append(event)
+                self.n_refused += 1
                 self.repaired |= {event.repairs} - {""}
             case Asked():
                 self.spending.setdefault(event.proposer, Spending()).add(event)
@@ -295,6 +276,7 @@ class State:
 
     def _ask(self, event: Tick) -> None:
         self.ticks.append(event)
+        self.n_refused = 0
         self.is_deciding = False
         for asked in event.requests:
             key = (asked.arm, asked.rung)
