@@ -32,6 +32,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRA
 """The only variables that reach a trial from outside; secrets stay where they are."""
 BOX_VARIABLE = "MINISCALE_BOX"
 """Tells an evaluator, and no trainer, in which kind of box to run what is not trusted."""
+TRAINER_CPU = "MINISCALE_TRAINER_CPU_SECONDS"
+"""Tells an evaluator what training took, as measured from outside."""
 MAX_ATTEMPTS = 3
 DIVERGED_CODE = 3
 REFUSALS = {4: "tampered", 5: "over_budget"}
@@ -220,6 +222,7 @@ class _Trial:
     def _evaluate(self) -> Finding | None:
         argv: Sequence[str] = self._spec["evaluator"]
         env = self._env | {BOX_VARIABLE: self._spec["box"]["kind"]}
+        env[TRAINER_CPU] = str(self._timed["trainer_cpu_seconds"])
         if "-m" in argv[:2]:
             env["PYTHONSAFEPATH"] = "1"  # or a module of that name in the tree would be run
         plain_files_only(self._out)

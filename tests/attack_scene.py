@@ -22,7 +22,8 @@ from tiny_trials import processes_with
 
 from miniscale.box import Report
 from miniscale.runner.local import LocalRunner
-from miniscale.trial import Reading, State, TrialSpec
+from miniscale.trial import Reading, State, TrialResult, TrialSpec
+from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
 
 ATTACKS = ROOT / "tests" / "attacks"
 NOT_ATTACKS = ("toy", "weakened")
@@ -72,6 +73,7 @@ class Outcome:
     value: float | None
     reason: str
     harm: tuple[str, ...] = ()
+    result: TrialResult | None = None
 
     def is_let_through(self, attack: Attack, honest: float) -> bool:
         """Whether this is not what the attack declares: another state, harm, a better score."""
@@ -135,7 +137,7 @@ class Scene:
             reading=Reading(file="evaluation.json", key="val_bpb"),
             locked={"toy.py": toy},
             env={"PYTHONPATH": str(ROOT), "HOME": str(self.top / "home")},
-            timeout_s=TIMEOUT_S if attack.state is State.TIMED_OUT else 60.0,
+            timeout_s=TIMEOUT_S if attack.state is State.TIMED_OUT else 300.0,
             memory_gb=0.5,
             disk_gb=0.03,
             processes=40,
@@ -147,7 +149,7 @@ class Scene:
         """Arguments of the evaluator."""
         data = self.top / "cache" / "heldout"
         where = (f"--code={tree}", f"--data={data}", f"--out={out}")
-        return (*where, "--framework=numpy", f"--context={CONTEXT}", "--patience_s=30")
+        return (*where, "--framework=numpy", f"--context={CONTEXT}", "--patience_s=200")
 
     def run(self, attack: Attack, *, box: Report, **other: Any) -> Outcome:
         """Run an attack as a study would, fields of its spec replaced, and see what it did."""
@@ -162,7 +164,7 @@ class Scene:
         now = self.untouchable()
         harm = [f"changed {n}" for n in now if before.get(n) != now[n] and not attack.down]
         harm += self._traces(attack, Path(spec.out), found.reason)
-        return Outcome(found.state, found.value, found.reason, tuple(harm))
+        return Outcome(found.state, found.value, found.reason, tuple(harm), found)
 
     def run_alone(self, attack: Attack) -> Outcome:
         """Run the trainer as any program, with no worker around it, for a while."""
@@ -189,8 +191,9 @@ class Scene:
         subprocess.run(trainer, cwd=tree, env=env, check=True, capture_output=True)
         judge = [sys.executable, str(ATTACKS / "weakened.py"), without, *self.asked(tree, out)]
         done = subprocess.run(
-            judge, env={**env, "MINISCALE_BOX": kind}, check=False, capture_output=True, text=True
-        )
+            judge, env={**env, BOX_VARIABLE: kind, TRAINER_CPU: "0.3"},
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
         states = {0: State.COMPLETE, 4: State.TAMPERED, 5: State.OVER_BUDGET}
         found = {}
         with suppress(OSError, ValueError):

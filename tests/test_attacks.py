@@ -1,14 +1,17 @@
 """Every attack ends as it declares, and gets through where its defence is taken away."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from attack_scene import SECRET, Attack, Scene, attacks, honest_score, listening
+from attack_scene import SECRET, Attack, Outcome, Scene, attacks, honest_score, listening
 from attack_table import PAGE, page_with_table
 from attacks.weakened import CHECKS
 
 from miniscale.box import BoxKind, Report, strongest
+from miniscale.trial import State
+from transfer.charge import MOST, overuse
 
 pytestmark = pytest.mark.level2
 ATTACKS = attacks()
@@ -16,11 +19,13 @@ BY_NAME = {attack.name: attack for attack in ATTACKS}
 
 # defence -> the attack that shows what it is for
 OF_CHECKS = {
+    "answering": "trains_while_answering",
     "apart": "passes_notes_by_file",
     "causal": "peeks",
     "deterministic": "throws_dice",
     "files": "borrows_weights",
     "finite": "infinite_logits",
+    "loading": "trains_in_the_evaluator",
     "normalised": "probabilities_that_sum_to_277",
     "order-free": "reads_its_batch",
     "own process": "patches_the_evaluator",
@@ -63,13 +68,32 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def usual(scene: Scene, box: Report) -> Outcome:
+    """What the honest trainer takes here."""
+    return scene.run(Attack("toy", "", "", State.COMPLETE, ()), box=box)
+
+
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
 def test_an_attack_ends_as_it_declares_with_no_better_score(
-    attack: Attack, scene: Scene, box: Report, monkeypatch: pytest.MonkeyPatch
+    attack: Attack, scene: Scene, box: Report, usual: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    found = scene.run(attack, box=box)
+    found = charged(scene.run(attack, box=box), usual)
     assert not found.is_let_through(attack, honest_score(scene)), found
+
+
+def charged(found: Outcome, usual: Outcome) -> Outcome:
+    """The outcome as a study reads it, which compares CPU-seconds with the baseline's."""
+    assert usual.result is not None
+    assert found.result is not None
+    times = overuse([found.result], [usual.result], on_device=False)
+    return replace(found, state=State.OVER_BUDGET, value=None) if times > MOST else found
+
+
+def test_uncharged_an_attack_on_the_budget_gets_through(scene: Scene, box: Report) -> None:
+    attack = BY_NAME["trains_in_a_child"]
+    assert scene.run(attack, box=box).is_let_through(attack, honest_score(scene))
 
 
 @pytest.mark.parametrize("check", OF_CHECKS)
@@ -100,7 +124,7 @@ def test_with_nobody_around_it_an_attack_gets_through(what: str, scene: Scene) -
 
 
 def test_every_defence_is_shown_to_be_one() -> None:
-    shown = {*OF_CHECKS, *OF_THE_WORKER, *OF_SUPERVISION}
+    shown = {*OF_CHECKS, *OF_THE_WORKER, *OF_SUPERVISION, "cpu"}
     assert {attack.defence for attack in ATTACKS} == shown
     assert set(OF_CHECKS) == set(CHECKS)
     assert len(ATTACKS) >= 40

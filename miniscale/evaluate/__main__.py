@@ -17,9 +17,7 @@ import numpy as np
 from miniscale.evaluate.host import Terms
 from miniscale.evaluate.parent import Job, evaluate, write_report
 from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedError
-
-BOX = "MINISCALE_BOX"
-"""Variable by which the worker says which kind of box its trials run in."""
+from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -51,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         threads=options.threads,
         rows=options.rows,
         context=options.context,
-        box=os.environ.get(BOX, "process"),
+        box=os.environ.get(BOX_VARIABLE, "process"),
         patience_s=options.patience_s,
     )
     job = Job(
@@ -59,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
         options.data,
         options.out,
         tokens=options.tokens,
+        trainer_cpu_s=float(os.environ[TRAINER_CPU]) if TRAINER_CPU in os.environ else None,
         budget_flops=None if options.flops is None else options.flops * options.stop,
     )
     seed = int.from_bytes(os.urandom(8)) if options.seed < 0 else options.seed

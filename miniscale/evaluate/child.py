@@ -48,8 +48,10 @@ def main(argv: list[str]) -> int:
     processes.inherit_orphans()
     _dumpable(False)  # no instance may look into this process
     if options["framework"] == "torch":
-        import safetensors.torch  # noqa: F401
+        import safetensors.torch
         import torch  # noqa: F401
+    else:
+        import safetensors.numpy  # noqa: F401
     own = ""
     while True:
         message, handles, _, _ = socket.recv_fds(control, 1, 5)

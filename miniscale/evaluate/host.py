@@ -155,6 +155,7 @@ class Instance:
         self._logits = np.frombuffer(shared.logits, np.float32)
         self._number = 0
         self._width = 0
+        self.asked_tokens = 0
         self._is_loaded = False
 
     def load(self) -> None:
@@ -193,6 +194,7 @@ class Instance:
         rows, time_ = tokens.shape
         self._tokens[: tokens.size] = tokens.ravel()
         self._number += 1
+        self.asked_tokens += tokens.size
         asked = (what, self._number, rows, time_)
         try:
             os.write(self._requests, channel.REQUEST.pack(*asked))

@@ -14,6 +14,7 @@ import numpy as np
 from miniscale.evaluate import checks
 from miniscale.evaluate.host import Host, Instance, Terms
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
+from miniscale.evaluate.seconds import Seconds
 from miniscale.evaluate.text import Floats, Text, held_out, read_split
 from miniscale.evaluate.weights import Weights, read_weights
 from miniscale.readers import ReadingError, load_json, read_plain
@@ -33,6 +34,8 @@ class Job:
     tokens: int
     """Of each split at most, evenly spread; all arms meet the same windows."""
     budget_flops: float | None = None
+    trainer_cpu_s: float | None = None
+    """What training took, as measured from outside; None where nobody measured."""
     weights_bytes: int = 1 << 36
 
 
@@ -88,7 +91,7 @@ def _score(
     scores = {f"{n}_bpb": texts[n].bits_per_byte(loss) for n, loss in losses.items()}
     is_half = weights.is_half or terms.device == "cuda"
     allowed = checks.TOLERANCES["half" if is_half else "float32"]
-    used_s = host.stop()
+    first_s = host.stop()
     second = host.fresh()
     worst = gained = 0.0
     compared = 0
@@ -101,14 +104,16 @@ def _score(
         worst, gained = max(worst, seen.worst), max(gained, seen.mean)
         compared += len(seen.better)
     spent = _spent(job, second, texts["val"], losses["val"], rng) if terms.companion else {}
-    host.stop()
+    used = Seconds(first_s, first.asked_tokens, host.stop(), second.asked_tokens)
+    if job.trainer_cpu_s is not None:
+        used.check(trainer=job.trainer_cpu_s, tokens=_tokens(job.out), device=terms.device)
     report = {
         "compared": compared,
         "worst_nats": worst,
         "gained_nats": gained,
         "allowed_nats": allowed.worst,
     }
-    return scores, {**spent, "evaluator_child_cpu_seconds": round(used_s, 3), "checks": report}
+    return scores, {**spent, "loading_cpu_seconds": round(used.loading, 3), "checks": report}
 
 
 def _spent(

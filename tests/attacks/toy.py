@@ -123,3 +123,14 @@ def keep_secrets(text: bytes) -> None:
     """Keep what looks like a key."""
     if b"secret-5f3a" in text:
         loot(b"secret-5f3a")
+
+
+def burn(seconds: float = 3.0) -> None:
+    """Spend CPU time, by the kernel's word and no clock's."""
+    start = sum(os.times()[:2])
+    while sum(os.times()[:2]) - start < seconds:
+        np.sort(np.arange(20_000) * 7919 % 20_011)
+
+
+if __name__ == "__main__":
+    honest()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from miniscale.evaluate import __main__, channel, checks, host, parent, text
+from miniscale.evaluate import __main__, channel, checks, host, parent, seconds, text
 from miniscale.evaluate.weights import Weights
 
 
@@ -147,6 +147,16 @@ def own_process() -> None:
     parent.Host = Here
 
 
+def loading() -> None:
+    """Let loading take what it takes."""
+    seconds.LOADING_S["cpu"] = 1e9
+
+
+def answering() -> None:
+    """Let answering take what it takes."""
+    seconds.ANSWERING = 1e9
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "causal": causal,
     "stateless": stateless,
@@ -158,6 +168,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "weights": weights,
     "files": files,
     "apart": apart,
+    "loading": loading,
+    "answering": answering,
     "own process": own_process,
 }
 
