@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from oracle import ROOT
 from safetensors.numpy import save_file
+from tiny_trials import processes_with
 
 from miniscale.evaluate.refusal import TamperedError
 from miniscale.evaluate.text import nats, read_split
@@ -42,8 +45,8 @@ def held_out(folder: Path) -> Path:
     return folder
 
 
-def score(folder: Path, code: str = MODEL, *more: str) -> tuple[int, dict[str, Any]]:
-    """Evaluate a table of logits under the given code."""
+def arguments(folder: Path, code: str, *more: str) -> tuple[list[str], Path]:
+    """The evaluator's argv for a table of logits under the given code, and its output folder."""
     tree, out = folder / "tree", folder / "out"
     tree.mkdir(exist_ok=True)
     out.mkdir(exist_ok=True)
@@ -53,7 +56,12 @@ def score(folder: Path, code: str = MODEL, *more: str) -> tuple[int, dict[str, A
     (out / "model.json").write_text("{}")
     argv = [sys.executable, "-m", "miniscale.evaluate", f"--code={tree}", f"--out={out}"]
     argv += [f"--data={held_out(folder / 'heldout')}", "--framework=numpy", "--seed=1"]
-    argv += [f"--context={CONTEXT}", "--patience_s=20", *more]
+    return [*argv, f"--context={CONTEXT}", "--patience_s=120", *more], out
+
+
+def score(folder: Path, code: str = MODEL, *more: str) -> tuple[int, dict[str, Any]]:
+    """Evaluate, and return exit code and report."""
+    argv, out = arguments(folder, code, *more)
     done = subprocess.run(
         argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
     )
@@ -113,3 +121,27 @@ def test_the_softmax_is_taken_here_and_wants_numbers() -> None:
     for bad in ([np.nan, 0, 0], [np.inf, 0, 0], [0, -np.inf, 0], [-np.inf] * 3):
         with pytest.raises(TamperedError, match=r"^finite: "):
             nats(np.array([[bad]], np.float32), targets)
+
+
+def test_killing_the_evaluator_leaves_nothing_running(tmp_path: Path) -> None:
+    argv, out = arguments(tmp_path, "import time\ndef build(config, weights): time.sleep(600)")
+    mark = f"--tree={tmp_path / 'tree'}"
+    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}) as evaluator:
+        until(lambda: len(processes_with(mark)) == 2)  # the process that forks, and an instance
+        evaluator.kill()
+    until(lambda: not processes_with(mark))
+    assert not (out / "evaluation.json").exists()
+
+
+def test_killing_the_models_process_is_no_tampering(tmp_path: Path) -> None:
+    kills = "import os, signal\ndef build(config, weights): os.kill(os.getppid(), signal.SIGKILL)"
+    code, found = score(tmp_path, kills, "--patience_s=30")
+    assert code == 1
+    assert "ended" in found["failed"]
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
