@@ -275,5 +275,6 @@ def test_runs_made_elsewhere_stand_in_for_running(tmp_path: Path) -> None:
     asked = oracle_asked(tmp_path, f"table={lines}")
     said = command.run(asked, lambda *_: None, lambda _: None)
     assert said[0].startswith("design   oracle_small: 216 compute to 2 compute a trial")
+    assert "[0.75, 1.00]" in said[0]  # nine changes that agree show no more
     ladder = compose(["+ladder=oracle_small"], [asked.out], name="config")["ladder"]
     assert [rung["params"]["compute"] for rung in ladder["rungs"].values()] == [2.0, 12.0]

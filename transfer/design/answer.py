@@ -13,7 +13,7 @@ from transfer.design.grid import Ways
 from transfer.design.judge import Judged
 from transfer.design.path import Path
 from transfer.design.race import Standing
-from transfer.design.rules import factors
+from transfer.design.rules import are_needed, factors
 
 STEEPEST = 6.0
 """Ratio of price between two rungs, at most."""
@@ -188,7 +188,7 @@ def _names(dials: tuple[object, ...]) -> str:
 
 
 def _has_rules(found: Found) -> bool:
-    return any(rule.is_needed for rule in found.rules)
+    return are_needed(found.form, found.rules)
 
 
 def shrink_line(found: Found) -> str:
@@ -196,7 +196,7 @@ def shrink_line(found: Found) -> str:
     one = picked(found)
     if one is None or one.judged is None:
         return "nothing that was tried below the expensive form keeps the signal"
-    value, low, high = one.judged.gate
+    value, low, high = one.judged.stated
     top = found.top_price
     unit = " s" if found.ask.by_seconds else f" {found.form.cost}"
     goes = f"{_short(top)}{unit} to {_short(one.judged.price)}{unit} a trial"

@@ -239,7 +239,7 @@ def _contrary(one: Standing) -> str:
 def _accuracy_words(one: Standing) -> str:
     if one.judged is None:
         return one.why or "not measured"
-    value, low, high = one.judged.gate
+    value, low, high = one.judged.stated
     return (
         f"{one.cell.name} orders {value:.0%} of pairs as the reference does [{low:.0%}, {high:.0%}]"
     )

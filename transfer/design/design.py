@@ -29,7 +29,7 @@ from transfer.design.layout import (
 )
 from transfer.design.path import Path, among
 from transfer.design.race import Board, Standing, Standings, race, run_cells, run_top
-from transfer.design.rules import Rule, find_rules
+from transfer.design.rules import Rule, are_needed, find_rules
 from transfer.design.table_lab import TableLab
 from transfer.ladder import Ladder
 
@@ -139,6 +139,9 @@ def _of_table(
         raise InputError(
             f"{table.name}: no run on any path; it needs sizes below the expensive form"
         )
+    book.run([Trial(top, arm, seed) for arm in arms for seed in range(ask.top_seeds)])
+    arms = tuple(a for a in arms if any(s.value is not None for s in book.of(top.name, a)))
+    check_panel(arms, f"{ladder.setting.name}, as {table.name} has it at {top.name}")
     names = sorted(standings, key=lambda name: standings[name].price)
     low = [name for name in names if standings[name].price <= OVER * ask.limit]
     tiers_ = tuple((name,) for name in low)
@@ -233,7 +236,7 @@ def _conclude(
     say: Say,
 ) -> Found:
     """Choose, search above the price if need be, try held-out changes, judge every path."""
-    form, paths, has_rules = ways.form, ways.paths, any(rule.is_needed for rule in rules)
+    form, paths, has_rules = ways.form, ways.paths, are_needed(ways.form, rules)
     by_name = {path.name: path for path in paths}
     counts = {
         name: len(mismatches(form, by_name, one, board, has_rules=has_rules))

@@ -87,6 +87,21 @@ class Judged:
         return self.clean, self.clean_low, self.clean_high
 
     @property
+    def stated(self) -> tuple[float, float, float]:
+        """Accuracy and its 80 % interval as they are told: no better than so few changes can show.
+
+        Resampled changes that all agree give no interval at all; n - 1 independent orders that all
+        agree leave a lower end of ``.1^(1 / (n - 1))`` (Clopper and Pearson, 1934).
+        """
+        value, low, high = self.gate
+        return value, min(low, self.least), high
+
+    @property
+    def least(self) -> float:
+        """Lower end of the 80 % interval of an accuracy of one, by the number of changes."""
+        return float(0.1 ** (1 / max(self.n - 1, 1)))
+
+    @property
     def is_faithful(self) -> bool:
         """Whether decisions may be taken here: the audit's gate for a lowest rung."""
         value, low, _ = self.gate

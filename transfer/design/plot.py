@@ -49,7 +49,7 @@ def frontier(found: Found) -> "Figure":
 
 def _path(axes: "Axes", mine: Sequence[Standing], look: tuple[str, str]) -> None:
     colour, marker = look
-    places = [(s.judged.decision_price, *s.judged.gate, s.is_open) for s in mine if s.judged]
+    places = [(s.judged.decision_price, *s.judged.stated, s.is_open) for s in mine if s.judged]
     axes.plot([p[0] for p in places], [p[1] for p in places], color=colour, lw=0.9, alpha=0.5)
     for price, value, low, high, is_open in places:
         axes.vlines(price, low, high, color=colour, lw=1.2, alpha=0.55, zorder=2)
@@ -65,7 +65,7 @@ def _axes(axes: "Axes", found: Found, shown: Sequence[Standing]) -> None:
     low, high = min(prices) / 1.7, max(*prices, top) * 1.5
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    lowest = min(s.judged.gate[1] for s in shown if s.judged)
+    lowest = min(s.judged.stated[1] for s in shown if s.judged)
     axes.set_ylim(min(0.4, lowest - 0.03), 1.03)
     axes.axvline(top, color=LIGHT["faint"], lw=5, zorder=0)
     axes.annotate(

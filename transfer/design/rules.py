@@ -230,6 +230,11 @@ def find_rules(
     return tuple(found)
 
 
+def are_needed(form: Shrinkable, rules: Sequence[Rule]) -> bool:
+    """Whether some knob needs a rule, or may need one that nobody has fitted."""
+    return any(rule.is_needed for rule in rules) if rules else bool(form.rules)
+
+
 def factors(
     form: Shrinkable, rules: Sequence[Rule], dials: Mapping[str, float]
 ) -> dict[str, float]:

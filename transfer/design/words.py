@@ -80,7 +80,8 @@ def _panel_lines(found: Found) -> list[str]:
 
 def _accuracy(one: Judged) -> str:
     return (
-        f"accuracy {one.accuracy:.2f} [{one.low:.2f}, {one.high:.2f}] as measured, {one.n} changes"
+        f"accuracy {one.accuracy:.2f} [{min(one.low, one.least):.2f}, {one.high:.2f}] as measured, "
+        f"{one.n} changes"
     )
 
 

@@ -31,7 +31,7 @@ def flow(value: object) -> str:
 def evidence(found: Found, ladder: Ladder) -> dict[str, Any]:
     """Return what the ladder's file says of its own design; a study shows it in one line."""
     one = found.inside
-    value, low, high = one.gate if one else (0.0, 0.0, 0.0)
+    value, low, high = one.stated if one else (0.0, 0.0, 0.0)
     return {
         "line": shrink_line(found),
         "accuracy": round(value, 3),
