@@ -4,6 +4,7 @@ import os
 import stat
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -70,6 +71,7 @@ class CpuMeter:
         self._reaped = 0.0
         self._seen: dict[tuple[int, bytes], float] = {}
         self._counter = kernel_counter()
+        self._own = time.process_time()
 
     def reaped(self, seconds: float) -> None:
         """Add what a process that was waited for had used, with those that it waited for."""
@@ -87,9 +89,8 @@ class CpuMeter:
         """Return the total, given what a control group counted."""
         counted = 0.0
         if self._counter is not None:
-            own = os.times()
-            value = struct.unpack("=Q", os.read(self._counter, 8))[0]
-            counted = value / 1e9 - own.user - own.system
+            own = time.process_time() - self._own
+            counted = struct.unpack("=Q", os.read(self._counter, 8))[0] / 1e9 - own
         return max(self._reaped, sum(self._seen.values()), grouped, counted)
 
 
