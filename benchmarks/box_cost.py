@@ -2,7 +2,7 @@
 
     python benchmarks/box_cost.py [--rounds 12] [--trainings 3] [--rung d1]
 
-Every kind takes its turn in every round, so that whatever else the machine does hits all alike;
+Every kind takes its turn in every round, another one first each time, so that whatever else the machine does hits all alike;
 differences are paired by round. CPU time is the kernel's count of all descendants, since
 bubblewrap's children are not waited for in a way that ``getrusage`` sees.
 """
@@ -107,7 +107,7 @@ def compared(
     """Median cost by kind, and of what each adds to no box, round by round."""
     costs: dict[BoxKind, list[Cost]] = {kind: [] for kind in kinds}
     for n in range(rounds):
-        for kind in kinds:
+        for kind in [*kinds[n % len(kinds) :], *kinds[: n % len(kinds)]]:
             costs[kind].append(timed(lambda kind=kind, n=n: call(kind, n)))
     found: dict[str, Any] = {"rounds": rounds}
     for kind, mine in costs.items():

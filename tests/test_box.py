@@ -101,6 +101,14 @@ def test_no_namespace_is_opened_inside_unless_the_filter_is_down(
 
 @pytest.mark.level2
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_process_cannot_hide_what_it_holds_open(kind: BoxKind, tmp_path: Path) -> None:
+    needs(kind)
+    code = "import ctypes; call = ctypes.CDLL(None).prctl; print(call(4, 0), call(15, b'name'))"
+    assert run(tmp_path, kind, code).stdout.split() == ["-1", "0"]
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("kind", KINDS)
 def test_exit_codes_and_errors_pass_through(kind: BoxKind, tmp_path: Path) -> None:
     needs(kind)
     assert run(tmp_path, kind, "import sys; sys.exit(3)").returncode == 3

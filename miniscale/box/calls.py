@@ -15,7 +15,7 @@ MACHINES = tuple(_ARCHITECTURE)
 _NEW_NAMESPACES = 0x7E020000
 """Flags of clone that open namespaces: a user namespace gives all capabilities in it."""
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_TIOCSTI, _TIOCLINUX, _PR_SET_DUMPABLE = 0x5412, 0x541C, 4
 
 # name: (x86_64, aarch64); None where the machine has no such call
 _REFUSED = {
@@ -47,6 +47,7 @@ _SIGNALS = {
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "tgkill": (234, 131),
 }  # fmt: skip
 _SOCKET, _CLONE, _CLONE3, _IOCTL = (41, 198), (56, 220), (435, 435), (16, 29)
+_PRCTL = (157, 167)
 
 
 def program(
@@ -78,6 +79,8 @@ def program(
             code += [] if number is None else [_op(_EQUAL, number, 0, 1), refuse]
         for numbers in _OWN_ONLY.values():
             code += _where(numbers[which], 16, [_op(_EQUAL, 0)], ok=True)
+        # or an ordinary user's supervisor could not see what a process holds open
+        code += _where(_PRCTL[which], 16, [_op(_EQUAL, _PR_SET_DUMPABLE)], ok=False)
         terminal = [_op(_EQUAL, number) for number in (_TIOCSTI, _TIOCLINUX)]
         code += _where(_IOCTL[which], 24, terminal, ok=False)
         code += _where(_CLONE[which], 16, [_op(_ANY_BIT, _NEW_NAMESPACES)], ok=False)
