@@ -2,9 +2,9 @@
 
     python benchmarks/box_cost.py [--rounds 12] [--trainings 3] [--rung d1]
 
-Every kind takes its turn in every round, another one first each time, so that whatever else the machine does hits all alike;
-differences are paired by round. CPU time is the kernel's count of all descendants, since
-bubblewrap's children are not waited for in a way that ``getrusage`` sees.
+Every kind takes its turn in every round, another one first each time, so that whatever else the
+machine does hits all alike; differences are paired by round. CPU time is the kernel's count of all
+descendants, since bubblewrap's children are not waited for in a way that ``getrusage`` sees.
 """
 
 import argparse
