@@ -42,6 +42,17 @@ def test_the_ratio_of_medians_counts_beyond_the_band(
     assert overuse(here, there, on_device=True) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("flops", "seconds", "times"),
+    [(1e8, 10.0, 10.0), (5e8, 5.0, 1.0), (2e9, 20.0, 1.0), (0.0, 10.0, math.inf)],
+)
+def test_who_tells_fewer_flops_is_due_fewer_seconds(
+    flops: float, seconds: float, times: float
+) -> None:
+    arm = replace(result("r", seconds), metrics={"flops": flops, "trainer_cpu_seconds": seconds})
+    assert overuse([arm], [result("b", 10.0)], on_device=False) == pytest.approx(times)
+
+
 def analysis(seconds: float | None) -> Analysis:
     """Analyse a change that is better by the same loss, and took so many CPU-seconds."""
     ladder = replace(oracle_job().ladder, unit="FLOPs")

@@ -7,6 +7,7 @@ not told, and beyond twice the baseline the change is over its budget. Trials of
 measurement say nothing and are charged nothing.
 """
 
+import math
 import statistics
 from collections.abc import Iterable
 
@@ -21,16 +22,22 @@ LEAST_S = 2.0
 def overuse(
     results: Iterable[TrialResult], baseline: Iterable[TrialResult], *, on_device: bool
 ) -> float:
-    """Return how many times the baseline's seconds an arm took on a rung; 1 within the band.
+    """Return how many times the seconds due an arm took on a rung; 1 within the band.
 
-    The formula: median of the arm over median of the baseline, where it is above 1.4 and the
-    difference above 2 s.
+    Due are the baseline's median seconds, times the arm's FLOPs over the baseline's where both tell
+    them: who tells a tenth of what it did is charged tenfold. What is within 1.4
+    times that, or less than 2 s above it, is not charged.
     """
+    results, baseline = list(results), list(baseline)
     name = "trainer_seconds" if on_device else "trainer_cpu_seconds"
     took, usual = _median(results, name), _median(baseline, name)
-    if took is None or not usual or took - usual < LEAST_S or took < BAND * usual:
+    if took is None or not usual:
         return 1.0
-    return took / usual
+    told, base = _median(results, "flops"), _median(baseline, "flops")
+    due = usual * told / base if told is not None and base else usual
+    if took - due < LEAST_S or took < BAND * due:
+        return 1.0
+    return took / due if due > 0 else math.inf
 
 
 def reason(times: float, *, on_device: bool) -> str:
