@@ -176,6 +176,9 @@ def _verdict(
         if best_one.judged and not best_one.judged.has_law:
             words = f"{_accuracy_words(best_one)}; {NO_LAW}"
         return Verdict(path.name, Fate.FAITHFUL, "", words, faithful[0].cell.name)
+    if best.is_faithful and best.judged and not best.judged.has_law:
+        words = f"{_accuracy_words(best)}; {NO_LAW}"
+        return Verdict(path.name, Fate.FAITHFUL, "", words, best.cell.name)
     topic, words = reason(path.name, mine, best, told, sound)
     fate = Fate.BROKEN if topic != "undecided" else Fate.UNDECIDED
     return Verdict(path.name, fate, topic, words, best.cell.name)
