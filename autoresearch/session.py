@@ -67,9 +67,9 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     folder, setting = StudyFolder(job.folder), job.ladder.setting
     cache = job.folder.parent / ".cache" / setting.name
     check_writable(folder.path)
+    box = choose(job.box)
     digests = data.prepare(setting, cache)
     kept = {**config, "roots": [str(root) for root in job.roots]}
-    box = choose(job.box)
     is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
     console = Console(limits=job.limits)
     observers: list[Observer] = [console]

@@ -166,11 +166,11 @@ def _keys(overrides: Sequence[str], name: str) -> list[str]:
 
     def walk(node: DictConfig, prefix: str) -> list[str]:
         found = []
-        for key in map(str, node):
-            child = node._get_node(key)
-            found.append(f"{prefix}{key}")
+        for key in node:
+            child, name = node._get_node(key), str(key)  # a key may be a number
+            found.append(f"{prefix}{name}")
             if isinstance(child, DictConfig) and not child._is_none():
-                found += walk(child, f"{prefix}{key}.")
+                found += walk(child, f"{prefix}{name}.")
         return found
 
     return walk(config, "")

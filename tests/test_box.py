@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from miniscale.box import BoxKind, Walls, build, choose, label, strongest, try_out, wrap
+from miniscale.box import BoxKind, Walls, build, calls, choose, label, strongest, try_out, wrap
 from miniscale.decode import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +97,33 @@ def test_no_namespace_is_opened_inside_unless_the_filter_is_down(
     assert run(tmp_path, kind, UNSHARE).stdout.split() == ["-1", "1"]
     down = run(tmp_path, kind, UNSHARE, down=frozenset(["calls"]))
     assert down.stdout.split() != ["-1", "1"]
+
+
+@pytest.mark.skipif(os.uname().machine not in calls.MACHINES, reason="no filter is known here")
+@pytest.mark.parametrize("is_filtered", [True, False])
+def test_a_filtered_process_marks_no_file(is_filtered: bool, tmp_path: Path) -> None:
+    marked = tmp_path / "file"
+    marked.touch(mode=0o644)
+    program = """if True:
+        import os, sys
+        from miniscale.box import calls, jail
+        if sys.argv[2]:
+            jail._prctl("no new privileges", 38, 1)
+            jail.filter_calls(calls.attributes(os.uname().machine))
+        os.chmod(sys.argv[1], 0o600)
+        os.utime(sys.argv[1], (1, 1))
+        try:
+            os.setxattr(sys.argv[1], "user.note", b"x")
+        except OSError as error:
+            print(error.errno)
+    """
+    argv = [sys.executable, "-c", program, str(marked), "yes" if is_filtered else ""]
+    told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    found = marked.stat()
+    assert (found.st_mode & 0o777, found.st_mtime == 1) == (
+        (0o644, False) if is_filtered else (0o600, True)
+    )
+    assert told == "1\n" or not is_filtered
 
 
 @pytest.mark.level2

@@ -45,6 +45,7 @@ def test_what_the_library_writes_is_read_and_counted(tmp_path: Path) -> None:
         {},
         {"a": entry(dtype="F3")},
         {"a": entry(dtype="O")},
+        {"a": entry(dtype=["F32"])},
         {"a": entry(shape=[3])},
         {"a": entry(shape=[-2])},
         {"a": entry(shape=[1 << 60, 1 << 60])},

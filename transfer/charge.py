@@ -1,7 +1,7 @@
 """Seconds beyond a band charged as compute: no counter of operations sees all that code can hide.
 
 A trial's processor time (device time on a rung with GPUs) is measured from outside and set against
-the baseline's median on the same rung. Honest changes stay within a factor of 1.25 of it at equal
+the baseline's median on the same rung. Honest changes took 0.82 to 1.24 times that at equal
 FLOPs (docs/box.md has the figures); beyond the band the ratio counts as compute that was spent and
 not told, and beyond twice the baseline the change is over its budget. Trials of before the
 measurement say nothing and are charged nothing.

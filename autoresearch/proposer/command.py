@@ -205,7 +205,9 @@ class Seated:
     def _box(self) -> Report:
         if self._report is None:
             self._report = choose(self._config.box)
-            self._desk.say(f"{self.name} works in the box {self._report.kind}, with network")
+            is_boxed = self._report.kind is not BoxKind.PROCESS
+            where = f"in the box {self._report.kind}" if is_boxed else "WITHOUT A BOX, as you"
+            self._desk.say(f"{self.name} works {where}, with network")
         return self._report
 
     def _environment(self, work: Path) -> dict[str, str]:
@@ -253,7 +255,8 @@ def installed(program: str) -> tuple[str, ...]:
     for path in (Path(found), Path(os.path.realpath(found))):
         bin_folder = path.parent
         prefix = bin_folder.parent
-        is_prefix = bin_folder.name == "bin" and str(prefix) not in ("/", "/usr", str(Path.home()))
+        shared = ("/", "/usr", str(Path.home()), str(Path.home() / ".local"))
+        is_prefix = bin_folder.name == "bin" and str(prefix) not in shared
         folders.append(str(prefix if is_prefix else bin_folder))
     return tuple(dict.fromkeys(folders))
 

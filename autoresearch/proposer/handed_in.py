@@ -1,5 +1,6 @@
 """What a coding agent left, read as from a stranger: nothing there is run or followed."""
 
+import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -114,10 +115,11 @@ def _told(work: Path, secrets: Sequence[str]) -> object:
     content = _plain(work / PROPOSAL, most=MOST_PROPOSAL_BYTES)
     if content is None:
         return {}
-    text = content.decode("utf-8", "replace")
+    # written anew, so that no key hides behind escapes
+    text = json.dumps(loads(content.decode("utf-8", "replace")), ensure_ascii=False)
     for secret in secrets:
         text = text.replace(secret, "[key]")
-    found = loads(text)
+    found = json.loads(text)
     if not isinstance(found, dict):
         raise Misbehaved(f"{PROPOSAL} holds no JSON object")
     return found

@@ -33,6 +33,9 @@ for path in (outside + '/secret', f'/proc/{pid}/environ', f'/proc/{pid}/root{out
     if text and 'secret-4f1d' in text:
         print('leak', flush=True)
 attempt(lambda: open(outside + '/written', 'w').close())
+attempt(lambda: os.chmod(outside + '/secret', 0o604))
+attempt(lambda: os.utime(outside + '/secret', (1, 1)))
+attempt(lambda: os.setxattr(outside + '/secret', 'user.note', b'x'))
 attempt(lambda: os.truncate(outside + '/secret', 0))
 attempt(lambda: os.rename(outside + '/secret', out + '/mine'))
 attempt(lambda: socket.create_connection(('127.0.0.1', port), 1).send(b'x'))
@@ -135,6 +138,10 @@ def _judge(bait: _Bait, out: str, ended: Outcome) -> dict[str, object]:
         files.append("writing")
     with suppress(OSError), open(os.path.join(bait.outside, "secret")) as file:
         files += [] if file.read() == SECRET else ["truncating"]
+    with suppress(OSError):
+        found = os.stat(os.path.join(bait.outside, "secret"))
+        files += ["marking"] if found.st_mode & 0o777 == 0o604 or found.st_mtime == 1 else []
+        files += ["attributes"] if os.listxattr(os.path.join(bait.outside, "secret")) else []
     if not os.path.exists(os.path.join(bait.outside, "secret")):
         files.append("moving")
     running = ["a signal"] if bait.signals else []

@@ -179,6 +179,8 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
         f"calls={code.hex()}",
         *(["inner=1"] if is_inner else []),
     ]
+    if not is_inner and "write" not in down:  # namespaces show what is outside read-only
+        options.append(f"marks={calls.attributes(os.uname().machine).hex()}")
     script = str(Path(__file__).resolve().with_name("jail.py"))
     return [sys.executable, "-I", "-S", script, *options, *rules, "--"]
 

@@ -46,6 +46,18 @@ _SIGNALS = {
     "kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "tgkill": (234, 131),
 }  # fmt: skip
+_PRETENDED = {
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+}  # fmt: skip
+_ATTRIBUTES = {
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "removexattrat": (466, 466), "file_setattr": (469, 469),
+}  # fmt: skip
+_FILE_FLAGS = (0x40086602, 0x40046602, 0x401C5820, 0x40087602)
+"""ioctl that set a file's flags, extended flags or version."""
 _SOCKET, _CLONE, _CLONE3, _IOCTL = (41, 198), (56, 220), (435, 435), (16, 29)
 _PRCTL = (157, 167)
 
@@ -86,6 +98,25 @@ def program(
         code += _where(_CLONE[which], 16, [_op(_ANY_BIT, _NEW_NAMESPACES)], ok=False)
         # its flags are behind a pointer; the C library then falls back to clone
         code += [_op(_EQUAL, _CLONE3[which], 0, 1), _ret(_REFUSE | _ENOSYS)]
+    return b"".join([*code, _ret(_ALLOW)])
+
+
+def attributes(machine: str) -> bytes:
+    """Return a filter that keeps a process from marking files: Landlock does not look at that.
+
+    Modes, owners and times stay as they are though the call seems to succeed, since compilers and
+    archivers set them in passing; extended attributes and flags are refused.
+    """
+    if machine not in _ARCHITECTURE:
+        return b""
+    which = list(_ARCHITECTURE).index(machine)
+    code = [_op(_LOAD, 4), _op(_EQUAL, _ARCHITECTURE[machine], 1, 0), _ret(_KILL), _op(_LOAD, 0)]
+    for calls, error in ((_PRETENDED, 0), (_ATTRIBUTES, _EPERM)):
+        for numbers in calls.values():
+            number = numbers[which]
+            code += [] if number is None else [_op(_EQUAL, number, 0, 1), _ret(_REFUSE | error)]
+    flags = [_op(_EQUAL, number) for number in _FILE_FLAGS]
+    code += _where(_IOCTL[which], 24, flags, ok=False)
     return b"".join([*code, _ret(_ALLOW)])
 
 

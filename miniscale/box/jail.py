@@ -142,8 +142,9 @@ def _lock_in(rules: list[tuple[str, str]], said: dict[str, str]) -> None:
     drop_capabilities(os.uname().machine)
     if abi or "inner" not in said:  # inside namespaces it is a second lock, not the only one
         restrict_files(rules, scoped=int(said.get("scoped", "0")), abi=abi)
-    if said.get("calls"):
-        filter_calls(bytes.fromhex(said["calls"]))
+    for name in ("marks", "calls"):
+        if said.get(name):
+            filter_calls(bytes.fromhex(said[name]))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ def _checked(name: str, entry: Any) -> tuple[str, str, tuple[int, ...], int, int
     shape, place = entry["shape"], entry["data_offsets"]
     if not isinstance(shape, list) or not isinstance(place, list):
         raise wrong
+    if not isinstance(entry["dtype"], str):
+        raise wrong
     if not all(type(n) is int and 0 <= n < 1 << 48 for n in (*shape, *place)):
         raise wrong
     if entry["dtype"] not in ITEM_BYTES or len(shape) > DIMENSIONS or len(place) != 2:
