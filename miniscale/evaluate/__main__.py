@@ -11,12 +11,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from miniscale.evaluate.ending import ended
 from miniscale.evaluate.host import Terms
-from miniscale.evaluate.parent import Job, evaluate, write_report
-from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedError
+from miniscale.evaluate.parent import Job, evaluate
 from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
 
 
@@ -62,23 +63,17 @@ def run(options: argparse.Namespace) -> int:
     )
     seed = int.from_bytes(os.urandom(8)) if options.seed < 0 else options.seed
     rng = np.random.default_rng(seed)
-    folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=options.out.absolute()))
-    try:
-        found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
+
+    def scored() -> dict[str, Any]:
+        folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=options.out.absolute()))
+        try:
+            found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         found["checks"]["seed"] = str(seed)
-        status = 0
-    except OverBudgetError as error:
-        found, status = {"over_budget": str(error)}, 5
-    except TamperedError as error:
-        found, status = {"tampered": str(error)}, 4
-    except ModelError as error:
-        found, status = {"failed": str(error)}, 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    write_report(options.out, found)
-    if status:
-        sys.stderr.write(f"evaluate: {found}\n")
-    return status
+        return found
+
+    return ended(scored, options.out)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,8 +1,6 @@
 """Score a trial: the one process that holds targets, and never runs a line of the trial's code."""
 
 import hashlib
-import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -170,12 +168,3 @@ def code_digest(tree: Path) -> str:
             digest.update(f"{path.relative_to(tree).as_posix()}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def write_report(out: Path, result: Mapping[str, Any]) -> None:
-    """Put ``evaluation.json`` in its place, whatever a trainer left there under that name."""
-    staged = out / f".evaluation-{os.urandom(8).hex()}"
-    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-    with open(handle, "w") as file:
-        file.write(json.dumps(result, allow_nan=False) + "\n")
-    os.replace(staged, out / "evaluation.json")

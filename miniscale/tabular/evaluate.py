@@ -9,7 +9,6 @@ not police.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import json
 import math
@@ -19,18 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from miniscale.evaluate.ending import ended
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.tabular.prepare import array_digest
-
-
-def read_split(folder: Path, name: str) -> tuple[Any, Any]:
-    """Features and delays of a split, checked against what was prepared."""
-    digests = json.loads((folder.parent / "meta.json").read_text())["digests"]
-    arrays = [np.load(folder / f"{name}_{kind}.npy") for kind in ("features", "target")]
-    for kind, array in zip(("features", "target"), arrays, strict=True):
-        if array_digest(array) != digests[f"{name}_{kind}"]:
-            raise TamperedError(f"{name} {kind} are not those that were prepared")
-    return arrays[0], arrays[1]
+from miniscale.prepared import digests_of, file_digest, read_split
 
 
 def spent(out: Path, planned: dict[str, float]) -> dict[str, float]:
@@ -42,11 +32,6 @@ def spent(out: Path, planned: dict[str, float]) -> dict[str, float]:
     return {name: said[name] for name in planned}
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Score the model on both splits."""
     planned = {"rows": options.rows, "trees": options.trees * options.stop}
@@ -54,7 +39,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     sys.path.insert(0, str(options.code))
     forecast = importlib.import_module("train").load(options.out)
     for name in ("val", "sealed"):
-        features, target = read_split(options.data, name)
+        features, target = read_split(options.data, name, "features", "target")
         error = np.asarray(forecast(features), np.float64) - target
         if error.shape != target.shape:
             raise TamperedError(f"forecasts of shape {error.shape}")
@@ -65,7 +50,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     result["digests"] = {
         "code": file_digest(options.code / "train.py"),
         "weights": file_digest(options.out / "tmp" / "model.txt"),
-        **json.loads((options.data.parent / "meta.json").read_text())["digests"],
+        **digests_of(options.data.parent),
     }
     return result
 
@@ -79,16 +64,7 @@ def main(argv: list[str]) -> int:
         parser.add_argument(f"--{name}", type=float, required=True, help="planned")
     parser.add_argument("--stop", type=float, default=1.0, help="share of the trees to fit")
     options = parser.parse_args(argv)
-    try:
-        result, status = evaluate(options), 0
-    except OverBudgetError as error:
-        result, status = {"over_budget": str(error)}, 5
-    except TamperedError as error:
-        result, status = {"tampered": str(error)}, 4
-    (options.out / "evaluation.json").write_text(json.dumps(result, allow_nan=False) + "\n")
-    if status:
-        sys.stderr.write(f"evaluate: {result}\n")
-    return status
+    return ended(lambda: evaluate(options), options.out)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ import hashlib
 import importlib.util
 import io
 import json
-import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from miniscale.prepared import intact, write
 
 if TYPE_CHECKING:
     import polars as pl
@@ -126,43 +126,13 @@ def parts(rows: int) -> NDArray[np.int64]:
     return (np.arange(rows, dtype=np.int64) * 2_654_435_761 % 2**32) * 10 >> 32
 
 
-def array_digest(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's values, whatever the file they lie in."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def intact(cache: Path) -> dict[str, str] | None:
-    """Digests of a finished cache whose files are what they were; None if it must be built."""
-    try:
-        digests: dict[str, str] = json.loads((cache / "meta.json").read_text())["digests"]
-        for name, digest in digests.items():
-            folder = cache / ("train" if name.startswith("train") else "heldout")
-            if array_digest(np.load(folder / f"{name}.npy")) != digest:
-                return None
-    except (OSError, ValueError, KeyError):
-        return None
-    return digests
-
-
 def write_cache(cache: Path, features: Array, target: Array) -> dict[str, str]:
     """Write both folders, what the columns are, and digests of every array."""
     part = parts(len(target))
-    digests = {}
-    cache.mkdir(parents=True, exist_ok=True)
     meta = {"columns": COLUMNS, "categories": CATEGORIES, "weather": WEATHER, "plane": PLANE}
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".prepare-") as scratch:
-        for split, kept in (("train", part > 1), ("val", part == 0), ("sealed", part == 1)):
-            folder = Path(scratch) / ("train" if split == "train" else "heldout")
-            folder.mkdir(exist_ok=True)
-            (folder / "columns.json").write_text(json.dumps(meta) + "\n")
-            for kind, array in (("features", features[kept]), ("target", target[kept])):
-                np.save(folder / f"{split}_{kind}.npy", array)
-                digests[f"{split}_{kind}"] = array_digest(array)
-        for name in ("train", "heldout"):
-            shutil.rmtree(cache / name, ignore_errors=True)
-            (Path(scratch) / name).rename(cache / name)
-    (cache / "meta.json").write_text(json.dumps({"digests": digests}) + "\n")  # last: finished
-    return digests
+    masks = {"train": part > 1, "val": part == 0, "sealed": part == 1}
+    kept = ((s, {"features": features[m], "target": target[m]}) for s, m in masks.items())
+    return write(cache, kept, beside={"columns.json": json.dumps(meta) + "\n"})
 
 
 def prepare(cache: Path) -> dict[str, str]:

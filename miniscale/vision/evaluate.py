@@ -12,7 +12,6 @@ trial's code away from the labels: it measures, it does not police.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import json
 import math
@@ -21,29 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from miniscale.evaluate.ending import ended
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.vision.prepare import array_digest
+from miniscale.prepared import digests_of, file_digest, read_split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ROWS = 250
-
-
-def read_split(folder: Path, name: str) -> tuple[Tensor, Tensor]:
-    """Images and labels of a split, checked against what was prepared."""
-    import torch
-
-    digests = json.loads((folder.parent / "meta.json").read_text())["digests"]
-    arrays = []
-    for kind in ("images", "labels"):
-        array = np.load(folder / f"{name}_{kind}.npy")
-        if array_digest(array) != digests[f"{name}_{kind}"]:
-            raise TamperedError(f"{name} {kind} are not those that were prepared")
-        arrays.append(torch.from_numpy(array))
-    return arrays[0], arrays[1].long()
 
 
 def scored(
@@ -94,11 +78,6 @@ def spent_images(out: Path, planned: float) -> int:
     return images
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Score the model on both splits and count what it cost."""
     import torch
@@ -110,18 +89,19 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     model = load(options.code, options.out)
     result: dict[str, Any] = {"images": images}
     for name in ("val", "sealed"):
-        split = read_split(options.data, name)
-        result[f"{name}_loss"], result[f"{name}_accuracy"] = scored(model, *split)
+        arrays = read_split(options.data, name, "images", "labels")
+        pictures, labels = map(torch.from_numpy, arrays)
+        result[f"{name}_loss"], result[f"{name}_accuracy"] = scored(model, pictures, labels.long())
     if not all(map(math.isfinite, result.values())):
         raise TamperedError(f"scores are not finite: {result}")
-    one = split[0][:1]
+    one = pictures[:1]
     with torch.no_grad():
         result["flops"] = 3.0 * counted_flops(lambda: model(one)) * images
     result["parameters"] = sum(p.numel() for p in model.parameters())
     result["digests"] = {
         "code": file_digest(options.code / "train.py"),
         "weights": file_digest(options.out / "model.safetensors"),
-        **json.loads((options.data.parent / "meta.json").read_text())["digests"],
+        **digests_of(options.data.parent),
     }
     return result
 
@@ -135,16 +115,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--stop", type=float, default=1.0, help="share of them to train on")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
-    try:
-        result, status = evaluate(options), 0
-    except OverBudgetError as error:
-        result, status = {"over_budget": str(error)}, 5
-    except TamperedError as error:
-        result, status = {"tampered": str(error)}, 4
-    (options.out / "evaluation.json").write_text(json.dumps(result, allow_nan=False) + "\n")
-    if status:
-        sys.stderr.write(f"evaluate: {result}\n")
-    return status
+    return ended(lambda: evaluate(options), options.out)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,14 @@ import argparse
 import gzip
 import hashlib
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from miniscale.prepared import intact, write
 
 REMEDY = "get them by: apt install dataset-fashion-mnist, or name their folder by FASHION_MNIST=DIR"
 DIGESTS = {
@@ -73,44 +72,14 @@ def splits(source: Path, digests: Mapping[str, str]) -> dict[str, tuple[Bytes, B
     }
 
 
-def array_digest(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's values, whatever the file they lie in."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def intact(cache: Path) -> dict[str, str] | None:
-    """Digests of a finished cache whose files are what they were; None if it must be built."""
-    try:
-        digests: dict[str, str] = json.loads((cache / "meta.json").read_text())["digests"]
-        for name, digest in digests.items():
-            folder = cache / ("train" if name.startswith("train") else "heldout")
-            if array_digest(np.load(folder / f"{name}.npy")) != digest:
-                return None
-    except (OSError, ValueError, KeyError):
-        return None
-    return digests
-
-
 def prepare(cache: Path, source: Path, expected: Mapping[str, str] = DIGESTS) -> dict[str, str]:
     """Build ``cache`` unless it stands, and return its digests."""
     found = intact(cache)
     if found is not None:
         return found
-    parts = splits(source, expected)
-    cache.mkdir(parents=True, exist_ok=True)
-    digests = {}
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".prepare-") as scratch:
-        for split, arrays in parts.items():
-            folder = Path(scratch) / ("train" if split == "train" else "heldout")
-            folder.mkdir(exist_ok=True)
-            for kind, array in zip(("images", "labels"), arrays, strict=True):
-                np.save(folder / f"{split}_{kind}.npy", array)
-                digests[f"{split}_{kind}"] = array_digest(array)
-        for name in ("train", "heldout"):
-            shutil.rmtree(cache / name, ignore_errors=True)
-            (Path(scratch) / name).rename(cache / name)
-    (cache / "meta.json").write_text(json.dumps({"digests": digests}) + "\n")  # last: finished
-    return digests
+    parts = splits(source, expected).items()
+    named = ((split, {"images": images, "labels": labels}) for split, (images, labels) in parts)
+    return write(cache, named, beside={})
 
 
 def main(argv: list[str]) -> int:

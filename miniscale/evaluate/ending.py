@@ -1,0 +1,36 @@
+"""How an evaluation ends: ``evaluation.json`` and an exit code, whatever came of it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedError
+
+
+def ended(evaluate: Callable[[], Mapping[str, Any]], out: Path) -> int:
+    """Evaluate and write what came of it; 0 scored, 1 no model, 4 tampered with, 5 over budget."""
+    found: Mapping[str, Any]
+    try:
+        found, status = evaluate(), 0
+    except OverBudgetError as error:
+        found, status = {"over_budget": str(error)}, 5
+    except TamperedError as error:
+        found, status = {"tampered": str(error)}, 4
+    except ModelError as error:
+        found, status = {"failed": str(error)}, 1
+    write_report(out, found)
+    if status:
+        sys.stderr.write(f"evaluate: {found}\n")
+    return status
+
+
+def write_report(out: Path, result: Mapping[str, Any]) -> None:
+    """Put ``evaluation.json`` in its place, whatever a trainer left there under that name."""
+    staged = out / f".evaluation-{os.urandom(8).hex()}"
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    with open(handle, "w") as file:
+        file.write(json.dumps(result, allow_nan=False) + "\n")
+    os.replace(staged, out / "evaluation.json")
