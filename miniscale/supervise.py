@@ -36,12 +36,16 @@ class Ending(StrEnum):
 class Outcome:
     """How one program ended, with the end of what it printed."""
 
-    def __init__(self, ending: Ending, code: int, tail: bytes, seconds: float) -> None:
+    def __init__(
+        self, ending: Ending, code: int, seconds: float, *, tail: bytes, errors: bytes
+    ) -> None:
         self.ending = ending
         self.code = code
         """Exit code; the negative signal number if a signal ended it."""
-        self.tail = tail
         self.seconds = seconds
+        self.tail = tail
+        self.errors = errors
+        """The end of its standard error alone, which no late standard output cuts off."""
 
 
 class Caps:
@@ -90,7 +94,7 @@ class Supervisor:
         self._ending: Ending | None = None
         self._tree_gone = True
         self._next_look = 0.0
-        self._recent = b""
+        self._recent = self._errors = b""
         self._wake, self._signals = os.pipe()
         for handle in (self._wake, self._signals):
             os.set_blocking(handle, False)
@@ -108,7 +112,8 @@ class Supervisor:
     ) -> Outcome:
         """Run a program to its end and end whatever it left; ``seen`` gets its standard output."""
         start = time.monotonic()
-        self._code, self._tree_gone, self._recent, self._next_look = None, False, b"", start
+        self._code, self._tree_gone, self._next_look = None, False, start
+        self._recent = self._errors = b""
         out_read, out_write = os.pipe()
         error_read, error_write = os.pipe()
         door = "" if self._group is None else self._group.door
@@ -117,7 +122,7 @@ class Supervisor:
         )
         os.close(out_write)
         os.close(error_write)
-        sinks: dict[int, Callable[[bytes], None] | None] = {out_read: seen, error_read: None}
+        sinks: dict[int, Callable[[bytes], None] | None] = {out_read: seen, error_read: self._keep_error}
         for handle in sinks:
             os.set_blocking(handle, False)
         self._watch(sinks)
@@ -131,7 +136,8 @@ class Supervisor:
         if ending is Ending.EXIT and self._is_over_memory():
             ending = Ending.MEMORY  # between two looks: the outcome must not depend on luck
         code = 127 if self._code is None else self._code
-        return Outcome(ending, code, self._recent, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        return Outcome(ending, code, seconds, tail=self._recent, errors=self._errors)
 
     @property
     def cpu_seconds(self) -> float:
@@ -239,6 +245,9 @@ class Supervisor:
         pids = processes.descendants(self._me)
         processes.send_groups(pids, number)
         processes.send(pids, number)
+
+    def _keep_error(self, chunk: bytes) -> None:
+        self._errors = (self._errors + chunk)[-_RECENT_BYTES:]
 
     def _pump(self, handle: int, sink: Callable[[bytes], None] | None) -> bool:
         """Move one piece of output on; False when there is no more to come, or none yet."""

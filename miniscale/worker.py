@@ -274,6 +274,8 @@ class _Trial:
         if self._prefix and outcome.code in (1, 126) and is_unboxed and not is_last:
             # perhaps the trainer forged these words, so the last attempt ends like any crash
             return Finding("failed", cause="infrastructure", reason=f"no box: {words}")
+        if b"Traceback (most recent" in outcome.errors:
+            words = last_words(outcome.errors)
         return _crash(who, self._signalled(outcome.code), words, is_last=is_last)
 
     def _signalled(self, code: int) -> int:

@@ -71,6 +71,12 @@ def test_a_crash_gives_its_traceback_as_reason_without_control_characters(tmp_pa
     assert len(result.reason) <= 2000
 
 
+def test_a_traceback_is_told_whole_when_output_comes_after_it(tmp_path: Path) -> None:
+    late = "import atexit, time; atexit.register(lambda: (time.sleep(0.1), print('bye')))"
+    result = run(tmp_path, f"{late}; raise KeyError('head_dim')")
+    assert result.reason.rstrip().endswith("KeyError: 'head_dim'")
+
+
 def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
     result = run(tmp_path, trainer=("no-such-program-here",))
     assert result.cause is Cause.CRASH
