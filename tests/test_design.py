@@ -278,3 +278,27 @@ def test_runs_made_elsewhere_stand_in_for_running(tmp_path: Path) -> None:
     assert "[0.75, 1.00]" in said[0]  # nine changes that agree show no more
     ladder = compose(["+ladder=oracle_small"], [asked.out], name="config")["ladder"]
     assert [rung["params"]["compute"] for rung in ladder["rungs"].values()] == [2.0, 12.0]
+
+
+@pytest.mark.level1
+def test_a_rule_is_checked_by_a_sweep_at_the_reference() -> None:
+    covered = 0
+    for seed in range(1000, 1006):
+        known, found = on_world(seed, checks_rules=True)
+        (check,) = found.checks
+        assert check.top == found.top.name
+        assert abs(check.direct.exponent + known.rate_power) < 0.2
+        covered += check.is_covered
+        wrong = replace(check.rule, low=0.1, high=0.3)
+        assert "OUTSIDE" in replace(check, rule=wrong).words()
+    assert covered >= 5
+
+
+@pytest.mark.level1
+def test_the_interval_of_a_rule_holds_the_planted_exponent_of_a_lopsided_bowl() -> None:
+    held = sum(
+        rule.low <= -known.rate_power <= rule.high
+        for known, found in (on_world(seed, paths=("compound",)) for seed in range(2000, 2012))
+        for rule in found.rules
+    )
+    assert held >= 8  # of 12, at a stated 80 %: fewer has a chance of .07

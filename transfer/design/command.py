@@ -169,6 +169,7 @@ def _ask(node: Node, arms: tuple[str, ...]) -> Ask:
         rungs=node.whole("rungs", 3, least=1),
         paths=node.texts("paths"),
         holdout=_holdout(node, arms),
+        checks_rules=node.flag("check_rules", False),
     )
     for part in (trial, budget):
         part.finish()

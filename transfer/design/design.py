@@ -29,7 +29,7 @@ from transfer.design.layout import (
 )
 from transfer.design.path import Path, among
 from transfer.design.race import Board, Standing, Standings, race, run_cells, run_top
-from transfer.design.rules import Rule, are_needed, find_rules
+from transfer.design.rules import Check, Rule, Sweeper, are_needed
 from transfer.design.table_lab import TableLab
 from transfer.ladder import Ladder
 
@@ -62,6 +62,8 @@ class Found:
     exhaustive: float
     spent_on_top: float
     notes: tuple[str, ...] = field(default_factory=tuple)
+    checks: tuple[Check, ...] = ()
+    """Of rules against a sweep at the reference, where one was asked for."""
 
 
 Say = Callable[[str], None]
@@ -97,9 +99,7 @@ def design(
     book = Book(lab, dict(changes), ask.by_seconds)
     arms = tuple(name for name in changes if name not in ask.holdout)
     check_panel(arms, ladder.setting.name)
-    kept, notes = among(paths, form, only=ask.paths, knobs=ladder.setting.knobs)
-    if not kept:
-        raise InputError(f"design of {ladder.setting.name}: no path is left; {'; '.join(notes)}")
+    kept, notes = _ways_left(ladder, form, paths, ask)
     if table is not None:
         return _of_table(book, ladder, form, kept, arms, ask, notes, say, table)
     say("probing what sizes cost")
@@ -107,16 +107,27 @@ def design(
     prices, said = probe(book, ways, ask.limit)
     notes += said
     check_prices(book, form, prices, ask)
-    rules = _rules(book, ladder, ways, prices, ask, say)
+    sweeper = _sweeper(book, ladder, form, ask, _swept_cells(ways, prices, ask))
+    say(f"sweeping {', '.join(form.rules) or 'nothing'} on {len(sweeper.cells)} sizes")
+    rules = sweeper.rules()
     ways, said = with_rules(ways, rules)
     notes += said
     top, is_expensive = reference(form, ways.paths, prices, ask, len(arms))
     board, standings = lay_out(ladder, ways, prices, rules, top, arms, ask)
     say(f"racing {len(arms)} changes on {len(standings)} cells against {top.name}")
-    standings, n, note = race(book, board, standings)
-    _check_moves(book, board, ladder)
-    notes += note
-    return _conclude(book, board, ways, rules, standings, n, ask, is_expensive, notes, say)
+    standings, n = _raced(book, board, standings, notes)
+    checks = sweeper.checks(rules, top) if ask.checks_rules else ()
+    found = _conclude(book, board, ways, rules, standings, n, ask, is_expensive, notes, say)
+    return replace(found, checks=checks)
+
+
+def _ways_left(
+    ladder: Ladder, form: Shrinkable, paths: Mapping[str, Path], ask: Ask
+) -> tuple[list[Path], list[str]]:
+    kept, notes = among(paths, form, only=ask.paths, knobs=ladder.setting.knobs)
+    if not kept:
+        raise InputError(f"design of {ladder.setting.name}: no path is left; {'; '.join(notes)}")
+    return kept, notes
 
 
 def _of_table(
@@ -149,24 +160,27 @@ def _of_table(
         ladder, form, top, tiers_, arms, ask.seeds, ask.top_seeds, baseline_seeds=ask.seeds
     )
     users = [p for p in paths if p.uses_rules and not p.knobs]
-    swept = [c for c in cells if users and c.path == users[0].name]
-    rules: tuple[Rule, ...] = ()
-    if any("*" in arm for arm in table.arms()):
-        rules = _swept(book, ladder, form, swept, ask)
+    swept = [c for c in cells if table.factors() and users and c.path == users[0].name]
+    sweeper = _sweeper(book, ladder, form, ask, swept, table.factors())
+    rules = sweeper.rules()
     say(f"comparing {len(arms)} changes on {len(low)} cells with {top.name}")
-    standings, n, note = race(book, board, standings)
-    notes += note
-    _check_moves(book, board, ladder)
+    standings, n = _raced(book, board, standings, notes)
     ways = Ways.of(form, [p for p in paths if any(c.path == p.name for c in cells)])
-    return _conclude(book, board, ways, rules, standings, n, ask, True, notes, say)
+    found = _conclude(book, board, ways, rules, standings, n, ask, True, notes, say)
+    return replace(found, checks=sweeper.checks(rules, top))
 
 
-def _swept(
-    book: Book, ladder: Ladder, form: Shrinkable, cells: Sequence[Cell], ask: Ask
-) -> tuple[Rule, ...]:
+def _sweeper(
+    book: Book,
+    ladder: Ladder,
+    form: Shrinkable,
+    ask: Ask,
+    cells: Sequence[Cell],
+    tried: Mapping[str, Sequence[float]] | None = None,
+) -> Sweeper:
     defaults = {name: float(ladder.setting.knobs[name].default) for name in form.rules}
     sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
-    return find_rules(book, form, defaults, cells, seeds=ask.seeds, sign=sign)
+    return Sweeper(book, form, tuple(cells), defaults, ask.seeds, sign, tried or {})
 
 
 def check_panel(arms: Sequence[str], name: str) -> None:
@@ -184,43 +198,39 @@ def check_panel(arms: Sequence[str], name: str) -> None:
         )
 
 
-def _rules(
-    book: Book,
-    ladder: Ladder,
-    ways: Ways,
-    prices: Prices,
-    ask: Ask,
-    say: Say,
-) -> tuple[Rule, ...]:
-    """Find the rules on the first path that uses them, on two sizes as far apart as may be."""
+def _swept_cells(ways: Ways, prices: Prices, ask: Ask) -> list[Cell]:
+    """Return two sizes, as far apart as may be, on the first path that uses rules."""
     users = [path for path in ways.paths if path.uses_rules]
     form = ways.form
     if not form.rules or not users:
-        return ()
+        return []
     first = replace(ways, paths=tuple(users[:1]))
     there = [here for _, here in tiers(first, prices, limit=ask.limit, top=0.0,
                                        ratio=ask.ratio, n=ask.sizes)]  # fmt: skip
     cells = [cell_of(form, path, size.dials, prices) for here in there for path, size in here]
-    ends = list({c.name: c for c in (*cells[:1], *cells[-1:])}.values())
-    say(f"sweeping {', '.join(form.rules)} on {len(ends)} sizes")
-    return _swept(book, ladder, form, ends, ask)
+    return list({c.name: c for c in (*cells[:1], *cells[-1:])}.values())
 
 
-def _check_moves(book: Book, board: Board, ladder: Ladder) -> None:
-    """Refuse a metric that is the same everywhere.
+def _raced(
+    book: Book, board: Board, standings: Standings, notes: list[str]
+) -> tuple[Standings, int]:
+    """Race, adding to the notes; refuse a metric that is the same everywhere.
 
     Raises
     ------
     InputError
         With the value.
     """
+    standings, n, said = race(book, board, standings)
+    notes += said
     values = {seen.value for seen in book.seen.values() if seen.value is not None}
     if len(values) == 1:
         raise InputError(
-            f"design: {ladder.setting.objective.name} is {values.pop():g} in every one of "
+            f"design: {board.ladder.setting.objective.name} is {values.pop():g} in every one of "
             f"{len(book.seen)} trials: a metric that does not move decides nothing; check how it "
             "is read"
         )
+    return standings, n
 
 
 def _conclude(

@@ -27,6 +27,8 @@ class Ask:
         What the design may spend, in the same.
     sizes, ratio
         Tiers of price at and below the limit, and how far they lie apart.
+    checks_rules
+        Whether knobs with rules are swept at the reference too, after the race.
     holdout
         Changes kept out of the race, to be judged by what it chose.
     """
@@ -41,6 +43,7 @@ class Ask:
     rungs: int = 3
     paths: tuple[str, ...] = ()
     holdout: tuple[str, ...] = ()
+    checks_rules: bool = False
 
     @property
     def unit(self) -> str:

@@ -80,8 +80,18 @@ def plan(
         ("the panel on all cells; most drop out", each * len(allowed),
          each * sum(prices(size.dials) for _, size in allowed)),
     ]  # fmt: skip
-    if ask.holdout:
-        n = len(ask.holdout)
-        parts.append(("held-out changes", n * 3, n * (price + 2 * ask.limit)))
+    parts += _extras(form, ask, top.name, price)
     told += bill(ask, unit, parts)
     return [*told, *[f"note     {note}" for note in notes]]
+
+
+def _extras(form: Shrinkable, ask: Ask, top: str, price: float) -> list[tuple[str, int, float]]:
+    """Return what is run after the race, if it is asked for."""
+    found = []
+    if ask.checks_rules:
+        n = 4 * len(form.rules) * ask.seeds
+        found.append((f"rules checked at {top}", n, n * price))
+    if ask.holdout:
+        n = len(ask.holdout)
+        found.append(("held-out changes", n * 3, n * (price + 2 * ask.limit)))
+    return found

@@ -2,16 +2,17 @@
 
 At size i and factor x_j = ln(value / default), with z_i = ln(dial_i / expensive's),
 
-    loss_ij = a_i + c_i (x_j - o - p z_i)^2 + noise,   c_i > 0
+    loss_ij = a_i + c_i u^2 (1 + k u / (1 + |u|)) + noise,   u = x_j - o - p z_i,   c_i > 0
 
-a_i (one a seed, since seeds are shared) and c_i are solved for; (o, p) are weighed on a grid with
-the field's known exponent as the prior of p. The rule is the drift alone, a factor of
+a_i (one a seed, since seeds are shared) and c_i are solved for; the offset o, the drift p and how
+lopsided the bowl is, k, the same at all sizes, are weighed on a grid, with the field's known
+exponent as the prior of p. The rule is the drift alone, a factor of
 (dial / expensive's)^p: a baseline off its optimum by o at the target is off by o on every size.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,11 @@ DOUBT, DOUBT_FREE = 0.4, 0.6
 OFFSETS = np.linspace(-3.0, 3.0, 61)
 EXPONENTS = np.linspace(-2.0, 2.0, 81)
 OPTIMA = np.linspace(-7.0, 7.0, 281)
+SKEWS, SKEW_SD = np.linspace(-0.75, 0.75, 13), 0.3
+"""Grid and prior of how much steeper the bowl is above its optimum than below."""
 PRIOR_DF = 2.0
-ASYMMETRY = 0.05
-"""assumption: a real bowl departs from a parabola by this share of its spread."""
+MISFIT = 0.03
+"""assumption: a real bowl departs from this one by such a share of its spread."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,32 @@ class Rule:
         if not self.is_needed:
             return f"{self.knob} needs no rule: {self.dial}^({ends}) covers 0{known}{said}"
         return f"{self.knob} goes as {self.dial}^({ends}), {self.n} trials{known}{said}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule against what sweeping its knob at the reference itself finds.
+
+    ``direct`` is fitted to the smallest size swept and the reference alone.
+    """
+
+    rule: Rule
+    direct: Rule
+    top: str
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the rule's interval holds the direct exponent."""
+        return self.rule.low <= self.direct.exponent <= self.rule.high
+
+    def words(self) -> str:
+        """Say the check in a line."""
+        found = f"{self.direct.exponent:+.2f} [{self.direct.low:+.2f}, {self.direct.high:+.2f}]"
+        where = "inside" if self.is_covered else "OUTSIDE"
+        return (
+            f"{self.rule.knob} swept at {self.top} too: {self.rule.dial}^({found}), {where} the "
+            "rule's interval"
+        )
 
 
 @dataclass(frozen=True)
@@ -109,13 +138,14 @@ def sweep(
     *,
     seeds: int,
     sign: float,
+    tried: Sequence[float] = FACTORS,
 ) -> list[Point]:
     """Run a knob at a few values on a few sizes; where the best is an edge, go on beyond it.
 
     Values that crash or diverge are left out; losses are such that lower is better.
     """
     dial, _ = axis_of(form, knob)
-    factors = {cell.name: list(FACTORS) for cell in cells}
+    factors = {cell.name: list(tried) for cell in cells}
     for _ in range(STEPS_OUT + 1):
         for factor in {f for known in factors.values() for f in known} - {1.0}:
             name = arm_of(knob, factor)
@@ -166,9 +196,10 @@ def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
     dial, prior = axis_of(form, knob)
     centre, doubt = (prior, DOUBT) if prior is not None else (0.0, DOUBT_FREE)
     logs = -0.5 * ((EXPONENTS[None, :] - centre) / doubt) ** 2 - 0.5 * OFFSETS[:, None] ** 2
+    logs = logs - 0.5 * (SKEWS[:, None, None] / SKEW_SD) ** 2
     if len({p.z for p in points}) > 1:
-        logs = logs + _likelihood(points)
-    weights = np.exp(logs - logs.max())
+        logs = logs + np.array([_likelihood(points, skew) for skew in SKEWS])
+    weights = np.exp(logs - logs.max()).sum(axis=0)
     of_exponent = weights.sum(axis=0) / weights.sum()
     total = np.cumsum(of_exponent) - 0.5 * of_exponent
     low, middle, high = (float(np.interp(q, total, EXPONENTS)) for q in (0.1, 0.5, 0.9))
@@ -176,58 +207,74 @@ def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
     return Rule(knob, dial, middle, low, high, prior, max(told, 0.0), len(points))
 
 
-def _likelihood(points: Sequence[Point]) -> Array:
+def _likelihood(points: Sequence[Point], skew: float) -> Array:
     """Return the log likelihood of (offset, exponent), each size's noise integrated out.
 
-    Sizes share nothing but the optimum, o + p z: the squares that an optimum m leaves at one size
-    are tabulated once, ``-.5 (df + 2) ln(2 s0^2 + squares(m))``.
+    Sizes share nothing but the optimum, o + p z, and the skew: the squares that an optimum m leaves
+    at one size are tabulated once, ``-.5 (df + 2) ln(2 s0^2 + squares(m))``.
     """
     total: Array = np.zeros((len(OFFSETS), len(EXPONENTS)))
     for z in sorted({p.z for p in points}):
         here = [p for p in points if p.z == z]
-        x, y = np.array([p.x for p in here]), np.array([p.loss for p in here])
-        seeds = sorted({p.seed for p in here})
-        ones = np.array([[float(p.seed == seed) for seed in seeds] for p in here])
-        left = np.array([_squares(ones, (x - m) ** 2, y) for m in OPTIMA])
-        df = max(len(here) - len(seeds) - 2, 0)
-        floor = PRIOR_DF * (ASYMMETRY * float(np.std(y))) ** 2 + 1e-300
+        y = np.array([p.loss for p in here])
+        off = np.array([p.x for p in here]) - OPTIMA[:, None]
+        left = _squares([p.seed for p in here], off**2 * (1 + skew * off / (1 + abs(off))), y)
+        df = max(len(here) - len({p.seed for p in here}) - 2, 0)
+        floor = PRIOR_DF * (MISFIT * float(np.std(y))) ** 2 + 1e-300
         logs = -0.5 * (df + PRIOR_DF) * np.log(floor + left)
         total += np.interp(OFFSETS[:, None] + EXPONENTS[None, :] * z, OPTIMA, logs)
     return total
 
 
-def _squares(ones: Array, bowl: Array, y: Array) -> float:
-    """Return the squares left by levels and a bowl; one that would open downward is none."""
-    plan = np.column_stack([ones, bowl])
-    found = np.linalg.lstsq(plan, y, rcond=None)[0]
-    if found[-1] < 0:
-        plan = ones
-        found = np.linalg.lstsq(plan, y, rcond=None)[0]
-    left = y - plan @ found
-    return float(left @ left)
+def _squares(seeds: Sequence[int], bowls: Array, y: Array) -> Array:
+    """Return the squares left by levels and each bowl (one a row), none of them downward."""
+    ones = np.array([[float(seed == s) for s in sorted(set(seeds))] for seed in seeds])
+    free = np.eye(len(y)) - ones @ (ones / ones.sum(axis=0)).T
+    own, shapes = free @ y, bowls @ free
+    along, size = shapes @ own, (shapes**2).sum(axis=1) + 1e-300
+    found: Array = own @ own - np.maximum(along, 0.0) ** 2 / size
+    return np.maximum(found, 0.0)
 
 
-def find_rules(
-    book: Book,
-    form: Shrinkable,
-    defaults: Mapping[str, float],
-    cells: Sequence[Cell],
-    *,
-    seeds: int,
-    sign: float,
-) -> tuple[Rule, ...]:
-    """Sweep every knob that may need a rule on some sizes of one path, and fit it.
+@dataclass(frozen=True)
+class Sweeper:
+    """How knobs are swept: on which sizes of one path, from which values, with how many seeds.
 
-    Parameters
-    ----------
-    sign
-        1 where the objective is minimised, -1 where it is maximised.
+    ``sign`` is 1 where the objective is minimised, -1 where it is maximised; ``tried`` holds the
+    factors of a knob that a table has runs of.
     """
-    found = []
-    for knob in form.rules:
-        points = sweep(book, form, knob, defaults[knob], cells, seeds=seeds, sign=sign)
-        found.append(fit_rule(form, knob, points))
-    return tuple(found)
+
+    book: Book
+    form: Shrinkable
+    cells: tuple[Cell, ...]
+    defaults: Mapping[str, float]
+    seeds: int
+    sign: float
+    tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def points(self, knob: str, cells: Sequence[Cell]) -> list[Point]:
+        """Return the trials of a knob's sweep on some sizes."""
+        return sweep(
+            self.book, self.form, knob, self.defaults[knob], cells, seeds=self.seeds,
+            sign=self.sign, tried=self.tried.get(knob, FACTORS),
+        )  # fmt: skip
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Sweep every knob that may need a rule, and fit it; nothing where there is no size."""
+        knobs = self.form.rules if self.cells else ()
+        return tuple(fit_rule(self.form, knob, self.points(knob, self.cells)) for knob in knobs)
+
+    def checks(self, rules: Sequence[Rule], top: Cell) -> tuple[Check, ...]:
+        """Sweep the knobs of rules at the reference; one that leaves nothing there is left out."""
+        found = []
+        for rule in rules:
+            there = self.points(rule.knob, [top])
+            if len({point.x for point in there}) < len(FACTORS):
+                continue
+            least = min(self.cells, key=lambda cell: cell.dials[rule.dial])
+            points = [*self.points(rule.knob, [least]), *there]
+            found.append(Check(rule, fit_rule(self.form, rule.knob, points), top.name))
+        return tuple(found)
 
 
 def are_needed(form: Shrinkable, rules: Sequence[Rule]) -> bool:

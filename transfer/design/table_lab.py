@@ -127,6 +127,21 @@ class TableLab:
             for t in trials
         ]
 
-    def arms(self) -> set[str]:
-        """Return all arms of the table."""
-        return {row["arm"] for row in self.rows}
+    def factors(self) -> dict[str, tuple[float, ...]]:
+        """Return the factors of each knob that the table has sweeps of, 1 among them."""
+        found: dict[str, set[float]] = {}
+        for row in self.rows:
+            knob, star, factor = row["arm"].partition("*")
+            if star:
+                found.setdefault(knob, {1.0}).add(_factor(row["arm"], factor))
+        return {knob: tuple(sorted(factors)) for knob, factors in found.items()}
+
+
+def _factor(arm: str, text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise InputError(f"table: arm '{arm}': a sweep's is knob*factor, with a number above 0")
+    return factor

@@ -21,6 +21,7 @@ def lines(found: Found, said: Answer | None, ladder: Ladder) -> list[str]:
             "expensive form itself"
         )
     told += [f"rules    {rule.words()}" for rule in found.rules]
+    told += [f"         {check.words()}" for check in found.checks]
     told += [f"price    {found.prices.seconds.words('seconds')}", "", *_table(found), ""]
     told += [f"path     {v.path}: {v.fate.upper()}{_topic(v.topic, v.fate)}. {v.words}"
              for v in sorted(found.verdicts, key=lambda v: v.fate != Fate.CHOSEN)]  # fmt: skip

@@ -101,6 +101,7 @@ def record(found: Found, said: Answer | None, ladder: Ladder, lines: list[str]) 
         "dials": found.form.expensive,
         "price_law": found.prices.seconds.words("seconds"),
         "rules": [{**asdict(rule), "is_needed": rule.is_needed} for rule in found.rules],
+        "rules_checked": [asdict(check.direct) for check in found.checks],
         "reference": {
             "cell": found.top.name,
             "dials": dict(found.top.dials),
