@@ -23,6 +23,7 @@ from transfer.design.path import (
     size_at,
     sizes,
 )
+from transfer.design.rules import Rule, factors
 
 DIALS: dict[str, Any] = {
     "width": {"role": "scale", "value": 64, "low": 8, "whole": True, "step": 4, "power": 2},
@@ -222,3 +223,16 @@ def test_a_ladder_s_content_knows_of_rules_only_where_there_are_any() -> None:
     assert ruled.content()["rungs"]["small"]["rules"] == {"gain": 2.0}
     assert math.isclose(ruled.rungs[0].rules["gain"], 2.0)
     assert (ROOT / "conf" / "path").is_dir()
+
+
+def test_a_path_without_rules_undoes_what_the_program_itself_applies() -> None:
+    own = form(rules=["lr"], built_in={"lr": {"width": -1.0}})
+    small = {**own.expensive, "width": 16.0}
+    assert factors(own, (), small, uses_rules=False) == {"lr": 0.25}
+    assert factors(own, (), small, uses_rules=True) == {}
+    assert factors(form(rules=["lr"]), (), small, uses_rules=False) == {}
+    drift = Rule("lr", "width", -0.5, -0.6, -0.4, None, 0.9, 12, own=-1.0)
+    assert factors(own, (drift,), small, uses_rules=True) == {"lr": 2.0}
+    assert "beyond the program's own width^-1.00" in drift.words()
+    with pytest.raises(InputError, match=r"built_in: 'n' is not in rules"):
+        form(rules=["lr"], built_in={"n": {"width": -1.0}})

@@ -100,7 +100,7 @@ def _rung(found: Found, path: Path, cell: Cell, start: Standing, judged: Judged)
     """Return a cell as a ladder's rung: seeds by its noise, the knobs' factors by the rules."""
     is_first = cell is start.cell
     seeds = min(max(judged.seeds if is_first else min(judged.seeds, 2), 1), 4)
-    rules = factors(found.form, found.rules, cell.dials) if path.uses_rules else {}
+    rules = factors(found.form, found.rules, cell.dials, uses_rules=path.uses_rules)
     made = rung_of(
         found.form, path, cell.dials, name=cell.name, cost=cell.rung.cost,
         seconds=cell.rung.seconds, rules=rules,

@@ -83,6 +83,8 @@ class Shrinkable:
     rules, priors
         Numeric knobs that may need a rule over scale, and the exponents by dial that the field
         takes: ``{lr: {width: -1}}``.
+    built_in
+        Exponents that the program itself applies to such a knob: a path without rules undoes them.
     seconds
         Of one trial of the expensive form, None if it is not known.
     """
@@ -93,6 +95,7 @@ class Shrinkable:
     limits: Mapping[str, float] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     priors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    built_in: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float | None = None
     expensive_name: str = "expensive"
     matches: tuple[str, ...] = ()
@@ -138,6 +141,7 @@ def decode_design(setting: Setting) -> Shrinkable:
         limits=known,
         rules=node.texts("rules"),
         priors={name: _numbers(child) for name, child in node.children("priors")},
+        built_in={name: _numbers(child) for name, child in node.children("built_in")},
         seconds=node.optional_number("seconds", above=0.0),
         expensive_name=node.text("expensive_name", "expensive"),
         matches=node.texts("matches"),
@@ -222,16 +226,17 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
                 f"{path}.rules.{name}: the default is {knob.default!r}; a rule is a factor on a "
                 "number above 0 with a decimal point: write 1.0 for 1, or drop the rule"
             )
-    for name, exponents in found.priors.items():
-        if name not in found.rules:
-            raise InputError(
-                f"{path}.priors: '{name}' is not in rules; {nearest(name, found.rules)}"
-            )
-        for dial in exponents:
-            if dial not in found.dials:
+    for part, by_knob in (("priors", found.priors), ("built_in", found.built_in)):
+        for name, exponents in by_knob.items():
+            if name not in found.rules:
                 raise InputError(
-                    f"{path}.priors.{name}: no dial '{dial}'; {nearest(dial, found.dials)}"
+                    f"{path}.{part}: '{name}' is not in rules; {nearest(name, found.rules)}"
                 )
+            for dial in exponents:
+                if dial not in found.dials:
+                    raise InputError(
+                        f"{path}.{part}.{name}: no dial '{dial}'; {nearest(dial, found.dials)}"
+                    )
 
 
 def _check_tables(found: Shrinkable, path: str) -> None:

@@ -72,7 +72,7 @@ def cell_of(
 ) -> Cell:
     """Return the cell of a size, named by its path and how often its work goes into a target's."""
     share = work(form, dials)
-    name = f"{path.name}_{1 / share:.4g}" + ("_ruled" if rules else "")
+    name = f"{path.name}_{1 / share:.4g}" + _suffix(path, rules)
     seconds = prices.seconds(dials) if prices else (form.seconds or 60.0) * share
     rung = rung_of(
         form,
@@ -84,6 +84,10 @@ def cell_of(
         rules=rules or {},
     )
     return Cell(path.name, dict(dials), replace(rung, seconds=seconds))
+
+
+def _suffix(path: Path, rules: Mapping[str, float] | None) -> str:
+    return "" if not rules else "_ruled" if path.uses_rules else "_unruled"
 
 
 def learn_prices(book: Book, form: Shrinkable) -> Prices:

@@ -80,7 +80,7 @@ def _key(ask: Ask) -> str:
 
 def with_rules(ways: Ways, rules: Sequence[Rule]) -> tuple[Ways, list[str]]:
     """Drop paths that differ from another only by not using rules of which none is needed."""
-    if any(rule.is_needed for rule in rules):
+    if any(rule.is_needed for rule in rules) or ways.form.built_in:
         return ways, []
     kept: list[Path] = []
     notes = []
@@ -148,7 +148,7 @@ def lay_out(
     standings: Standings = {}
     for _, here in there:
         for path, size in here:
-            used = factors(form, rules, size.dials) if path.uses_rules else {}
+            used = factors(form, rules, size.dials, uses_rules=path.uses_rules)
             cell = cell_of(form, path, size.dials, prices, used)
             one = Standing(cell, prices(size.dials))
             share = prices.seconds.overhead(size.dials)

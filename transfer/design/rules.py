@@ -45,6 +45,7 @@ class Rule:
     """How the optimum of a knob goes with one dial: exponent, 80 % interval, what was known.
 
     ``told`` is how much narrower than the prior's the interval is; near 0 the sweep said nothing.
+    ``own`` is the exponent that the program applies by itself, to which the fitted one is added.
     """
 
     knob: str
@@ -55,6 +56,7 @@ class Rule:
     prior: float | None
     told: float
     n: int
+    own: float = 0.0
 
     @property
     def is_needed(self) -> bool:
@@ -70,9 +72,13 @@ class Rule:
         ends = f"{self.exponent:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
         known = f"; the field takes {self.prior:+.2f}" if self.prior is not None else ""
         said = "" if self.told > 0.15 else "; the sweep says next to nothing"
+        own = f" beyond the program's own {self.dial}^{self.own:+.2f}" if self.own else ""
         if not self.is_needed:
-            return f"{self.knob} needs no rule: {self.dial}^({ends}) covers 0{known}{said}"
-        return f"{self.knob} goes as {self.dial}^({ends}), {self.n} trials{known}{said}"
+            return (
+                f"{self.knob} needs no rule{own}: {self.dial}^({ends}) covers 0, {self.n} trials"
+                f"{known}{said}"
+            )
+        return f"{self.knob} goes as {self.dial}^({ends}){own}, {self.n} trials{known}{said}"
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,8 @@ def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
     total = np.cumsum(of_exponent) - 0.5 * of_exponent
     low, middle, high = (float(np.interp(q, total, EXPONENTS)) for q in (0.1, 0.5, 0.9))
     told = 1 - (high - low) / (2 * 1.2816 * doubt)
-    return Rule(knob, dial, middle, low, high, prior, max(told, 0.0), len(points))
+    own = form.built_in.get(knob, {}).get(dial, 0.0)
+    return Rule(knob, dial, middle, low, high, prior, max(told, 0.0), len(points), own)
 
 
 def _likelihood(points: Sequence[Point], skew: float) -> Array:
@@ -278,16 +285,22 @@ class Sweeper:
 
 
 def are_needed(form: Shrinkable, rules: Sequence[Rule]) -> bool:
-    """Whether some knob needs a rule, or may need one that nobody has fitted."""
-    return any(rule.is_needed for rule in rules) if rules else bool(form.rules)
+    """Whether some knob needs a rule, has one in its program, or may need one not yet fitted."""
+    if form.built_in or not rules:
+        return bool(form.rules)
+    return any(rule.is_needed for rule in rules)
 
 
 def factors(
-    form: Shrinkable, rules: Sequence[Rule], dials: Mapping[str, float]
+    form: Shrinkable, rules: Sequence[Rule], dials: Mapping[str, float], *, uses_rules: bool
 ) -> dict[str, float]:
-    """Return the factor on each knob that needs a rule at a size."""
-    return {
-        rule.knob: round(rule.factor(dials[rule.dial] / form.dials[rule.dial].value), 4)
-        for rule in rules
-        if rule.is_needed and dials[rule.dial] != form.dials[rule.dial].value
-    }
+    """Return the factor on each knob at a size: of the rules, or what undoes the program's own."""
+    ratio = {name: dials[name] / dial.value for name, dial in form.dials.items()}
+    if uses_rules:
+        found = {rule.knob: rule.factor(ratio[rule.dial]) for rule in rules if rule.is_needed}
+    else:
+        found = {
+            knob: math.prod(ratio[dial] ** -power for dial, power in powers.items())
+            for knob, powers in form.built_in.items()
+        }
+    return {knob: round(factor, 4) for knob, factor in found.items() if factor != 1}
