@@ -122,7 +122,10 @@ class Supervisor:
         )
         os.close(out_write)
         os.close(error_write)
-        sinks: dict[int, Callable[[bytes], None] | None] = {out_read: seen, error_read: self._keep_error}
+        sinks: dict[int, Callable[[bytes], None] | None] = {
+            out_read: seen,
+            error_read: self._keep_error,
+        }
         for handle in sinks:
             os.set_blocking(handle, False)
         self._watch(sinks)
