@@ -28,6 +28,8 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     rung = decode_rung(name, Node(rungs[name], f"ladder.rungs.{name}"))
     knobs = setting.check_knobs(node.scalars("knobs"), where="knobs")
     out = Path(node.text("out")).expanduser().resolve() / setting.name
+    box = choose(policy_for(node.text("box", "prefer"), setting))  # before what may take long
+    print(f"box      {box.line}")
     digests = data.prepare(setting, out / "cache")
     trees = workspace_of(setting, out)
     tree = trees.checkout("hand", parent=trees.first(), patch="", knobs=knobs)
@@ -41,8 +43,6 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
         data=digests,
         folders=folders_,
     )
-    box = choose(policy_for(node.text("box", "prefer"), setting))
-    print(f"box      {box.line}")
     runner = LocalRunner(1, box=box)
     try:
         runner.submit([spec])

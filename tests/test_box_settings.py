@@ -7,6 +7,7 @@ import pytest
 
 from autoresearch.build import decode_job
 from autoresearch.doctor import box_line
+from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest
 from miniscale.compose import compose
 from miniscale.decode import InputError, Node
@@ -65,3 +66,10 @@ def test_a_settings_demand_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_says_what_holds() -> None:
     assert box_line() == (True, f"box      {strongest().line}")
     assert choose("prefer") == strongest()
+
+
+def test_a_rung_by_hand_prepares_nothing_before_it_has_its_box(tmp_path: Path) -> None:
+    said = ["+ladder=nanochat", "rung=d2", "box=strong", f"out={tmp_path / 'runs'}"]
+    with pytest.raises(InputError, match="box: got 'strong', must be one of"):
+        train(compose(said, [], name="train"), [])
+    assert not (tmp_path / "runs").exists()

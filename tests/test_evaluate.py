@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ from oracle import ROOT
 from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
-from miniscale.evaluate.refusal import TamperedError
+from miniscale.evaluate.host import Host, Terms
+from miniscale.evaluate.refusal import ModelError, TamperedError
 from miniscale.evaluate.text import nats, read_split
 
 VOCABULARY, CONTEXT = 16, 12
@@ -138,6 +140,19 @@ def test_killing_the_models_process_is_no_tampering(tmp_path: Path) -> None:
     code, found = score(tmp_path, kills, "--patience_s=30")
     assert code == 1
     assert "ended" in found["failed"]
+
+
+def test_a_model_process_that_is_gone_is_told_as_such_by_all_that_is_asked_of_it(
+    tmp_path: Path,
+) -> None:
+    tree = tmp_path / "tree"
+    with Host(Terms(tree, framework="numpy"), folder=tmp_path, outside=os.environ) as host:
+        (pid,) = processes_with(f"--tree={tree}")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not processes_with(f"--tree={tree}"))
+        for _ in range(2):  # starting an instance, then ending the one before
+            with pytest.raises(ModelError, match="the model's process ended"):
+                host.fresh()
 
 
 def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:

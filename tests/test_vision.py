@@ -137,7 +137,7 @@ def test_a_run_learns_is_scored_outside_and_pays_for_what_it_used(
     assert found["val_accuracy"] > 0.6
     assert found["sealed_loss"] < 1.5
     assert found["images"] == 1500 // Options.batch * Options.batch
-    assert found["parameters"] == sum(p.numel() for p in build(SHAPE).parameters())
+    assert found["parameters"] == sum(t.numel() for t in build(SHAPE).state_dict().values())
     assert run(cache, tmp_path / "more", *small, "--images=3000") == (0, 5)
     said = json.loads((tmp_path / "more" / "evaluation.json").read_text())["over_budget"]
     assert "images are 1.98 of 1500" in said

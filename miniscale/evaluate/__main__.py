@@ -6,9 +6,7 @@ the model itself fails.
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.ending import ended
-from miniscale.evaluate.host import Terms
+from miniscale.evaluate.host import Terms, scratch
 from miniscale.evaluate.parent import Job, evaluate
 from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
 
@@ -65,11 +63,8 @@ def run(options: argparse.Namespace) -> int:
     rng = np.random.default_rng(seed)
 
     def scored() -> dict[str, Any]:
-        folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=options.out.absolute()))
-        try:
+        with scratch(options.out) as folder:
             found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         found["checks"]["seed"] = str(seed)
         return found
 

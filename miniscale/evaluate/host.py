@@ -1,12 +1,15 @@
 """The trusted side of a model's process: start it, ask it, end it; believe nothing it says."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,12 +74,14 @@ class Host:
         self._contents: list[int] = []
         self._control, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                wrap(_command(terms, theirs.fileno()), _walls(terms, folder), BoxKind(terms.box)),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                cwd=folder,
-                env=_environment(outside, folder),
+            self._process = started(
+                _command(terms, theirs.fileno()),
+                reads=(terms.tree,),
+                folder=folder,
+                box=terms.box,
+                outside=outside,
+                gpus=int(terms.device == "cuda"),
+                handles=(theirs.fileno(),),
             )
 
     def hold(self, *, weights: bytes, config: bytes) -> None:
@@ -85,17 +90,27 @@ class Host:
         self._contents = [channel.filled_memory(part) for part in (weights, config)]
 
     def fresh(self) -> "Instance":
-        """End the instance there is and start another, which knows nothing of it."""
+        """End the instance there is and start another, which knows nothing of it.
+
+        Raises
+        ------
+        ModelError
+            If the process ended.
+        """
         self.stop()
         requests, ours = os.pipe()
         answers, theirs = os.pipe()
         memory = channel.blank_memory(8 * self.terms.tokens + 4 * self.terms.logits)
         given = [requests, theirs, memory, *self._contents]
-        socket.send_fds(self._control, [channel.START], given)
-        os.close(requests)
-        os.close(theirs)
-        shared = channel.Shared(memory, tokens=self.terms.tokens, logits=self.terms.logits)
+        shared = channel.Shared(os.dup(memory), tokens=self.terms.tokens, logits=self.terms.logits)
         self._instance = Instance(self.terms, ours, answers, shared)
+        try:
+            socket.send_fds(self._control, [channel.START], given)
+        except OSError as error:
+            raise _ended(error) from None
+        finally:
+            for handle in (requests, theirs, memory):
+                os.close(handle)
         return self._instance
 
     def stop(self) -> float:
@@ -104,12 +119,14 @@ class Host:
             return 0.0
         self._instance.close()
         self._instance = None
-        self._control.sendall(channel.STOP)
         until = time.monotonic() + self.terms.patience_s
         try:
+            self._control.sendall(channel.STOP)
             frame = channel.read_frame(self._control.fileno(), channel.ENDED.size, until=until)
         except TimeoutError:
             frame = b""
+        except OSError as error:
+            raise _ended(error) from None
         if len(frame) < channel.ENDED.size:
             raise ModelError("the model's process does not end what it started")
         seconds: float = channel.ENDED.unpack(frame)[1]
@@ -228,10 +245,51 @@ class Instance:
         return what, number, rows, time_, width, flops
 
 
-def _walls(terms: Terms, folder: Path) -> Walls:
-    """What the process may read and write: code and an empty folder; no text, no trial."""
-    gpus = int(terms.device == "cuda")
-    return Walls((str(terms.tree),), str(folder), gpus=gpus, listed=(str(ROOT),))
+def _ended(error: OSError) -> ModelError:
+    return ModelError(f"the model's process ended ({error.strerror})")
+
+
+def started(
+    argv: Sequence[str],
+    *,
+    reads: Sequence[Path],
+    folder: Path,
+    box: str,
+    outside: Mapping[str, str],
+    gpus: int = 0,
+    handles: Sequence[int] = (),
+) -> "subprocess.Popen[bytes]":
+    """Start a program of ours that runs a trial's code: no network, no held-out data, no keys.
+
+    Parameters
+    ----------
+    argv
+        Python file and its options.
+    reads
+        What it may read beside the system, the interpreter and our package.
+    folder
+        The one place where it may write, and where it runs.
+    outside
+        Environment of which an allow-list is passed on.
+    """
+    walls = Walls(tuple(map(str, reads)), str(folder), gpus=gpus, listed=(str(ROOT),))
+    return subprocess.Popen(
+        wrap([sys.executable, "-I", *argv], walls, BoxKind(box)),
+        stdin=subprocess.DEVNULL,
+        pass_fds=handles,
+        cwd=folder,
+        env=_environment(outside, folder),
+    )
+
+
+@contextmanager
+def scratch(out: Path) -> Iterator[Path]:
+    """An empty folder in a trial's own, removed afterwards whatever was left in it."""
+    folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=out.absolute()))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -246,4 +304,4 @@ def _command(terms: Terms, control: int) -> list[str]:
         "tokens": terms.tokens, "logits": terms.logits, "box": terms.box,
     }  # fmt: skip
     program = str(Path(__file__).parent / "child.py")
-    return [sys.executable, "-I", program, *(f"--{k}={v}" for k, v in options.items())]
+    return [program, *(f"--{k}={v}" for k, v in options.items())]

@@ -12,10 +12,11 @@ import numpy as np
 from miniscale.evaluate import checks
 from miniscale.evaluate.host import Host, Instance, Terms
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
+from miniscale.evaluate.said import said_spent
 from miniscale.evaluate.seconds import Seconds
 from miniscale.evaluate.text import Floats, Text, held_out, read_split
 from miniscale.evaluate.weights import Weights, read_weights
-from miniscale.readers import ReadingError, load_json, read_plain
+from miniscale.readers import ReadingError, read_plain
 
 TOLERATED = 1.05  # FLOPs over the budget: the last step and the counting of odd shapes
 SPLITS = ("val", "sealed")
@@ -104,7 +105,9 @@ def _score(
     spent = _spent(job, second, texts["val"], losses["val"], rng) if terms.companion else {}
     used = Seconds(first_s, first.asked_tokens, host.stop(), second.asked_tokens)
     if job.trainer_cpu_s is not None:
-        used.check(trainer=job.trainer_cpu_s, tokens=_tokens(job.out), device=terms.device)
+        used.check(
+            trainer=job.trainer_cpu_s, tokens=said_spent(job.out, "tokens"), device=terms.device
+        )
     report = {
         "compared": compared,
         "worst_nats": worst,
@@ -132,7 +135,7 @@ def _spent(
             f"{checks.COST}: while operations are counted the model predicts otherwise, by"
             f" {seen.worst:.3g} nats (allowed {checks.COUNTED_WORST:g})"
         )
-    tokens = _tokens(job.out)
+    tokens = said_spent(job.out, "tokens")
     total = 3.0 * flops / context * tokens
     if total <= 0:
         raise TamperedError(f"{checks.COST}: the model does no operation that counts")
@@ -140,17 +143,6 @@ def _spent(
         over = total / job.budget_flops
         raise OverBudgetError(f"{total:.3g} FLOPs are {over:.2f} of {job.budget_flops:.3g}")
     return {"flops": total, "tokens": tokens}
-
-
-def _tokens(out: Path) -> int:
-    """Tokens that were trained on, by the trainer's word: docs/trust.md says what bounds it."""
-    try:
-        tokens = load_json(str(out / "trainer.json")).get("tokens")
-    except ReadingError as error:
-        raise TamperedError(f"files: {error}") from None
-    if type(tokens) is not int or tokens < 1:
-        raise TamperedError(f"files: trainer.json: tokens {str(tokens)[:60]!r}")
-    return tokens
 
 
 def _config(out: Path) -> bytes:

@@ -1,5 +1,8 @@
 """Why a model gets no score."""
 
+MISFIT = 4
+"""Exit code by which a process in a box says that weights do not fit the code."""
+
 
 class TamperedError(Exception):
     """The trial is not what it says it is; the message begins with the name of the check."""
