@@ -4,10 +4,10 @@ At size i and factor x_j = ln(value / default), with z_i = ln(dial_i / expensive
 
     loss_ij = a_i + c_i u^2 (1 + k u / (1 + |u|)) + noise,   u = x_j - o - p z_i,   c_i > 0
 
-a_i (one a seed, since seeds are shared) and c_i are solved for; the offset o, the drift p and how
-lopsided the bowl is, k, the same at all sizes, are weighed on a grid, with the field's known
-exponent as the prior of p. The rule is the drift alone, a factor of
-(dial / expensive's)^p: a baseline off its optimum by o at the target is off by o on every size.
+a_i and c_i are solved for, seeds evened out first. The offset o, the drift p and how lopsided the
+bowl is, k, the same at all sizes, are weighed on a grid, with the field's known exponent as the
+prior of p. The rule is the drift alone, a factor of (dial / expensive's)^p: a baseline off its
+optimum by o at the target is off by o on every size.
 """
 
 import math
@@ -35,9 +35,10 @@ EXPONENTS = np.linspace(-2.0, 2.0, 81)
 OPTIMA = np.linspace(-7.0, 7.0, 281)
 SKEWS, SKEW_SD = np.linspace(-0.75, 0.75, 13), 0.3
 """Grid and prior of how much steeper the bowl is above its optimum than below."""
-PRIOR_DF = 2.0
-MISFIT = 0.03
-"""assumption: a real bowl departs from this one by such a share of its spread."""
+SHAPE = 0.2
+"""assumption: at a point the bowl departs from this shape by such a share of its height there."""
+NOISE_DF, NOISE_SHARE = 2.0, 0.03
+"""Prior of a size's noise: trials it is worth, and sd as a share of the spread of its losses."""
 
 
 @dataclass(frozen=True)
@@ -215,31 +216,43 @@ def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
 
 
 def _likelihood(points: Sequence[Point], skew: float) -> Array:
-    """Return the log likelihood of (offset, exponent), each size's noise integrated out.
+    """Return the log likelihood of (offset, exponent).
 
-    Sizes share nothing but the optimum, o + p z, and the skew: the squares that an optimum m leaves
-    at one size are tabulated once, ``-.5 (df + 2) ln(2 s0^2 + squares(m))``.
+    Sizes share nothing but the optimum, o + p z, and the skew: what an optimum m leaves at one size
+    is tabulated once. Losses high up the bowl say little of where its bottom is, since no bowl has
+    exactly this shape: their variance grows by ``(SHAPE height)^2``.
     """
     total: Array = np.zeros((len(OFFSETS), len(EXPONENTS)))
     for z in sorted({p.z for p in points}):
-        here = [p for p in points if p.z == z]
-        y = np.array([p.loss for p in here])
-        off = np.array([p.x for p in here]) - OPTIMA[:, None]
-        left = _squares([p.seed for p in here], off**2 * (1 + skew * off / (1 + abs(off))), y)
-        df = max(len(here) - len({p.seed for p in here}) - 2, 0)
-        floor = PRIOR_DF * (MISFIT * float(np.std(y))) ** 2 + 1e-300
-        logs = -0.5 * (df + PRIOR_DF) * np.log(floor + left)
+        x, y, noise, df = _means([p for p in points if p.z == z])
+        off = x - OPTIMA[:, None]
+        bowls = off**2 * (1 + skew * off / (1 + abs(off)))
+        left = _squares(bowls, y, 1 / (noise + (SHAPE * (y - y.min())) ** 2))
+        logs = -0.5 * (df + NOISE_DF + len(x) - 2) * np.log(df + NOISE_DF + left)
         total += np.interp(OFFSETS[:, None] + EXPONENTS[None, :] * z, OPTIMA, logs)
     return total
 
 
-def _squares(seeds: Sequence[int], bowls: Array, y: Array) -> Array:
-    """Return the squares left by levels and each bowl (one a row), none of them downward."""
-    ones = np.array([[float(seed == s) for s in sorted(set(seeds))] for seed in seeds])
-    free = np.eye(len(y)) - ones @ (ones / ones.sum(axis=0)).T
-    own, shapes = free @ y, bowls @ free
-    along, size = shapes @ own, (shapes**2).sum(axis=1) + 1e-300
-    found: Array = own @ own - np.maximum(along, 0.0) ** 2 / size
+def _means(points: Sequence[Point]) -> tuple[Array, Array, Array, int]:
+    """Return the values of one size, their losses with seeds evened out, variances, and df."""
+    values, seeds = sorted({p.x for p in points}), sorted({p.seed for p in points})
+    y = np.array([p.loss for p in points])
+    plan = np.array([[float(p.x == x) for x in values] + [float(p.seed == s) for s in seeds[1:]]
+                     for p in points])  # fmt: skip
+    found, _, rank, _ = np.linalg.lstsq(plan, y, rcond=None)
+    left, df = y - plan @ found, len(y) - int(rank)
+    means = found[: len(values)]
+    prior = NOISE_DF * (NOISE_SHARE * float(np.std(means))) ** 2 + 1e-300
+    noise = (prior + float(left @ left)) / (NOISE_DF + df)
+    return np.array(values), means, noise / plan[:, : len(values)].sum(axis=0), df
+
+
+def _squares(bowls: Array, y: Array, weights: Array) -> Array:
+    """Return the weighted squares left by a level and each bowl (one a row), none downward."""
+    own = y - np.average(y, weights=weights)
+    shapes = bowls - np.average(bowls, axis=1, weights=weights)[:, None]
+    along, size = shapes @ (weights * own), (shapes**2) @ weights + 1e-300
+    found: Array = (weights * own) @ own - np.maximum(along, 0.0) ** 2 / size
     return np.maximum(found, 0.0)
 
 
