@@ -1,5 +1,6 @@
 """What a tracker is told of a study, as plain rows and tables; the journal stays the truth."""
 
+import dataclasses
 import json
 import math
 import re
@@ -12,10 +13,13 @@ import numpy as np
 
 from miniscale.trial import TrialResult
 from scaling import forecast_band, forecast_loss
+from transfer.accounts import Account, accounts
 from transfer.events import Accepted, Event, Judged, Request
+from transfer.expected import Calibration
 from transfer.findings import Findings, Group
 from transfer.ladder import Ladder
 from transfer.scaling_plot import baseline_runs
+from transfer.spending import added
 from transfer.state import State
 from transfer.trend import Z80
 
@@ -126,10 +130,21 @@ def history_row(state: State, event: Judged | Accepted) -> Record:
         "study/accepted": len(state.accepted),
         "study/spent": state.spent,
         "study/multiplier": math.exp(math.fsum(look.mean for look in looks if look)),
+        **_calls(state),
     }
     if isinstance(event, Judged) and event.outlook is not None:
         row |= {"study/gain": event.outlook.mean, "study/odds": event.outlook.odds}
     return row
+
+
+def _calls(state: State) -> Record:
+    """Return what calls of models and agents cost so far; nothing where none were made."""
+    total = added(state.spending.values())
+    if not total.calls:
+        return {}
+    dollars = {"models/usd": total.usd} if total.is_priced else {}
+    unpriced = {"models/calls_of_unknown_price": total.unpriced} if total.unpriced else {}
+    return {"models/calls": total.calls, "models/tokens": total.tokens, **dollars, **unpriced}
 
 
 def scaling_rows(findings: Findings) -> list[Record]:
@@ -175,6 +190,7 @@ def summary(findings: Findings) -> Record:
         "study/refused_though_better_at_lowest_rung": len(findings.refuted),
         "forecasts/n": len(findings.scored),
         "forecasts/hits": findings.n_hits,
+        **_calls(state),
     }
     for group in Group:
         found[f"verdicts/{group.value.replace(' ', '_')}"] = len(findings.of(group))
@@ -200,12 +216,19 @@ def summary(findings: Findings) -> Record:
             "stack/multiplier_high": math.exp(stack.high),
             "stack/odds": stack.odds,
         }
+    for account in accounts(findings.ladder, state):
+        for one in account.foresight:
+            figures = dataclasses.asdict(one)
+            where = f"expected/{account.proposer}/{figures.pop('where')}"
+            found |= {f"{where}/{name}": value for name, value in figures.items()}
     return found
 
 
 def sheets(findings: Findings) -> Mapping[str, Sheet]:
     """Return the study's tables by name; gains in nats of compute, positive is better."""
+    called = accounts(findings.ladder, findings.state)
     return {
+        **({"models": _models(called), "expected": _expected(called)} if called else {}),
         "verdicts": _verdicts(findings),
         "rungs": _rungs(findings),
         "forecasts": _forecasts(findings),
@@ -286,3 +309,32 @@ def _forecasts(findings: Findings) -> Sheet:
     ]
     columns = ("change", "rung", "predicted", "low", "high", "came", "hit")
     return Sheet(columns, tuple(rows))
+
+
+def _models(called: list[Account]) -> Sheet:
+    columns = "proposer calls tokens usd calls_of_unknown_price seconds changes refused accepted"
+    rows = [
+        (
+            one.proposer,
+            one.spending.calls,
+            one.spending.tokens,
+            one.spending.usd if one.spending.is_priced else None,
+            one.spending.unpriced,
+            one.spending.seconds,
+            one.n_changes,
+            one.n_refused,
+            one.n_accepted,
+        )
+        for one in called
+    ]
+    return Sheet(tuple(columns.split()), tuple(rows))
+
+
+def _expected(called: list[Account]) -> Sheet:
+    names = [field.name for field in dataclasses.fields(Calibration)]
+    rows = [
+        (account.proposer, *dataclasses.astuple(one))
+        for account in called
+        for one in account.foresight
+    ]
+    return Sheet(("proposer", *names), tuple(rows))

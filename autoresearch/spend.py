@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from miniscale.trial import TrialSpec
 from transfer.ladder import Ladder
-from transfer.spending import Spending
+from transfer.spending import Spending, added
 from transfer.state import State
 
 WARNED_AT = 0.8
@@ -28,14 +28,7 @@ class Limits:
 
 def spent(state: State) -> Spending:
     """Add up what all proposers' calls cost."""
-    total = Spending()
-    for one in state.spending.values():
-        total.calls += one.calls
-        total.tokens += one.tokens
-        total.usd += one.usd
-        total.unpriced += one.unpriced
-        total.seconds += one.seconds
-    return total
+    return added(state.spending.values())
 
 
 def call_refusal(state: State, limits: Limits, *, tokens: int, usd: float | None) -> str:
@@ -124,11 +117,5 @@ def spend_words(state: State, limits: Limits | None = None) -> str:
     total = spent(state)
     if not total.calls:
         return ""
-    if total.unpriced == total.calls:
-        dollars = "$? (price unknown)"
-    else:
-        dollars = f"${total.usd:.2f}" + (" and calls of unknown price" if total.unpriced else "")
-    if limits is not None and math.isfinite(limits.usd):
-        dollars += f" of ${limits.usd:.2f}"
-    most = f" of {limits.tokens:,.0f}" if limits and math.isfinite(limits.tokens) else ""
-    return f"{dollars} · {total.tokens:,}{most} tokens in {total.calls} calls"
+    most = limits or Limits()
+    return total.words(usd_cap=most.usd, token_cap=most.tokens)

@@ -68,6 +68,7 @@ class WandbWriter:
             tags=("study",),
         )
         self._run.define_metric("study/*", step_metric="study/trials")
+        self._run.define_metric("models/*", step_metric="study/trials")
         self._run.define_metric("scaling/*", step_metric="scaling/compute")
         for row in rows:
             self._run.log(row)

@@ -1,5 +1,6 @@
 """The report says what the study found, whatever its state, and nothing of a change gets loose."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -8,19 +9,23 @@ from functools import cache
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from llm_server import Script, Step
 from oracle import oracle_job
 from planted_panel import planted
+from researching import play, reply
 from test_audit import rules_fail
+from test_researcher import fresh
 
 from miniscale.oracle import OracleRunner
 from miniscale.trial import TrialResult, TrialSpec
 from transfer.audit.run import audit
 from transfer.audit.store import store
 from transfer.change import Change
-from transfer.events import Tried
+from transfer.events import Asked, Tried
 from transfer.findings import Findings, Group, survey, times
 from transfer.ladder import Ladder
 from transfer.report import write_report
@@ -283,6 +288,72 @@ def timed(result: TrialResult, times_dearer: float) -> TrialResult:
     memory = {1.0: 1.0, 2.0: 1.5}[times_dearer]
     metrics = {**result.metrics, "trainer_seconds": times_dearer, "peak_memory_gb": memory}
     return replace(result, metrics=metrics)
+
+
+class Cells(HTMLParser):
+    """Keeps the text of every table's cells, row by row, under the heading before it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.under: dict[str, list[list[str]]] = {}
+        self._heading, self._is_heading = "", False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._is_heading = tag in ("h2", "h3")
+        if self._is_heading:
+            self._heading = ""
+        elif tag == "tr":
+            self.under.setdefault(self._heading, []).append([])
+        elif tag in ("td", "th") and self._heading:
+            self.under[self._heading][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_heading = self._is_heading and tag not in ("h2", "h3")
+
+    def handle_data(self, data: str) -> None:
+        if self._is_heading:
+            self._heading += data
+        elif self.under.get(self._heading) and self.under[self._heading][-1]:
+            self.under[self._heading][-1][-1] += data.strip()
+
+
+def liar(n: int, request: dict[str, Any]) -> Step:
+    """Answer as :func:`fresh`, expecting the opposite of what is planted."""
+    honest = fresh(n, request)
+    if not n:
+        return honest
+    ideas = json.loads(honest.text or "")["ideas"]
+    return reply(*({**one, "expected": {"small": -one["expected"]["small"]}} for one in ideas))
+
+
+@pytest.mark.parametrize(("model", "is_honest"), [(fresh, True), (liar, False)])
+def test_the_report_shows_what_a_model_spent_and_foresaw(
+    model: Script, is_honest: bool, tmp_path: Path
+) -> None:
+    job = oracle_job("budget.compute=1e6", "epoch.accepts=99")
+    study = play(model, tmp_path, job=job).lab.study
+    html = page_of(study.ladder, study.state, tmp_path)
+    asked = [event for event in study.events if isinstance(event, Asked)]
+    tokens = sum(event.tokens_in + event.tokens_out for event in asked)
+    dollars = f"${sum(event.usd or 0.0 for event in asked):.2f}"
+    assert f"{dollars} · {tokens:,} tokens in {len(asked)} calls" in html
+    found = Cells(html).under
+    ((_, *_), costs) = found["Who had the ideas"]
+    assert costs[:4] == ["openai", str(len(asked)), f"{tokens:,}", dollars]
+    assert costs[5:7] == [str(study.state.n_changes), str(len(study.state.refused))]
+    head, small, *_ = found["What was expected, and what came"]
+    told = dict(zip(head, small, strict=True))
+    right, clear = (int(word) for word in told["sign right"].split(" of "))
+    assert told["at"] == "small"
+    assert clear >= 5
+    assert right >= 0.6 * clear if is_honest else right <= 0.4 * clear
+
+
+def test_a_study_that_asks_no_model_shows_no_figures_of_models(report: Path) -> None:
+    html = (report / "index.html").read_text()
+    for words in ("Who had the ideas", "What was expected", "tokens in", "<dt>models"):
+        assert words not in html
 
 
 def test_forecasts_are_scored_by_kind(report: Path) -> None:

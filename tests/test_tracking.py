@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 import wandb  # before any test: on the tracker's thread it would meet pytest's warning filters
 from oracle import oracle_job
+from researching import play
+from test_researcher import fresh
 from wandb_file import WandbRun, read_run, read_table
 
 from autoresearch.loop import Observer, guarded
 from autoresearch.projection import CURVE_POINTS, curve, history, scaling_rows, summary
+from autoresearch.proposer.server import Price
+from autoresearch.spend import Limits
 from autoresearch.tracking import has_key, make_tracker, wanted_mode
 from miniscale.decode import InputError
 from miniscale.rung import Folders
-from transfer.events import Judged
+from transfer.events import Asked, Judged
+from transfer.expected import calibrations
 from transfer.findings import survey
 from transfer.simulate import KnobTrees, MemoryLedger, simulate
 from transfer.study import Study
@@ -31,9 +36,8 @@ def shipped() -> Study:
     return simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan)
 
 
-def empty_study() -> Study:
-    """Return a study that a test fills event by event."""
-    done = shipped()
+def empty_study(done: Study) -> Study:
+    """Return a study of the same plan that a test fills event by event."""
     return Study(
         done.ladder,
         policy=done.policy,
@@ -45,14 +49,17 @@ def empty_study() -> Study:
     )
 
 
-def follow(folder: Path, n_events: int | None = None, *, mode: str = "offline") -> list[str]:
-    """Let a tracker follow the shipped study's first events; return what it warned of."""
+def follow(
+    folder: Path, n_events: int | None = None, *, mode: str = "offline", done: Study | None = None
+) -> list[str]:
+    """Let a tracker follow a study's first events, the shipped one's; return what it warned of."""
     warned: list[str] = []
-    study = empty_study()
+    done = shipped() if done is None else done
+    study = empty_study(done)
     tracker = make_tracker({**OFFLINE, "mode": mode}, study, folder, warn=warned.append)
     assert tracker is not None
     observers: list[Observer] = [tracker]
-    for event in shipped().events[:n_events]:
+    for event in done.events[:n_events]:
         study.record(event)
         guarded(observers, lambda o, e=event: o.event(study, e), warned.append)  # type: ignore[misc]
     guarded(observers, lambda o: o.close(study), warned.append)
@@ -138,6 +145,47 @@ def test_the_tables_hold_verdicts_rungs_forecasts_and_diffs(followed: Followed) 
     assert "c1.json" in run.artifacts
 
 
+def test_what_a_model_spends_and_how_it_foresees_is_in_the_studys_run(tmp_path: Path) -> None:
+    job = oracle_job("budget.compute=1e6", "epoch.accepts=99")
+    done = play(fresh, tmp_path / "desk", job=job).lab.study
+    asked = [event for event in done.events if isinstance(event, Asked)]
+    follow(tmp_path, done=done)
+    ((path, run),) = [i for i in read_all(tmp_path).runs.items() if i[1].job_type == "study"]
+    usd = sum(event.usd or 0.0 for event in asked)
+    assert run.summary["models/calls"] == len(asked)
+    assert run.summary["models/tokens"] == sum(e.tokens_in + e.tokens_out for e in asked)
+    assert run.summary["models/usd"] == pytest.approx(usd)
+    assert run.metrics["models/*"] == "study/trials"
+    over_time = run.values("models/usd")
+    assert 0 < over_time[0] < over_time[-1] == pytest.approx(usd)
+    assert over_time == sorted(over_time)
+    (cost,) = read_table(path, run.values("tables/models")[0])
+    assert (cost["proposer"], cost["calls"]) == ("openai", len(asked))
+    assert cost["changes"] == done.state.n_changes
+    scores = {one.where: one for one in calibrations(done.ladder, done.state, "openai")}
+    told = {row["where"]: row for row in read_table(path, run.values("tables/expected")[0])}
+    assert told.keys() == scores.keys() == {"small", "target"}
+    for where, one in scores.items():
+        at = f"expected/openai/{where}"
+        assert run.summary[f"{at}/n_right"] == told[where]["n_right"] == one.n_right
+        assert run.summary[f"{at}/error"] == pytest.approx(one.error)
+        assert told[where]["came"] == pytest.approx(one.came)
+
+
+def test_a_study_that_asks_no_model_says_nothing_of_models(followed: Followed) -> None:
+    (run,) = followed.of("study")
+    seen = {*run.summary, *(key for row in run.history for key in row)}
+    assert "study/spent" in seen
+    assert not [k for k in seen if k.startswith(("models", "expected", "tables/models"))]
+
+
+def test_calls_of_unknown_price_are_counted_and_never_zero_dollars(tmp_path: Path) -> None:
+    done = play(fresh, tmp_path, limits=Limits(changes=2), price=Price()).lab.study
+    told = summary(survey(done.ladder, done.state))
+    assert "models/usd" not in told
+    assert told["models/calls_of_unknown_price"] == told["models/calls"] > 0
+
+
 def test_every_trial_is_a_run_with_its_curve_in_the_studys_group(followed: Followed) -> None:
     trials, state = followed.of("trial"), shipped().state
     (study,) = followed.of("study")
@@ -198,7 +246,7 @@ def test_online_without_a_key_goes_on_offline_with_one_warning(
 
 
 def test_the_study_does_not_wait_for_the_tracker(tmp_path: Path) -> None:
-    study = empty_study()
+    study = empty_study(shipped())
     tracker = make_tracker(OFFLINE, study, tmp_path, warn=lambda text: None)
     assert tracker is not None
     start = time.perf_counter()
@@ -259,7 +307,7 @@ def test_a_curve_is_thinned_to_its_last_point_and_skips_what_is_no_number(tmp_pa
 
 
 def test_a_study_without_runs_has_no_law_and_still_a_summary() -> None:
-    findings = survey(shipped().ladder, empty_study().state)
+    findings = survey(shipped().ladder, empty_study(shipped()).state)
     assert scaling_rows(findings) == []
     assert "fit/E" not in summary(findings)
     assert history([]) == []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from transfer.account_chapter import account_section
 from transfer.audit.report import Audit
 from transfer.audit_chapter import audit_section
 from transfer.canvas import round_number
@@ -11,6 +12,7 @@ from transfer.findings import Findings, Group, hit_interval, times
 from transfer.forecast_chapter import forecast_section
 from transfer.markup import esc, facts, inline, number, share, table, variables
 from transfer.scaling_plot import scale_words
+from transfer.spending import added
 from transfer.stack_chapter import exam_table, shrinkage, stack_table
 from transfer.words import box_words
 
@@ -45,6 +47,7 @@ def page(
         _verdicts(findings, figures),
         stack_table(findings),
         forecast_section(findings, figures),
+        account_section(findings),
         audit_section(audit, audit_words, figures, design=design_words),
         _changes(findings),
         _refused(findings),
@@ -155,6 +158,8 @@ def _header(findings: Findings) -> str:
             ),
         ),
     ]
+    if state.spending:
+        pairs.append(("models", esc(added(state.spending.values()).words())))
     if box_words(state):
         pairs.append(("box", esc(box_words(state))))
     if ladder.matches:

@@ -9,6 +9,7 @@ from transfer.expected import calibration_words
 from transfer.findings import Findings, interval, survey
 from transfer.load import Loaded
 from transfer.pace import pace_of, pace_words
+from transfer.spending import added
 from transfer.stack_chapter import shrinkage
 from transfer.state import State
 from transfer.trend import Z80
@@ -26,6 +27,7 @@ def status(loaded: Loaded) -> list[str]:
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
         f"{len(state.results)} trials, {state.n_changes} changes",
+        *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
         *([f"box      {box_words(state)}"] if box_words(state) else []),
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
