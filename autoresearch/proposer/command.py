@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.brief import command_form
-from autoresearch.proposer import Done, Failed, Paused, Proposal, asked_before
+from autoresearch.proposer import Done, Failed, Paused, Proposal
 from autoresearch.proposer.desk import Call, Desk, Record
 from autoresearch.proposer.endpoint import Answer
 from autoresearch.proposer.gates import Ground, Unfit, admit
 from autoresearch.proposer.handed_in import Handed, Misbehaved, handed_in
 from autoresearch.proposer.memory import known_programs
-from autoresearch.proposer.opening import Stop, opened
+from autoresearch.proposer.opening import Stop, next_entry
 from autoresearch.proposer.reply import Idea, words
 from miniscale.box import BoxKind, Report, Walls, choose, wrap
 from miniscale.git import git
@@ -73,26 +73,17 @@ class Seated:
 
     def propose(self, ladder: Ladder, state: State) -> Proposal:
         """Return the agent's next change, or why there is none."""
-        place = asked_before(state, self.name)
-        record = self._desk.find(self.name, place)
-        try:
-            if record is None:
-                record = opened(
-                    self._desk,
-                    self.name,
-                    place,
-                    ideas_at_once=1,
-                    brief_tokens=self._config.brief_tokens,
-                    program=self._config.program,
-                )
-            if record.entries is None:
-                self._work(ladder, state, record)
-        except Stop as stop:
-            return stop.proposal
-        assert record.entries is not None
-        return record.entries[place - record.place]
+        del ladder, state  # the desk knows them
+        return next_entry(
+            self._desk,
+            self.name,
+            work=self._work,
+            brief_tokens=self._config.brief_tokens,
+            program=self._config.program,
+        )
 
-    def _work(self, ladder: Ladder, state: State, record: Record) -> None:
+    def _work(self, record: Record) -> None:
+        ladder, state = self._desk.study.ladder, self._desk.study.state
         refusal = self._desk.refusal(tokens=0, usd=self._config.price_usd)
         if refusal:
             raise Stop(Done(refusal))

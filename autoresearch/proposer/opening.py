@@ -1,7 +1,9 @@
-"""How a proposal begins: what is asked for, and the brief that says so."""
+"""How a proposal begins: what is asked for, the brief that says so, and what came of it before."""
+
+from collections.abc import Callable
 
 from autoresearch.brief import Asking, TooLong, brief
-from autoresearch.proposer import Done, Paused
+from autoresearch.proposer import Done, Paused, Proposal, asked_before
 from autoresearch.proposer.desk import Desk, Record
 from autoresearch.proposer.memory import crash_to_mend
 
@@ -14,31 +16,51 @@ class Stop(Exception):
         self.proposal = proposal
 
 
-def opened(
+def next_entry(
     desk: Desk,
     proposer: str,
-    place: int,
     *,
-    ideas_at_once: int,
+    work: Callable[[Record], None],
     brief_tokens: int,
     program: str,
+    ideas_at_once: int = 1,
     edits: bool = True,
-) -> Record:
-    """Return a new record with its brief: a crash to mend, or ideas for the slots that are free.
+) -> Proposal:
+    """Return a proposer's next entry: from the record at hand, or from one that is begun now.
 
-    Raises
-    ------
-    Stop
-        If the brief cannot be told in so many tokens.
+    Parameters
+    ----------
+    work
+        Fills a record's entries, or raises :class:`Stop`.
     """
+    place = asked_before(desk.study.state, proposer)
+    record = desk.find(proposer, place)
+    try:
+        if record is None:
+            asking = _asking(desk, proposer, ideas_at_once, program, edits)
+            record = _opened(desk, place, asking, brief_tokens)
+        if record.entries is None:
+            work(record)
+    except Stop as stop:
+        return stop.proposal
+    assert record.entries is not None
+    return record.entries[place - record.place]
+
+
+def _asking(desk: Desk, proposer: str, most: int, program: str, edits: bool) -> Asking:
+    """Say what to ask for: a crash to mend, or ideas for the slots that are free."""
     state = desk.study.state
     mend = crash_to_mend(state, proposer)
     room = desk.study.plan.in_flight - len(state.in_flight())
     left = desk.limits.changes - state.n_changes
-    ideas = 1 if mend else max(min(room, left, ideas_at_once), 1)
-    asking = Asking(ideas, mend, program, proposer, edits)
+    ideas = 1 if mend else max(min(room, left, most), 1)
+    return Asking(ideas, mend, program, proposer, edits)
+
+
+def _opened(desk: Desk, place: int, asking: Asking, brief_tokens: int) -> Record:
     try:
         text = brief(desk, asking, budget=brief_tokens)
     except TooLong as error:
         raise Stop(Paused(f"{error}; raise agent.brief_tokens ({brief_tokens})")) from None
-    return Record(proposer, place, state.base, ideas, text, mend)
+    base = desk.study.state.base
+    return Record(asking.proposer, place, base, asking.ideas, text, asking.mend)

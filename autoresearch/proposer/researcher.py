@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from autoresearch.brief import form, system
-from autoresearch.proposer import Done, Failed, Paused, Proposal, asked_before
+from autoresearch.proposer import Done, Failed, Paused, Proposal
 from autoresearch.proposer.desk import Call, Desk, Record
 from autoresearch.proposer.endpoint import Answer, Endpoint, Message, Unavailable
 from autoresearch.proposer.gates import Ground, Unfit, admit
 from autoresearch.proposer.memory import known_programs, resting
-from autoresearch.proposer.opening import Stop, opened
+from autoresearch.proposer.opening import Stop, next_entry
 from autoresearch.proposer.reply import Idea, Malformed, read, words
 from autoresearch.proposer.schema import Schema, reply_schema
 from autoresearch.proposer.server import Price, Server, Structure, tokens_of
@@ -77,30 +77,23 @@ class Seated:
 
     def propose(self, ladder: Ladder, state: State) -> Proposal:
         """Return the next change, from the ideas at hand or from new ones."""
-        place = asked_before(state, self.name)
-        record = self._desk.find(self.name, place)
-        try:
-            if record is None:
-                record = opened(
-                    self._desk,
-                    self.name,
-                    place,
-                    ideas_at_once=self._config.ideas_at_once,
-                    brief_tokens=self._config.brief_tokens,
-                    program=self._config.program,
-                    edits=self._config.edits,
-                )
-            if record.entries is None:
-                self._work(ladder, state, record)
-        except Stop as stop:
-            return stop.proposal
-        assert record.entries is not None
-        return record.entries[place - record.place]
+        del ladder, state  # the desk knows them
+        config = self._config
+        return next_entry(
+            self._desk,
+            self.name,
+            work=self._work,
+            ideas_at_once=config.ideas_at_once,
+            brief_tokens=config.brief_tokens,
+            program=config.program,
+            edits=config.edits,
+        )
 
     # -- the conversation --------------------------------------------------------------------
 
-    def _work(self, ladder: Ladder, state: State, record: Record) -> None:
+    def _work(self, record: Record) -> None:
         """Talk until there are changes, or for three replies; every reply is on disk first."""
+        ladder, state = self._desk.study.ladder, self._desk.study.state
         texts, knobs, _ = self._desk.baseline()
         ground = Ground(ladder.setting, texts, knobs, known_programs(state))
         self._find_form(record)
