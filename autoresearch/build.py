@@ -92,7 +92,7 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
         roots=tuple(roots),
         audit=audit,
     )
-    for part in (study, budget, runner):
+    for part in (study, budget, runner, node):
         part.finish()
     _check_budget(job)
     return job

@@ -2,47 +2,41 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniscale.compose import run_with
 from miniscale.decode import InputError, Node, nearest
 
+if TYPE_CHECKING:
+    from miniscale.rung import Rung
+    from miniscale.setting import Setting
+    from miniscale.trial import Scalar, TrialSpec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One trial as it was typed: all of it is checked before anything is made."""
+
+    setting: "Setting"
+    rung: "Rung"
+    knobs: Mapping[str, "Scalar"]
+    seed: int
+    out: Path
+    box: str
+    """``require``, ``prefer`` or ``off``."""
+
 
 def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Run one trial of the setting as it is, or with knobs, and print its numbers."""
-    from miniscale import data
-    from miniscale.box import choose, policy_for
-    from miniscale.rung import Folders, decode_rung, trial_spec
+    from miniscale.box import choose
     from miniscale.runner.local import LocalRunner
-    from miniscale.setting import decode_setting
-    from miniscale.workspace import workspace_of
 
-    node = Node(config, "config")
-    ladder = node.raw("ladder")
-    setting = decode_setting(Node(ladder["setting"], "ladder.setting"), roots=[*folders, Path()])
-    rungs = {**ladder["rungs"], **(ladder.get("holdout") or {})}
-    name = str(node.raw("rung"))
-    if name not in rungs:
-        raise InputError(f"rung '{name}': not on this ladder; {nearest(name, rungs)}")
-    rung = decode_rung(name, Node(rungs[name], f"ladder.rungs.{name}"))
-    knobs = setting.check_knobs(node.scalars("knobs"), where="knobs")
-    out = Path(node.text("out")).expanduser().resolve() / setting.name
-    box = choose(policy_for(node.text("box", "prefer"), setting))  # before what may take long
+    asked = decode(config, folders)
+    box = choose(asked.box)  # before what may take long
     print(f"box      {box.line}")
-    digests = data.prepare(setting, out / "cache")
-    trees = workspace_of(setting, out)
-    tree = trees.checkout("hand", parent=trees.first(), patch="", knobs=knobs)
-    folders_ = Folders(out / "trials", out / "cache")
-    spec = trial_spec(
-        setting,
-        rung,
-        arm="hand",
-        seed=node.whole("seed", 0),
-        tree=tree,
-        data=digests,
-        folders=folders_,
-    )
+    spec = _prepared(asked)
     runner = LocalRunner(1, box=box)
     try:
         runner.submit([spec])
@@ -51,11 +45,63 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     finally:
         runner.close()
     result = results[0]
-    print(f"\r{name} seed {spec.seed}: {result.state} {result.cause} {result.reason}".rstrip())
-    _print_numbers({setting.objective.name: result.value, "seconds": result.seconds})
+    ended = f"{result.state} {result.cause} {result.reason}"
+    print(f"\r{spec.rung} seed {spec.seed}: {ended}".rstrip())
+    _print_numbers({asked.setting.objective.name: result.value, "seconds": result.seconds})
     _print_numbers(result.metrics)
     print(f"folder   {spec.out}")
     return 0 if result.is_complete else 1
+
+
+def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
+    """Read a composed configuration.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong.
+    """
+    from miniscale.box import policy_for
+    from miniscale.rung import decode_rung
+    from miniscale.setting import decode_setting
+
+    node = Node(config, "config")
+    ladder = node.raw("ladder")
+    setting = decode_setting(Node(ladder["setting"], "ladder.setting"), roots=[*folders, Path()])
+    rungs = {**ladder["rungs"], **(ladder.get("holdout") or {})}
+    name = str(node.raw("rung"))
+    if name not in rungs:
+        raise InputError(f"rung '{name}': not on this ladder; {nearest(name, rungs)}")
+    asked = Asked(
+        setting=setting,
+        rung=decode_rung(name, Node(rungs[name], f"ladder.rungs.{name}")),
+        knobs=setting.check_knobs(node.scalars("knobs"), where="knobs"),
+        seed=node.whole("seed", 0),
+        out=Path(node.text("out")).expanduser().resolve() / setting.name,
+        box=policy_for(node.text("box", "prefer"), setting),
+    )
+    node.finish()
+    return asked
+
+
+def _prepared(asked: Asked) -> "TrialSpec":
+    """Prepare data and checkout, and describe the trial."""
+    from miniscale import data
+    from miniscale.rung import Folders, trial_spec
+    from miniscale.workspace import workspace_of
+
+    setting, out = asked.setting, asked.out
+    digests = data.prepare(setting, out / "cache")
+    trees = workspace_of(setting, out)
+    return trial_spec(
+        setting,
+        asked.rung,
+        arm="hand",
+        seed=asked.seed,
+        tree=trees.checkout("hand", parent=trees.first(), patch="", knobs=asked.knobs),
+        data=digests,
+        folders=Folders(out / "trials", out / "cache"),
+    )
 
 
 def _show(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from miniscale.decode import InputError, nearest
 from miniscale.hardware import device
+from miniscale.misspelt import check_flags, chosen, unknown_key
 
 FLAGS_WITH_VALUE = ("--config-dir", "-cd")
 
@@ -115,26 +116,34 @@ def compose(overrides: Sequence[str], folders: Sequence[Path], *, name: str) -> 
     InputError
         For whatever is wrong with the overrides or the files, in one line.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    OmegaConf.register_new_resolver("hardware", device, replace=True)
-    search = ",".join(f"file://{folder}" for folder in folders)
-    extra = [f"hydra.searchpath=[{search}]"] if folders else []
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            config = hydra_compose(name, overrides=[*overrides, *extra])
+        config = _composed(overrides, folders, name)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_one_line(error, overrides, name)) from None
+        raise InputError(_one_line(error, overrides, folders, name)) from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-def _one_line(error: Exception, overrides: Sequence[str], name: str) -> str:
+def _composed(overrides: Sequence[str], folders: Sequence[Path], name: str) -> Any:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("hardware", device, replace=True)
+    search = ",".join(f"file://{folder}" for folder in folders)
+    extra = [f"hydra.searchpath=[{search}]"] if folders else []
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return hydra_compose(name, overrides=[*overrides, *extra])
+
+
+def _one_line(
+    error: Exception, overrides: Sequence[str], folders: Sequence[Path], name: str
+) -> str:
     """Turn Hydra's message into one line; a misspelt key gets the nearest known one."""
     cause = error.__cause__ if error.__cause__ is not None else error
     text = " ".join((str(error) or str(cause)).split()).replace(
@@ -142,7 +151,8 @@ def _one_line(error: Exception, overrides: Sequence[str], name: str) -> str:
     )
     wrong = str(getattr(cause, "full_key", "") or getattr(error, "full_key", "") or "")
     if "is not in struct" in str(cause) and wrong:
-        return f"{wrong}: no such key; {nearest(wrong, _keys(overrides, name))}"
+        known = _composed(chosen(overrides, [*folders, conf_folder()]), folders, name)
+        return unknown_key(wrong, overrides, known)
     if "Missing mandatory value" in text:
         return f"{wrong}: missing; add '{wrong}=…' to the command"
     option = re.search(
@@ -152,28 +162,6 @@ def _one_line(error: Exception, overrides: Sequence[str], name: str) -> str:
         group, value, known = option.groups()
         return f"{group}={value}: no such option; {nearest(value, known.split())}"
     return text.strip() or type(error).__name__
-
-
-def _keys(overrides: Sequence[str], name: str) -> list[str]:
-    """Return all keys of the configuration without the user's own values."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from omegaconf import DictConfig
-
-    groups = [item for item in overrides if item.startswith("+ladder=")]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = hydra_compose(name, overrides=groups)
-
-    def walk(node: DictConfig, prefix: str) -> list[str]:
-        found = []
-        for key in node:
-            child, name = node._get_node(key), str(key)  # a key may be a number
-            found.append(f"{prefix}{name}")
-            if isinstance(child, DictConfig) and not child._is_none():
-                found += walk(child, f"{prefix}{name}.")
-        return found
-
-    return walk(config, "")
 
 
 def fail(error: InputError) -> int:
@@ -196,6 +184,7 @@ def run_with(
     """
     try:
         overrides, folders, flags = split(normalise(argv))
+        check_flags(flags)
         if flags:
             return _by_hydra(normalise(argv), main, folders, name)
         if needs_ladder:

@@ -14,6 +14,10 @@ CASES = {
     "beside number keys": (["+ladder=nanochat", "budget.hour=3"], "did you mean 'budget.hours'?"),
     "misspelt group": (["+ladder=oracle", "agnt=search"], "did you mean 'agent'?"),
     "unknown option": (["+ladder=oracle", "agent=serch"], "did you mean 'search'?"),
+    "like nothing": (["+ladder=nanochat", "zzzz=3"], "known: agent, budget, dry_run, "),
+    "option's key": (["+ladder=oracle", "agent=openai", "agent.modle=x"], "mean 'agent.model'?"),
+    "added key": (["+ladder=oracle", "+foo=1"], "config.foo: unknown"),
+    "no such option": (["+ladder=oracle", "--verbose"], "--verbose: no such option"),
     "missing value": (["+ladder=oracle", "agent=patches"], "add 'agent.path=…'"),
     "no patch": (["+ladder=oracle", "agent=patches", "agent.path=nope"], "no patch file"),
     "no rungs": (["+ladder=oracle", "~ladder.rungs"], "needs at least one"),
@@ -29,9 +33,24 @@ CASES = {
 }
 
 
-def run(arguments: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+BY_HAND = {
+    "like nothing": (["rung=small", "zzzz=3"], "zzzz=3: no such key; known: box, knobs, ladder, "),
+    "misspelt key": (["rnug=small"], "rnug=small: no such key; did you mean 'rung'?"),
+    "added key": (["rung=small", "+foo=1"], "config.foo: unknown"),
+    "inside": (
+        ["rung=small", "ladder.rungs.small.cots=3"],
+        "('+ladder.rungs.small.cots=3' adds it)",
+    ),
+    "knob": (["rung=small", "knobs.gian=1"], "did you mean 'gain'?"),
+    "rung": (["rung=smal"], "did you mean 'small'?"),
+}
+
+
+def run(
+    arguments: list[str], folder: Path, *, program: str = "autoresearch"
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "autoresearch", *arguments],
+        [sys.executable, "-m", program, *arguments],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -50,6 +69,30 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_a_trial_by_hand_answers_bad_input_in_one_short_line(case: str, tmp_path: Path) -> None:
+    arguments, words = BY_HAND[case]
+    done = run(["+ladder=oracle", *arguments], tmp_path, program="miniscale")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 200
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_key_of_a_strangers_ladder_is_found_in_the_strangers_folder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ladder").mkdir()
+    text = (ROOT / "conf" / "ladder" / "oracle.yaml").read_text()
+    (tmp_path / "ladder" / "mine.yaml").write_text(text.replace("name: oracle", "name: mine"))
+    words = ["--config-dir", str(tmp_path), "+ladder=mine", "ladder.rungs.small.sclae=3"]
+    done = run(words, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "did you mean 'ladder.rungs.small.scale'?" in done.stderr
 
 
 def test_a_study_whose_ladder_changed_says_what_and_how_to_start_another(tmp_path: Path) -> None:
