@@ -26,13 +26,17 @@ from transfer.events import (
     Judged,
     Outcome,
     Questioned,
+    Request,
+    Tick,
 )
 from transfer.exam import Exam
+from transfer.exams import fresh_seeds
 from transfer.findings import survey
 from transfer.folder import StudyFolder
 from transfer.load import Loaded
 from transfer.records import decode, encode
 from transfer.rejudge import rejudge
+from transfer.state import State, replay
 from transfer.study import Study
 from transfer.trust import Light, Trust
 from transfer.words import status
@@ -202,6 +206,33 @@ def test_exams_and_questions_keep_within_their_share_of_the_budget() -> None:
         if seed % SEEDS_A_STUDY >= FRESH
     }
     assert 0 < sum(costs[rung] for _, rung, _ in fresh) <= 0.3 * PLAN.budget
+
+
+def test_a_long_row_of_exams_and_questions_never_meets_a_seed_again_and_then_ends() -> None:
+    state = replay(flattered().events)
+    begun = {seed for seeds in state.requests.values() for seed in seeds}
+    taken: list[tuple[int, ...]] = []
+    for number in range(60):
+        n, place = (8, 100) if number % 2 else (4, 0)
+        seeds = fresh_seeds(state, PLAN.seed, place=place + 8 * (number // 2), n=n)
+        taken.append(seeds)
+        asked = tuple(Request(f"b{number}", "r0", s, f"{number} {s}") for s in seeds)
+        state.apply(Tick(number, asked))
+    given = [seeds for seeds in taken if seeds]
+    every = [seed for seeds in given for seed in seeds]
+    assert len(set(every)) == len(every)
+    assert begun.isdisjoint(every)
+    assert {seed // SEEDS_A_STUDY for seed in every} == {PLAN.seed}
+    assert len(given) > 15
+    assert taken[-1] == ()
+
+
+def test_the_first_exams_and_questions_run_on_the_seeds_that_they_always_had() -> None:
+    empty, start = State(), 3 * SEEDS_A_STUDY + FRESH
+    for number in range(12):
+        exam_starts = fresh_seeds(empty, 3, place=8 * number, n=4)
+        assert exam_starts == tuple(range(start + 8 * number, start + 8 * number + 4))
+    assert fresh_seeds(empty, 3, place=100, n=8) == tuple(range(start + 100, start + 108))
 
 
 def test_an_exam_with_no_change_that_holds_ends_with_the_first_baseline() -> None:

@@ -11,14 +11,14 @@ from transfer.events import Accepted, Answered, Based, Dropped, Event, Examined
 from transfer.exam import exam_of
 from transfer.ladder import Ladder
 from transfer.plan import Plan
-from transfer.question import answer, least_cost, question
+from transfer.question import RUNS, answer, least_cost, question
 from transfer.state import State
 from transfer.trust import Trust
 
 EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
 """Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
 QUESTIONS = 100
-"""Questions run on seeds so far above those of exams."""
+"""Questions begin on seeds so far above those of exams; either goes on where none is used."""
 
 
 class Exams:
@@ -45,7 +45,6 @@ class Exams:
         self._analysis = analysis
         self._checkouts = checkouts
         self._record = record
-        self._start = plan.seed * SEEDS_A_STUDY + FRESH
 
     def step(self) -> bool:
         """Take the next step; False when there is none. All that was asked for has ended."""
@@ -94,16 +93,15 @@ class Exams:
         if state.method >= 5:
             again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
             room -= min(again, room / 2)
-        start = self._start + 8 * len(state.exams)
+        fresh = fresh_seeds(state, self._plan.seed, place=8 * len(state.exams), n=EXAM_SEEDS[0][0])
+        if not fresh:
+            return {}
         for top in range(len(rungs), 0, -1):
             for counts in EXAM_SEEDS:
                 n = [counts[min(place, 3)] for place in range(top)]
                 cost = sum(2 * k * rung.cost for k, rung in zip(n, rungs, strict=False))
                 if cost <= room:
-                    return {
-                        rung.name: tuple(range(start, start + k))
-                        for k, rung in zip(n, rungs, strict=False)
-                    }
+                    return {rung.name: fresh[:k] for k, rung in zip(n, rungs, strict=False)}
         return {}
 
     # -- a short exam ----------------------------------------------------------------------
@@ -114,18 +112,16 @@ class Exams:
             return False
         self._analysis.refresh()
         exam = exam_of(self._analysis, base)
-        if exam is None or not exam.is_fresh or not exam.is_doubtful:
+        place = QUESTIONS + 8 * len(self._state.questions)
+        seeds = fresh_seeds(self._state, self._plan.seed, place=place, n=RUNS)
+        if exam is None or not exam.is_fresh or not exam.is_doubtful or not seeds:
             return False
         asked = question(
-            self._analysis, exam, room=self._room(), seeds=self._fresh, is_whole=self._is_whole
+            self._analysis, exam, room=self._room(), seeds=seeds, is_whole=self._is_whole
         )
         if asked is not None:
             self._record(asked)
         return asked is not None
-
-    def _fresh(self, n: int) -> tuple[int, ...]:
-        start = self._start + QUESTIONS + 8 * len(self._state.questions)
-        return tuple(range(start, start + n))
 
     def _is_whole(self, part: str, members: tuple[str, ...]) -> bool:
         """Whether the changes apply without the one that is left out."""
@@ -163,3 +159,21 @@ class Exams:
             self._record(Dropped(arm, f"does not apply without what was dropped: {error}"))
             return
         self._record(Accepted(arm, commit))
+
+
+def fresh_seeds(state: State, study_seed: int, *, place: int, n: int) -> tuple[int, ...]:
+    """Return n seeds that nothing of a study ran on; none if too few of its thousand are left.
+
+    Parameters
+    ----------
+    place
+        Where they should begin, counted from the first seed kept for exams; if any of those is
+        used, the next ones follow, and then those before.
+    """
+    used = {seed for seeds in state.requests.values() for seed in seeds}
+    first, end = study_seed * SEEDS_A_STUDY + FRESH, (study_seed + 1) * SEEDS_A_STUDY
+    last = end - n + 1
+    for start in (*range(first + place, last, 8), *range(first, min(first + place, last), 8)):
+        if used.isdisjoint(range(start, start + n)):
+            return tuple(range(start, start + n))
+    return ()

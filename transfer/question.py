@@ -28,7 +28,7 @@ def question(
     exam: Exam,
     *,
     room: float,
-    seeds: Callable[[int], tuple[int, ...]],
+    seeds: Sequence[int],
     is_whole: Callable[[str, tuple[str, ...]], bool],
 ) -> Questioned | None:
     """Return the question that a short exam raises; None where there is no room for it.
@@ -41,7 +41,7 @@ def question(
     room
         What it may cost, in the ladder's unit.
     seeds
-        How many -> seeds that nothing ran on.
+        As many as a question may take, which nothing ran on.
     is_whole
         Arm, changes -> whether they apply together; those that do not are not asked about.
     """
@@ -58,7 +58,7 @@ def question(
     if not rung or each[rung] * RUNS > room:
         rung = _visible(analysis, exam, {name: cost * RUNS for name, cost in each.items()}, room)
     n = min(RUNS, int(room / each[rung]))
-    return Questioned(exam.base, rung, seeds(n), parts) if n >= FEWEST_RUNS else None
+    return Questioned(exam.base, rung, tuple(seeds[:n]), parts) if n >= FEWEST_RUNS else None
 
 
 def least_cost(ladder: Ladder, n: int) -> float:
