@@ -1,18 +1,20 @@
 """A night by simulation: a thousand proposals through a server that fails, on the oracle trainer.
 
-    python benchmarks/overnight.py [--proposals 1000] [--usd 6]
+    python benchmarks/overnight.py [--proposals 1000] [--usd 6] [--trace]
 
 The official client talks over loopback to a server that answers 35 % of the calls with a fault
 (429 with and without Retry-After, 5xx, dropped and half sent bodies, refusals, tool calls, 200 kB
 of braces, damaged text, instructions to the harness); waiting is by a clock that only waiting
 moves. The baseline never does, so that changes are proposals. What the study must hold is checked
 here and fails the run. Own time is CPU of the thread that proposes, without the client's.
+``--trace`` says which lines hold the memory that the last three quarters of the proposals added.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,12 @@ from transfer.state import replay  # noqa: E402
 class Timed:
     """A proposer with the seconds it took, and those of them that its model took."""
 
-    def __init__(self, inner: Any) -> None:
-        self.name, self._inner = inner.name, inner
+    def __init__(self, inner: Any, *, traced_at: tuple[int, int]) -> None:
+        self.name, self._inner, self._traced_at = inner.name, inner, traced_at
         self.seconds = self.model = 0.0
         self.n = 0
         self.memory: list[tuple[int, float]] = []
+        self.traced: list[tracemalloc.Snapshot] = []
         endpoint: Endpoint = inner._endpoint
         sent = endpoint._sent
 
@@ -56,6 +59,8 @@ class Timed:
         found = self._inner.propose(ladder, state)
         self.seconds += time.thread_time() - begun
         self.n += 1
+        if tracemalloc.is_tracing() and self.n in self._traced_at:
+            self.traced.append(tracemalloc.take_snapshot())
         if self.n % 100 == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self.memory.append((self.n, pages * 4096 / 1e6))
@@ -66,7 +71,10 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--proposals", type=int, default=1000)
     options.add_argument("--usd", type=float, default=6.0)
+    options.add_argument("--trace", action="store_true")
     given = options.parse_args()
+    if given.trace:
+        tracemalloc.start()
     folder = Path(tempfile.mkdtemp(prefix="overnight-"))
     limits = Limits(changes=given.proposals, usd=given.usd)
     still = ["epoch.accepts=100000", "epoch.changes=100000", "epoch.budget_share=1000"]
@@ -75,7 +83,7 @@ def main() -> None:
     with serving(faulty(7), keep=0) as server:
         ledger: Any = Journal(folder / "journal", clock=time.time)
         opened = lab(server, folder, job=job, limits=limits, ledger=ledger)
-        timed = Timed(opened.proposer)
+        timed = Timed(opened.proposer, traced_at=(given.proposals // 4, given.proposals - 1))
         opened.proposer = timed
         reason = opened.run()
         ledger.close()
@@ -104,6 +112,13 @@ def report(
     print(f"own time   {1000 * own:.1f} ms of CPU a proposal beside the model and the trainer")
     if timed.memory:
         print("memory     " + ", ".join(f"{n}: {mb:.1f} MB" for n, mb in timed.memory))
+    if len(timed.traced) == 2:
+        grown = timed.traced[1].compare_to(timed.traced[0], "lineno")
+        grown = [one for one in grown if one.traceback[0].filename != tracemalloc.__file__]
+        print(f"grown      {sum(one.size_diff for one in grown) / 1e3:.0f} kB, the most at")
+        for one in grown[:20]:
+            line = one.traceback[0]
+            print(f"           {one.size_diff / 1e3:7.1f} kB  {line.filename}:{line.lineno}")
 
 
 if __name__ == "__main__":
