@@ -219,6 +219,15 @@ def test_a_design_typed_again_runs_nothing_and_says_the_same(tmp_path: Path) -> 
     assert first.verdicts == again.verdicts
 
 
+def test_a_knob_is_swept_by_real_trials_too(tmp_path: Path) -> None:
+    asked = oracle_asked(tmp_path, "++setting.design.rules=[noise]")
+    found, data = written(asked)
+    (rule,) = found.rules
+    assert rule.knob == "noise"
+    assert rule.n >= 2 * 3 * asked.ask.seeds
+    assert decode_ladder(data, roots=[ROOT]).rungs
+
+
 @pytest.mark.level2
 def test_the_command_runs_from_start_to_end_and_writes_all_it_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -32,9 +32,10 @@ class BenchLab:
         """Run trials to their end."""
         cells = {want.cell.name: want.cell for want in wants}
         ladder = replace(self._ladder, rungs=tuple(cell.rung for cell in cells.values()))
-        asked = [trials.Want(want.arm, want.cell.name, want.seed) for want in wants]
+        asked = [trials.Want(_named(want.arm), want.cell.name, want.seed) for want in wants]
+        named = {_named(arm): change for arm, change in changes.items()}
         _, results = trials.run_all(
-            ladder, asked, changes,
+            ladder, asked, named,
             bench=self._bench, runner=self._runner, progress=self._progress,
         )  # fmt: skip
         return [self._seen(w.cell, result) for w, result in zip(wants, results, strict=True)]
@@ -42,6 +43,11 @@ class BenchLab:
     def _seen(self, cell: Cell, result: TrialResult) -> Seen:
         cost = cost_of(self._form, cell, result)
         return Seen(result.value, result.seconds, cost, result.reason)
+
+
+def _named(arm: str) -> str:
+    """Return an arm's name as a folder may be called: a sweep's ``lr*0.5`` is not."""
+    return arm.replace("*", "-x")
 
 
 def cost_of(form: Shrinkable, cell: Cell, result: TrialResult) -> float:
