@@ -97,10 +97,16 @@ def _progress() -> Callable[[int, int, str], None]:
     """Return what shows how far trials have come: a bar at a terminal, else a line now and then."""
     from transfer.audit.command import bar
 
-    started, is_terminal = time.monotonic(), sys.stderr.isatty()
+    is_terminal = sys.stderr.isatty()
+    begun = last = time.monotonic()
+    shown = 0
 
     def tell(done: int, n: int, words: str) -> None:
-        text = bar(done, n, words, started=started)
+        nonlocal begun, last, shown
+        if done <= shown:
+            begun = last  # another batch, which began where the last one ended
+        last, shown = time.monotonic(), done
+        text = bar(done, n, words, spent=last - begun)
         if is_terminal:
             end = "\n" if done == n else ""
             print(f"\r\x1b[K{text[:110]}", end=end, file=sys.stderr, flush=True)

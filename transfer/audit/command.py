@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,13 +142,12 @@ def run_calibrate(asked: Asked, progress: Progress) -> list[str]:
     return [*calibrate.lines(found, asked.ladder.unit), f"kept     {path}"]
 
 
-def bar(done: int, n: int, words: str, *, started: float, width: int = 24) -> str:
-    """Write one line of progress with the time that is left.
+def bar(done: int, n: int, words: str, *, spent: float, width: int = 24) -> str:
+    """Write one line of progress with the time that is left after so many seconds.
 
-    >>> bar(6, 12, "a on d2", started=0.0, width=4)[:9]
-    '6/12 ██··'
+    >>> bar(6, 12, "a on d2", spent=120.0, width=4)
+    '6/12 ██··  2 min left  a on d2'
     """
     full = round(width * done / n)
-    spent = time.monotonic() - started
     left = spent / done * (n - done) if done else 0.0
     return f"{done}/{n} {'█' * full}{'·' * (width - full)}  {left / 60:.0f} min left  {words}"

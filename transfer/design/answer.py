@@ -11,7 +11,7 @@ from transfer.design.design import Found
 from transfer.design.dials import Role
 from transfer.design.grid import Ways
 from transfer.design.judge import Judged
-from transfer.design.path import Path
+from transfer.design.path import Path, epochs
 from transfer.design.race import Standing
 from transfer.design.rules import are_needed, factors
 
@@ -158,7 +158,9 @@ def _matches(found: Found, path: Path, cell: Cell) -> list[str]:
     if data and form.of(Role.SCALE) and "data a parameter" not in off:
         said.append(f"tokens or examples a parameter ({_names(data)} follow the size)")
     if data and pool and "repetition" not in off:
-        said.append("repetition of data: as many epochs as the expensive form")
+        most = max(epochs(form, cell.dials), epochs(form, form.expensive))
+        how = "as many epochs as the expensive form" if most > 1 else "none is seen twice"
+        said.append(f"repetition of data: {how}")
     if not any(topic in off for topic in ("schedule",)) and form.of(Role.SCHEDULE):
         said.append("schedule shape: run to its end")
     kept = [d for n, d in form.dials.items() if cell.dials[n] == d.value]
