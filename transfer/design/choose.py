@@ -9,6 +9,7 @@ from transfer.design.dials import Shrinkable
 from transfer.design.grid import OVER
 from transfer.design.path import Path
 from transfer.design.race import (
+    TRAILS,
     Board,
     OutOfBudget,
     Standing,
@@ -243,6 +244,8 @@ def _accuracy_words(one: Standing) -> str:
     if one.judged is None:
         return one.why or "not measured"
     value, low, high = one.judged.stated
+    trails = f", {one.why}" if one.why.startswith(TRAILS) else ""
     return (
         f"{one.cell.name} orders {value:.0%} of pairs as the reference does [{low:.0%}, {high:.0%}]"
+        f"{trails}"
     )

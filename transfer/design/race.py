@@ -15,6 +15,7 @@ FIRST, BATCH = 6, 4
 """Changes of the first batch, and of each later one."""
 MOST_CRASHED = 0.25
 """Share of changes that may crash in a cell which is still compared."""
+TRAILS = "trails"
 DEARER = 1.2
 """A leader that costs at most so many times as much as a cell may take it out by accuracy."""
 
@@ -234,9 +235,7 @@ def _behind(standings: Standings) -> Standings:
     for one in racing:
         lead = lead_of(leader, one)
         if leader.price <= DEARER * one.price and lead and lead[0] > 0:
-            why = (
-                f"orders {lead[0]:.0%} to {lead[1]:.0%} of pairs less well than {leader.cell.name}"
-            )
+            why = f"{TRAILS} {leader.cell.name} in {lead[0]:.0%} to {lead[1]:.0%} of pairs"
             found[one.cell.name] = out(one, State.DROPPED, "accuracy", why)
     return found
 
