@@ -53,16 +53,14 @@ def answer(found: Found, *, measured_only: bool, slots: int = 1) -> Answer | Non
         return None
     path = next(p for p in found.paths if p.name == start.cell.path)
     cells = _table_cells(found, start) if measured_only else _path_cells(found, path, start)
-    rungs = tuple(_rung(found, path, cell, start, start.judged) for cell in cells)
-    rungs = _named(found, rungs)
+    rungs = [_rung(found, path, cell, start, start.judged) for cell in cells]
     target = found.top.rung.cost if found.is_expensive else found.prices.cost(found.form.expensive)
     cost = found.inside.cost if found.inside else rungs[0].cost
-    scaled = [replace(r, scale=r.scale, cost=r.cost) for r in rungs]
-    scaled[0] = replace(scaled[0], scale=cost, cost=cost)
+    rungs[0] = replace(rungs[0], scale=cost, cost=cost)
     return Answer(
         path=path,
-        rungs=_rising(scaled, target),
-        target=max(target, scaled[-1].scale),
+        rungs=_rising(_named(rungs, target), target),
+        target=max(target, rungs[-1].scale),
         matches=tuple(_matches(found, path, start.cell)),
         unmatched=tuple(_unmatched(found, path, start.cell)),
         resolves=night(start.judged, slots),
@@ -117,9 +115,8 @@ def _rung(found: Found, path: Path, cell: Cell, start: Standing, judged: Judged)
     )
 
 
-def _named(found: Found, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+def _named(rungs: list[Rung], target: float) -> list[Rung]:
     """Name rungs by how many times they are cheaper than the target: x36."""
-    target = found.prices.cost(found.form.expensive)
     taken: set[str] = set()
     named = []
     for rung in rungs:
@@ -129,7 +126,7 @@ def _named(found: Found, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
             name += "b"
         taken.add(name)
         named.append(replace(rung, name=name))
-    return tuple(named)
+    return named
 
 
 def _rising(rungs: list[Rung], target: float) -> tuple[Rung, ...]:

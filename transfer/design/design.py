@@ -108,7 +108,7 @@ def design(
     notes += said
     check_prices(book, form, prices, ask)
     sweeper = _sweeper(book, ladder, form, ask, _swept_cells(ways, prices, ask))
-    say(f"sweeping {', '.join(form.rules) or 'nothing'} on {len(sweeper.cells)} sizes")
+    say(_sweep_words(form, sweeper))
     rules = sweeper.rules()
     ways, said = with_rules(ways, rules)
     notes += said
@@ -198,6 +198,13 @@ def check_panel(arms: Sequence[str], name: str) -> None:
         )
 
 
+def _sweep_words(form: Shrinkable, sweeper: Sweeper) -> str:
+    knobs = ", ".join(form.rules)
+    if knobs and not sweeper.cells:
+        return f"no size at this price can be swept: {knobs} stays as it is"
+    return f"sweeping {knobs or 'no knob'} on {len(sweeper.cells)} sizes"
+
+
 def _swept_cells(ways: Ways, prices: Prices, ask: Ask) -> list[Cell]:
     """Return two sizes, as far apart as may be, on the first path that uses rules."""
     users = [path for path in ways.paths if path.uses_rules]
@@ -260,6 +267,7 @@ def _conclude(
     picked, prices = chosen or smallest, learn_prices(book, form)
     stuck = {path.name: ways.stuck(path, prices, ask.limit) for path in paths}
     outside = _held_out(book, board, picked, ask, say) if picked else None
+    board = replace(board, top=_as_measured(book, board.top))
     return Found(
         form=form,
         ask=ask,
@@ -294,6 +302,17 @@ def _held_out(book: Book, board: Board, picked: Standing, ask: Ask, say: Say) ->
     run_top(book, free, ask.holdout)
     run_cells(book, free, [picked.cell], ask.holdout)
     return judge(board.ladder, book, [picked.cell], board.top, ask.holdout).get(picked.cell.name)
+
+
+def _as_measured(book: Book, cell: Cell) -> Cell:
+    """Return a cell whose rung costs and takes what its baseline did, instead of a forecast."""
+    seen = [s for s in book.of(cell.name, BASELINE) if s.value is not None]
+    if not seen:
+        return cell
+    cost, seconds = (
+        sum(x) / len(seen) for x in zip(*((s.cost, s.seconds) for s in seen), strict=True)
+    )
+    return replace(cell, rung=replace(cell.rung, cost=cost, scale=cost, seconds=seconds))
 
 
 def _mean_price(book: Book, cell: Cell) -> float:

@@ -84,10 +84,11 @@ def with_rules(ways: Ways, rules: Sequence[Rule]) -> tuple[Ways, list[str]]:
         return ways, []
     kept: list[Path] = []
     notes = []
+    why = "no knob needs a rule" if rules else "no rule was fitted"
     for path in ways.paths:
         twin = next((p.name for p in kept if (p.shrink, p.knobs) == (path.shrink, path.knobs)), "")
         if twin:
-            notes.append(f"path {path.name} is skipped: no knob needs a rule, so it is {twin}")
+            notes.append(f"path {path.name} is skipped: {why}, so it is {twin}")
         else:
             kept.append(path)
     return replace(ways, paths=tuple(kept)), notes
@@ -170,7 +171,7 @@ def exhaustive(standings: Standings, board: Board, ask: Ask) -> float:
     """Return what it would cost to try every change on every cell of the grid and the reference."""
     each = len(board.arms) * board.seeds + board.baseline_seeds
     top = len(board.arms) * board.top_seeds + 2
-    cells = sum(s.price for s in standings.values())
+    cells = sum(s.judged.price if s.judged else s.price for s in standings.values())
     return each * cells + top * ask_price(board, ask)
 
 
