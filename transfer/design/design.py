@@ -267,14 +267,13 @@ def _conclude(
     picked, prices = chosen or smallest, learn_prices(book, form)
     stuck = {path.name: ways.stuck(path, prices, ask.limit) for path in paths}
     outside = _held_out(book, board, picked, ask, say) if picked else None
-    board = replace(board, top=_as_measured(book, board.top))
     return Found(
         form=form,
         ask=ask,
         paths=paths,
         prices=prices,
         rules=rules,
-        top=board.top,
+        top=_as_measured(book, board.top),
         top_price=_mean_price(book, board.top),
         is_expensive=is_expensive,
         standings=standings,
@@ -287,7 +286,7 @@ def _conclude(
         outside=outside,
         n=n,
         spent=book.spent,
-        exhaustive=exhaustive(standings, board, ask),
+        exhaustive=exhaustive(standings, board, _mean_price(book, board.top)),
         spent_on_top=sum(book.price_of(s.cost, s.seconds) for s in book.of(board.top.name)),
         notes=tuple(notes),
     )  # fmt: skip

@@ -167,14 +167,8 @@ def lay_out(
     return board, standings
 
 
-def exhaustive(standings: Standings, board: Board, ask: Ask) -> float:
+def exhaustive(standings: Standings, board: Board, top_price: float) -> float:
     """Return what it would cost to try every change on every cell of the grid and the reference."""
     each = len(board.arms) * board.seeds + board.baseline_seeds
-    top = len(board.arms) * board.top_seeds + 2
     cells = sum(s.judged.price if s.judged else s.price for s in standings.values())
-    return each * cells + top * ask_price(board, ask)
-
-
-def ask_price(board: Board, ask: Ask) -> float:
-    """Return the predicted price of a trial of the reference."""
-    return board.top.rung.seconds if ask.by_seconds else board.top.rung.cost
+    return each * cells + (len(board.arms) * board.top_seeds + 2) * top_price
