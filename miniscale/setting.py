@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from miniscale.box.hidden import PACKAGE
 from miniscale.decode import InputError, Node, nearest
 from miniscale.trial import Reading, Scalar, digest
 
@@ -100,6 +101,8 @@ class Setting:
     """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
     reads: tuple[str, ...] = ("{cache}",)
     """What a trainer may read beside its tree and the interpreter; not the held-out data."""
+    hides: tuple[str, ...] = ()
+    """What no code of a trial may see though it lies among the programs that every box shows."""
     is_box_required: bool = False
     """Whether trials may run only where a box holds."""
 
@@ -234,6 +237,18 @@ def _is_required(node: Node) -> bool:
     return policy == "require"
 
 
+def _decode_hides(node: Node) -> tuple[str, ...]:
+    found = node.texts("hides")
+    for text in found:
+        name = text.partition(":")[2].partition("/")[0] if text.startswith(PACKAGE) else "a"
+        if not text or not all(part.isidentifier() for part in name.split(".")):
+            raise InputError(
+                f"{node.path}.hides: got {text!r}, must be a path or '{PACKAGE}NAME/PATH' with the "
+                "dotted name of a package; correct it"
+            )
+    return found
+
+
 def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
     """Read a setting's YAML.
 
@@ -262,6 +277,7 @@ def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
         knobs={name: decode_knob(name, child) for name, child in node.children("knobs")},
         design=node.raw("design", {}),
         reads=node.texts("reads") if "reads" in node else ("{cache}",),
+        hides=_decode_hides(node),
         is_box_required=_is_required(node),
     )
     node.finish()

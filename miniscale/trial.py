@@ -88,6 +88,8 @@ class TrialSpec:
     gpus: int = 0
     reads: tuple[str, ...] = ()
     """What a trainer in a box may read beside its tree and the interpreter."""
+    hides: tuple[str, ...] = ()
+    """What none of a trial's code may see though it lies in what it reads."""
     walls_down: tuple[str, ...] = ()
     """Defences left out, so that a test can show what each is for; empty in earnest."""
 
@@ -99,7 +101,7 @@ class TrialSpec:
     def from_json(data: Mapping[str, Any]) -> "TrialSpec":
         """Rebuild a spec from :meth:`to_json`."""
         known = dict(data)
-        for name in ("trainer", "evaluator", "reads", "walls_down"):
+        for name in ("trainer", "evaluator", "reads", "hides", "walls_down"):
             known[name] = tuple(known.get(name, ()))
         known["reading"] = Reading(**known["reading"])
         known["extra_readings"] = {k: Reading(**v) for k, v in known["extra_readings"].items()}

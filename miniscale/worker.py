@@ -32,6 +32,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRA
 """The only variables that reach a trial from outside; secrets stay where they are."""
 BOX_VARIABLE = "MINISCALE_BOX"
 """Tells an evaluator, and no trainer, in which kind of box to run what is not trusted."""
+HIDDEN_VARIABLE = "MINISCALE_HIDDEN"
+"""Tells it, as a list in JSON, what the box of what is not trusted must not show."""
 TRAINER_CPU = "MINISCALE_TRAINER_CPU_SECONDS"
 """Tells an evaluator what training took, as measured from outside."""
 MAX_ATTEMPTS = 3
@@ -222,6 +224,8 @@ class _Trial:
     def _evaluate(self) -> Finding | None:
         argv: Sequence[str] = self._spec["evaluator"]
         env = self._env | {BOX_VARIABLE: self._spec["box"]["kind"]}
+        is_hidden = "hidden" not in self._spec.get("walls_down", ())
+        env[HIDDEN_VARIABLE] = json.dumps(self._spec.get("hides", ()) if is_hidden else ())
         env[TRAINER_CPU] = str(self._timed["trainer_cpu_seconds"])
         if "-m" in argv[:2]:
             env["PYTHONSAFEPATH"] = "1"  # or a module of that name in the tree would be run

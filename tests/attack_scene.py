@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
 from miniscale.box import Report
+from miniscale.box.hidden import places
 from miniscale.runner.local import LocalRunner
 from miniscale.trial import Reading, State, TrialResult, TrialSpec
 from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
@@ -118,6 +119,8 @@ class Scene:
             tree.mkdir()
             shutil.copy(ATTACKS / f"{name}.py", tree / "train.py")
             shutil.copy(ATTACKS / "toy.py", tree)
+            (tree / "data").mkdir()
+            shutil.copy(self.top / "cache/heldout/val.bin", tree / "data" / "source.bin")
         return tree
 
     def spec(self, attack: Attack) -> TrialSpec:
@@ -142,6 +145,7 @@ class Scene:
             disk_gb=0.03,
             processes=40,
             reads=(f"{self.top}/cache/train",),
+            hides=(*places("package:miniscale.nanochat/data"), f"{tree}/data"),
             walls_down=attack.down,
         )  # fmt: skip
 

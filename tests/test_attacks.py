@@ -8,6 +8,7 @@ import pytest
 from attack_scene import SECRET, Attack, Outcome, Scene, attacks, honest_score, listening
 from attack_table import PAGE, page_with_table
 from attacks.weakened import CHECKS
+from test_box import KINDS, needs
 
 from miniscale.box import BoxKind, Report, strongest
 from miniscale.trial import State
@@ -15,6 +16,7 @@ from transfer.charge import MOST, overuse
 
 pytestmark = pytest.mark.level2
 ATTACKS = attacks()
+OF_HIDDEN = [attack for attack in ATTACKS if attack.defence == "hidden"]
 BY_NAME = {attack.name: attack for attack in ATTACKS}
 
 # defence -> the attack that shows what it is for
@@ -36,6 +38,7 @@ OF_CHECKS = {
 OF_THE_WORKER: dict[str, tuple[str, dict[str, Any]]] = {
     "calls": ("traces_the_harness", {"walls_down": ("calls",)}),
     "disk": ("writes_one_huge_file", {"walls_down": ("disk",)}),
+    "hidden": ("reads_sources_in_a_package", {"walls_down": ("hidden",)}),
     "environment": ("reads_keys_in_its_environment", {"env": {"OPENAI_API_KEY": SECRET}}),
     "evaluator": ("writes_its_own_score", {"evaluator": ()}),
     "locked": ("edits_its_locked_companion", {"locked": {}}),
@@ -115,6 +118,20 @@ def test_without_a_wall_its_attack_gets_through(wall: str, scene: Scene, box: Re
         other = {"env": {**spec.env, **other["env"]}}
     found = scene.run(BY_NAME[name], box=box, **other)
     assert found.is_let_through(BY_NAME[name], honest_score(scene)), found
+
+
+@pytest.mark.parametrize("attack", OF_HIDDEN, ids=lambda a: a.name)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_box_hides_sources_and_they_are_taken_where_it_does_not(
+    attack: Attack, kind: BoxKind, scene: Scene, box: Report
+) -> None:
+    needs(kind)
+    this = Report(kind, {"files": True})
+    if kind is not box.kind:  # that one is tried above
+        found = scene.run(attack, box=this)
+        assert not found.is_let_through(attack, honest_score(scene)), found
+    found = scene.run(attack, box=this, walls_down=(*attack.down, "hidden"))
+    assert found.is_let_through(attack, honest_score(scene)), found
 
 
 @pytest.mark.parametrize("what", OF_SUPERVISION)

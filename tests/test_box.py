@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from miniscale.box import BoxKind, Walls, build, calls, choose, label, strongest, try_out, wrap
+from miniscale.box import (
+    BoxKind,
+    Walls,
+    build,
+    calls,
+    choose,
+    jail,
+    label,
+    strongest,
+    try_out,
+    wrap,
+)
+from miniscale.box.hidden import places, resolved, seen_at
 from miniscale.decode import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -66,6 +78,7 @@ def test_a_box_holds_against_its_own_self_test(kind: BoxKind) -> None:
     ("wall", "claim"),
     [
         ("read", "files"),
+        ("hidden", "files"),
         ("write", "files"),
         ("net", "net"),
         ("processes", "processes"),
@@ -163,6 +176,104 @@ def test_what_is_named_can_be_read_and_the_folder_written(kind: BoxKind, tmp_pat
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path / "out", check=False)
     assert done.stdout.split() == ["data", "refused"], done.stderr
     assert (tmp_path / "out/kept").read_text() == "x"
+
+
+def packages(folder: Path) -> Path:
+    """Packages with data to hide, a link to them, a link in the data to yet another file."""
+    for name in ("packages/speeches/data", "packages/other", "elsewhere"):
+        (folder / name).mkdir(parents=True)
+    held = folder / "packages/speeches"
+    for name in ("data/text", "data/kept", "code", "../other/code", "../top"):
+        (held / name).write_text(name)
+    (folder / "elsewhere/far").write_text("far")
+    (held / "data/link").symlink_to(folder / "elsewhere/far")
+    (held / "near").symlink_to("data/text")
+    (folder / "alias").symlink_to("packages")
+    return folder / "packages"
+
+
+SAYS = """
+import os, sys
+for path in sys.argv[1:]:
+    try:
+        print(open(path).read() or 'nothing')
+    except OSError:
+        print('refused')
+print(*sorted(os.listdir(os.path.dirname(sys.argv[1]))))
+"""
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("down", [(), ("hidden",)])
+def test_what_is_hidden_is_not_read_under_any_name_and_what_lies_beside_it_is(
+    kind: BoxKind, down: tuple[str, ...], tmp_path: Path
+) -> None:
+    needs(kind)
+    top, out = packages(tmp_path), tmp_path / "out"
+    out.mkdir()
+    walls = Walls(
+        read=(str(top), str(tmp_path / "alias"), str(tmp_path / "elsewhere")),
+        write=str(out),
+        hidden=(f"{tmp_path}/alias/speeches/data", str(tmp_path / "absent"), f"{top}/top"),
+        down=frozenset(down),
+    )
+    shown = ["speeches/code", "other/code"]
+    kept = ["speeches/data/text", "speeches/data/link", "speeches/near", "top"]
+    names = [f"{home}/{name}" for name in (*shown, *kept) for home in (top, tmp_path / "alias")]
+    argv = wrap([*PYTHON, SAYS, *names, f"{tmp_path}/elsewhere/far"], walls, kind)
+    told = subprocess.run(argv, cwd=out, capture_output=True, text=True, check=True).stdout
+    *said, listed = told.splitlines()
+    assert said[:4] == ["code", "code", "../other/code", "../other/code"]
+    assert (set(said[4:]) == {"refused"}) == (not down)
+    assert listed == "code data near"
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_read_by_name_inside_a_hidden_folder_is_shown(
+    kind: BoxKind, tmp_path: Path
+) -> None:
+    needs(kind)
+    top, out = packages(tmp_path), tmp_path / "out"
+    out.mkdir()
+    data = f"{top}/speeches/data"
+    walls = Walls(read=(str(top), f"{data}/kept"), write=str(out), hidden=(data,))
+    argv = wrap([*PYTHON, SAYS, f"{data}/kept", f"{data}/text"], walls, kind)
+    told = subprocess.run(argv, cwd=out, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[:2] == ["data/kept", "refused"]
+
+
+def test_a_rule_is_split_only_on_the_way_to_what_is_hidden(tmp_path: Path) -> None:
+    top = packages(tmp_path)
+    data = f"{top}/speeches/data"
+    assert jail.around(data, [data]) == []
+    assert jail.around(f"{top}/other", [data]) == [(f"{top}/other", True)]
+    assert jail.around(f"{data}/kept", [data]) == [(f"{data}/kept", True)]
+    assert set(jail.around(str(top), [data])) == {
+        (str(top), False),
+        (f"{top}/top", True),
+        (f"{top}/other", True),
+        (f"{top}/speeches", False),
+        (f"{top}/speeches/code", True),
+    }
+
+
+def test_hidden_paths_are_found_under_every_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = packages(tmp_path)
+    monkeypatch.syspath_prepend(str(top))
+    data = f"{top}/speeches/data"
+    assert data in places("package:speeches/data")
+    assert f"{ROOT}/miniscale/nanochat/data" in places("package:miniscale.nanochat/data")
+    assert "speeches" not in sys.modules
+    assert not resolved(places("package:no_such_package_here/data"))
+    assert places("/a/../b") == ("/b",)
+    found = resolved([f"{tmp_path}/alias/speeches/data", f"{data}/text"])
+    assert found == (data, f"{tmp_path}/elsewhere/far")
+    roots = [str(top), f"{tmp_path}/alias"]
+    assert seen_at(found, roots) == [data, f"{tmp_path}/alias/speeches/data"]
 
 
 @pytest.mark.level2

@@ -11,8 +11,10 @@ from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest
 from miniscale.compose import compose
 from miniscale.decode import InputError, Node
+from miniscale.nanochat import corpus
 from miniscale.rung import Folders, Tree, check_placeholders, trial_spec
 from miniscale.setting import decode_setting
+from miniscale.trial import TrialSpec
 from transfer.ladder import Ladder
 
 
@@ -33,6 +35,34 @@ def test_the_held_out_text_of_nanochat_is_not_among_what_its_trainer_reads() -> 
         replace(found.setting, reads=()), rung, arm="b0", seed=0, tree=tree, data={},
         folders=folders,
     ).identity  # fmt: skip
+
+
+def test_what_held_out_data_is_made_from_is_hidden_and_no_part_of_what_is_compared() -> None:
+    found = ladder()
+    folders = Folders(Path("/s/trials"), Path("/s/cache"))
+    tree = Tree(Path("/s/tree"), "d", found.setting.defaults())
+
+    def spec(*hides: str) -> TrialSpec:
+        setting = replace(found.setting, hides=hides or found.setting.hides)
+        return trial_spec(setting, found.rungs[0], arm="b0", seed=0, tree=tree, data={},
+                          folders=folders)  # fmt: skip
+
+    assert f"{corpus.DATA}" in spec().hides
+    named = spec("{tree}/data", "/a/b")
+    assert named.hides == ("/s/tree/data", "/a/b")
+    assert named.identity == spec().identity
+    assert TrialSpec.from_json(named.to_json()) == named
+    assert replace(found.setting, hides=()).content() == found.setting.content()
+
+
+@pytest.mark.parametrize("wrong", ["", "package:", "package:/data", "package:a..b/data"])
+def test_what_is_hidden_is_a_path_or_lies_in_a_package(wrong: str) -> None:
+    raw = {"name": "x", "source": "package:miniscale", "command": ["true"],
+           "objective": {"name": "v", "file": "v.json", "key": "v"}}  # fmt: skip
+    with pytest.raises(InputError, match=r"setting.hides: got .*, must be a path or 'package:"):
+        decode_setting(Node({**raw, "hides": [wrong]}, "setting"), roots=[])
+    fine = decode_setting(Node({**raw, "hides": ["package:absent.b/c"]}, "setting"), roots=[])
+    assert fine.hides == ("package:absent.b/c",)
 
 
 def test_a_setting_that_says_nothing_reads_all_and_is_warned_of_it() -> None:

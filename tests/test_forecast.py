@@ -25,7 +25,7 @@ from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.prepared import write
 from miniscale.tabular.evaluate import spent
 from miniscale.vision.train import build, initialise
-from miniscale.worker import BOX_VARIABLE
+from miniscale.worker import BOX_VARIABLE, HIDDEN_VARIABLE
 
 ROWS = 40
 HONEST = """
@@ -90,12 +90,13 @@ def left(folder: Path, code: str) -> Path:
 
 
 def judged(
-    folder: Path, setting: str, *more: str, kind: BoxKind = BoxKind.PROCESS
+    folder: Path, setting: str, *more: str, kind: BoxKind = BoxKind.PROCESS, hides: str = ""
 ) -> tuple[int, dict[str, Any]]:
     """Exit code and report of a setting's evaluator."""
     argv = [sys.executable, "-m", f"miniscale.{setting}.evaluate", f"--code={folder}/tree"]
     argv += [f"--data={folder}/cache/heldout", f"--out={folder}/out", *more]
     secrets = {BOX_VARIABLE: str(kind), "SECRET_KEY": "sk-1"}
+    secrets[HIDDEN_VARIABLE] = json.dumps([hides] if hides else [])
     env = {**os.environ, "PYTHONPATH": str(ROOT), **secrets}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert not list((folder / "out").glob(".evaluate-*"))
@@ -213,6 +214,21 @@ def test_code_that_looks_for_the_delays_finds_them_only_where_there_is_no_box(
     honest = np.load(tmp_path / "cache" / "heldout" / "val_features.npy")[:, 0] - target
     is_as_blind = found["val_rmse"] == pytest.approx(np.sqrt(np.mean(honest**2)), rel=1e-6)
     assert is_as_blind == (kind is not BoxKind.PROCESS)
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("kind", KINDS)
+def test_code_that_answers_is_not_shown_what_the_setting_hides(
+    kind: BoxKind, tmp_path: Path
+) -> None:
+    needs(kind)
+    flights(tmp_path)
+    left(tmp_path, "import source\ndef load(out): return lambda x: x[:, 0]")
+    source = tmp_path / "tree" / "source.py"
+    source.touch()
+    assert judged(tmp_path, "tabular", "--rows=40", "--trees=3", kind=kind)[0] == 0
+    hides = str(source)
+    assert judged(tmp_path, "tabular", "--rows=40", "--trees=3", kind=kind, hides=hides)[0] == 1
 
 
 def pictures(folder: Path, code: str) -> torch.nn.Module:

@@ -20,6 +20,8 @@ from autoresearch.proposer.memory import known_programs
 from autoresearch.proposer.opening import Stop, next_entry
 from autoresearch.proposer.reply import Idea, words
 from miniscale.box import BoxKind, Report, Walls, choose, wrap
+from miniscale.box.hidden import places
+from miniscale.command import placeholders
 from miniscale.git import git
 from miniscale.patch import Paths
 from miniscale.trial import digest
@@ -185,9 +187,11 @@ class Seated:
         report = self._box()
         if report.kind is BoxKind.PROCESS:
             return argv
+        hides = self._desk.study.ladder.setting.hides
         walls = Walls(
             read=(*installed(argv[0]), *(os.path.expanduser(path) for path in self._config.read)),
             write=str(work),
+            hidden=tuple(p for text in hides if not placeholders([text]) for p in places(text)),
             is_networked=True,
             memory_gb=self._config.memory_gb,
         )

@@ -28,7 +28,8 @@ def read(path):
     with open(path) as file:
         return file.read()
 open(out + '/ran', 'w').close()
-for path in (outside + '/secret', f'/proc/{pid}/environ', f'/proc/{pid}/root{outside}/secret'):
+for path in (outside + '/secret', f'/proc/{pid}/environ', f'/proc/{pid}/root{outside}/secret',
+             outside + '/shown/hidden/secret'):
     text = attempt(lambda: read(path))
     if text and 'secret-4f1d' in text:
         print('leak', flush=True)
@@ -70,8 +71,9 @@ class _Bait:
     def __init__(self, outside: str, stack: ExitStack) -> None:
         self.outside = outside
         self.signals: list[int] = []
-        with open(os.path.join(outside, "secret"), "w") as file:
-            file.write(SECRET)
+        for name in ("secret", "shown/hidden/secret"):
+            with open(os.path.join(outside, name), "w") as file:
+                file.write(SECRET)
         os.environ["SECRET"] = SECRET
         kinds = [(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
                  (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),

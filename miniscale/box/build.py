@@ -12,6 +12,7 @@ from glob import glob
 from pathlib import Path
 
 from miniscale.box import calls
+from miniscale.box.hidden import resolved, seen_at
 
 
 class BoxKind(StrEnum):
@@ -39,7 +40,7 @@ PROC = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/ver
         "/proc/driver/nvidia")  # fmt: skip
 """Where /proc is the machine's own, a program sees itself and no other process."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
-WALLS = ("read", "write", "net", "processes", "disk", "calls")
+WALLS = ("read", "hidden", "write", "net", "processes", "disk", "calls")
 """Names of what ``Walls.down`` may take away."""
 
 
@@ -63,6 +64,10 @@ class Walls:
     cwd: str = ""
     listed: tuple[str, ...] = ()
     """Folders whose names may be listed, where an import looks for a package in ``read``."""
+    hidden: tuple[str, ...] = ()
+    """Files and folders kept from sight within what may be read; absent ones are no error.
+
+    What ``read`` names inside a hidden folder is shown."""
     down: frozenset[str] = frozenset()
     """Walls left out, so that a test can show what each is for; empty in earnest."""
 
@@ -142,6 +147,10 @@ def _reads(walls: Walls) -> list[str]:
     return [path for path in dict.fromkeys(found) if os.path.exists(path)]
 
 
+def _hidden(walls: Walls) -> tuple[str, ...]:
+    return () if "hidden" in walls.down else resolved(walls.hidden)
+
+
 def _gpu_devices(walls: Walls) -> list[str]:
     found = glob("/dev/nvidia*") + glob("/dev/dri/*") + glob("/dev/kfd") if walls.gpus else []
     return sorted(found)
@@ -158,6 +167,7 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
         rules += ["read=/proc", "write=/tmp", "write=/dev/shm", "device=/dev/pts"]
     else:
         rules += [f"read={path}" for path in PROC]
+        rules += [f"hide={path}" for path in _hidden(walls)]
     rules += ["read=/"] if "read" in down else []
     rules += ["write=/"] if "write" in down else []
     is_open = walls.is_networked or "net" in down
@@ -205,8 +215,18 @@ def _bwrap(walls: Walls) -> list[str]:
     argv += ["/proc"] if "processes" in down else []
     argv += ["--dev", "/dev", "--size", scratch, "--tmpfs", "/dev/shm"]
     argv += [] if whole else ["--perms", "1777", "--size", scratch, "--tmpfs", "/tmp"]
-    for path in [] if whole else sorted(_reads(walls)):
-        argv += ["--ro-bind", path, path]
+    roots = [] if whole else _reads(walls)
+    masks = seen_at(_hidden(walls), ["/"] if whole else roots)
+    mounts = {path: ["--ro-bind", path, path] for path in roots} | {p: _mask(p) for p in masks}
+    for path in sorted(mounts):  # what lies deeper later: a mask over what shows it
+        argv += mounts[path]
     for path in _gpu_devices(walls):
         argv += ["--dev-bind", path, path]
-    return [*argv, "--bind", walls.write, walls.write, "--chdir", walls.cwd or walls.write, "--"]
+    argv += ["--bind", walls.write, walls.write]
+    argv += [part for path in masks if os.path.isdir(path) for part in ("--remount-ro", path)]
+    return [*argv, "--chdir", walls.cwd or walls.write, "--"]
+
+
+def _mask(path: str) -> list[str]:
+    """Return what mounts an empty folder over a folder, and what cannot be read over a file."""
+    return ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]

@@ -43,8 +43,38 @@ def _prctl(what: str, *arguments: int) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def restrict_files(rules: list[tuple[str, str]], *, scoped: int, abi: int) -> None:
+def around(path: str, hidden: list[str]) -> list[tuple[str, bool]]:
+    """Split a folder so that nothing hidden is in a part: the part, whether all of it is meant.
+
+    A rule of Landlock holds for all that lies below, and none takes back what another gives. Of a
+    folder on the way to something hidden only the names are meant. Links are left out: what they
+    lead to needs a rule of its own. All paths are real ones.
+    """
+    inside = [h for h in hidden if h == path or h.startswith(path.rstrip("/") + "/")]
+    if not inside or path in inside:
+        return [] if inside else [(path, True)]
+    with os.scandir(path) as entries:
+        parts = [entry.path for entry in entries if not entry.is_symlink()]
+    return [(path, False), *(found for part in parts for found in around(part, inside))]
+
+
+def _spread(rules: list[tuple[str, str]], hidden: list[str]) -> list[tuple[str, str, bool]]:
+    """Split the path of each rule around what is hidden; no rule comes twice."""
+    found: dict[tuple[str, str, bool], None] = {}
+    for kind, path in rules:
+        splits = bool(hidden) and kind != "list"
+        parts = around(os.path.realpath(path), hidden) if splits else [(path, True)]
+        found |= {(kind, *part): None for part in parts}
+    return list(found)
+
+
+def restrict_files(
+    rules: list[tuple[str, str]], *, scoped: int, abi: int, hidden: list[str] | None = None
+) -> None:
     """Allow only what the rules name: ``("read" | "write" | "list" | "device", path)``.
+
+    Nothing below ``hidden`` can be read unless a rule names something in it. Its names can be
+    listed, as can all in a folder that is split on the way to it.
 
     Raises
     ------
@@ -61,13 +91,14 @@ def restrict_files(rules: list[tuple[str, str]], *, scoped: int, abi: int) -> No
         "device": _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL_DEV,
         "write": _ALL_RIGHTS & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV),
     }
-    for kind, path in rules:
+    for kind, path, is_whole in _spread(rules, hidden or []):
         try:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             continue  # a place this machine does not have needs no permission
         is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
         allowed = granted[kind] & rights & (_ALL_RIGHTS if is_folder else _OF_FILES)
+        allowed &= _ALL_RIGHTS if is_whole else ~(_READ_FILE | _EXECUTE)
         if allowed:
             rule = struct.pack("=Qi", allowed, handle)
             _call(f"Landlock rule for {path}", _ADD, ruleset, 1, rule, 0)
@@ -112,16 +143,19 @@ def main(argv: list[str]) -> int:
     """Put up the walls of the command line and become its program; 127 if it cannot run."""
     split = argv.index("--")
     rules: list[tuple[str, str]] = []
+    hidden: list[str] = []
     said: dict[str, str] = {}
     for part in argv[:split]:
         name, _, value = part.partition("=")
         if name in ("read", "write", "list", "device"):
             rules.append((name, value))
+        elif name == "hide":
+            hidden.append(value)
         else:
             said[name] = value
     command = argv[split + 1 :]
     try:
-        _lock_in(rules, said)
+        _lock_in(rules, hidden, said)
     except OSError as error:
         os.write(2, f"box: {error.strerror}; nothing was run\n".encode())
         return 126
@@ -133,7 +167,7 @@ def main(argv: list[str]) -> int:
     return 127
 
 
-def _lock_in(rules: list[tuple[str, str]], said: dict[str, str]) -> None:
+def _lock_in(rules: list[tuple[str, str]], hidden: list[str], said: dict[str, str]) -> None:
     abi = min(landlock_abi(), int(said.get("abi", "99")))
     limit(file_bytes=int(said.get("file_bytes", "0")), open_files=int(said.get("open_files", "0")))
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
@@ -141,7 +175,7 @@ def _lock_in(rules: list[tuple[str, str]], said: dict[str, str]) -> None:
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
     drop_capabilities(os.uname().machine)
     if abi or "inner" not in said:  # inside namespaces it is a second lock, not the only one
-        restrict_files(rules, scoped=int(said.get("scoped", "0")), abi=abi)
+        restrict_files(rules, scoped=int(said.get("scoped", "0")), abi=abi, hidden=hidden)
     for name in ("marks", "calls"):
         if said.get(name):
             filter_calls(bytes.fromhex(said[name]))

@@ -69,7 +69,16 @@ def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> Report:
     with tempfile.TemporaryDirectory(prefix="box-") as folder:
         out = Path(os.path.realpath(folder)) / "out"
         out.mkdir()
-        walls = Walls(read=(), write=str(out), size_mb=1, memory_gb=0.1, down=down)
+        shown = out.with_name("shown")
+        (shown / "hidden").mkdir(parents=True)
+        walls = Walls(
+            read=(str(shown),),
+            write=str(out),
+            size_mb=1,
+            memory_gb=0.1,
+            hidden=(str(shown / "hidden"),),
+            down=down,
+        )
         root = str(Path(__file__).resolve().parents[2])
         argv = [sys.executable, "-I", "-S", "-c", _LAUNCH, root, str(out)]
         try:

@@ -1,5 +1,6 @@
 """The trusted side of a model's process: start it, ask it, end it; believe nothing it says."""
 
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from miniscale.box import BoxKind, Walls, wrap
 from miniscale.evaluate import channel
 from miniscale.evaluate.refusal import ModelError, TamperedError
 from miniscale.evaluate.text import Ints, Logits
-from miniscale.worker import PASSED_ON
+from miniscale.worker import HIDDEN_VARIABLE, PASSED_ON
 
 ROOT = Path(__file__).absolute().parent.parent.parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -270,9 +271,15 @@ def started(
     folder
         The one place where it may write, and where it runs.
     outside
-        Environment of which an allow-list is passed on.
+        Environment: it names what the box must not show, and an allow-list of it is passed on.
     """
-    walls = Walls(tuple(map(str, reads)), str(folder), gpus=gpus, listed=(str(ROOT),))
+    walls = Walls(
+        tuple(map(str, reads)),
+        str(folder),
+        gpus=gpus,
+        listed=(str(ROOT),),
+        hidden=tuple(json.loads(outside.get(HIDDEN_VARIABLE, "[]"))),
+    )
     return subprocess.Popen(
         wrap([sys.executable, "-I", *argv], walls, BoxKind(box)),
         stdin=subprocess.DEVNULL,

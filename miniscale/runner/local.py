@@ -263,6 +263,7 @@ def walls_of(spec: TrialSpec) -> Walls:
     """Return what a trial's trainer may read, write and reach."""
     return Walls(
         read=spec.reads,
+        hidden=spec.hides,
         write=spec.out,
         size_mb=max(1, round(spec.disk_gb * 1000)),
         memory_gb=spec.memory_gb,
