@@ -290,6 +290,29 @@ def test_runs_made_elsewhere_stand_in_for_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.level1
+def test_nanochats_ladder_says_of_its_design_what_the_table_of_runs_gives(tmp_path: Path) -> None:
+    table = ROOT / "benchmarks" / "results" / "nanochat_design.csv"
+    argv = ["+setting=nanochat", "trial.compute=2.7e11", f"table={table}", f"out={tmp_path}"]
+    asked = command.decode(compose(command.arguments(argv, []), [], name="design"), [])
+    said = command.run(asked, lambda *_: None, lambda _: None)
+    made, ships = (
+        decode_ladder(compose([f"+ladder={name}"], folders, name="config")["ladder"], roots=[ROOT])
+        for name, folders in (("nanochat_small", [tmp_path]), ("nanochat", []))
+    )
+    assert ships.design == made.design
+    assert "stale" not in design_line(ships)
+    assert [rung.params["depth"] for rung in ships.rungs] == [2, 3, 4]
+    assert [rung.params["depth"] for rung in made.rungs] == [2, 3, 4]
+    broken = {line.split()[1].rstrip(":"): line for line in said if "BROKEN" in line}
+    for path, topic in {
+        "unmatched_repetition": "repetition", "early_stop": "schedule",
+        "data_only": "data a parameter", "unscaled_rate": "optimizer rules",
+    }.items():  # fmt: skip
+        assert f"BROKEN by {topic}." in broken[path]
+    assert any("inside the rule's interval" in line for line in said)
+
+
+@pytest.mark.level1
 def test_a_rule_is_checked_by_a_sweep_at_the_reference() -> None:
     covered = 0
     for seed in range(1000, 1006):
