@@ -1,6 +1,8 @@
 """Run nanochat's panel on the ways to shrink d5 that people take; append each run as it ends.
 
-``python benchmarks/nanochat_paths.py [SECONDS]`` starts no run after SECONDS.
+``python benchmarks/nanochat_paths.py [small|d5|rates] [SECONDS]`` starts no run after SECONDS:
+``small`` are the cells below, ``d5`` the panel at d5 itself, ``rates`` the learning rate at d2 to
+d5, from which the rule is fitted and, at d5, judged; without a word, all of them.
 
 The table, ``results/nanochat_design.csv``, begins with the runs of ``nanochat_sweep.py audit`` as
 the path ``compound`` (tokens a parameter and epochs as at d5, rates by the rule) and goes on with
@@ -91,17 +93,40 @@ STAND_IN = Cell("compound", "d5", 5, TARGET)
 Job = tuple[Cell, str, int]
 
 
-def jobs() -> Iterator[Job]:
-    """All runs, those first that decide most: the changes that d5 was measured for."""
+FACTORS = (0.5, 2.0, 0.25, 4.0, 0.7, 1.4)
+SWEPT = (
+    (Cell("compound", "d2", 2, D2), FACTORS, 4), (Cell("compound", "d3", 3, D3), FACTORS, 2),
+    (Cell("compound", "d4", 4, D4), FACTORS[:2], 2), (STAND_IN, (2.0, 0.5, 0.7, 1.4), 1),
+)  # fmt: skip
+
+
+def small_jobs() -> Iterator[Job]:
+    """The cells, those first that decide most: the changes that d5 was measured for."""
     first, rest = ("baseline", *CARRIED), AUDITED[len(CARRIED) :]
     for arms, cells, seed in (
-        (first, CELLS, 0), (first, CELLS, 1), (rest, CELLS, 0), (first, MORE, 0),
-        (rest, (STAND_IN,), 0), (rest, CELLS, 1), (rest, MORE, 0), (first, MORE, 1),
+        (first, CELLS, 0), (first, CELLS, 1), (rest, CELLS, 0), (rest, CELLS, 1),
+        (first, MORE, 0), (rest, MORE, 0), (first, MORE, 1),
     ):  # fmt: skip
         yield from ((cell, arm, seed) for arm in arms for cell in cells)
 
 
+def d5_jobs() -> Iterator[Job]:
+    yield from ((STAND_IN, arm, 0) for arm in AUDITED)
+
+
+def rate_jobs() -> Iterator[Job]:
+    for cell, factors, seeds in SWEPT:
+        for seed in range(seeds):
+            yield from ((cell, f"lr_multiplier*{f:g}", seed) for f in factors)
+
+
+JOBS = {"rates": rate_jobs, "d5": d5_jobs, "small": small_jobs}
+
+
 def knobs_of(arm: str, panel: dict[str, Any]) -> dict[str, Any]:
+    if "*" in arm:
+        knob, factor = arm.split("*")
+        return {knob: float(factor)}
     return {} if arm == "baseline" else dict(panel["changes"][arm]["knobs"])
 
 
@@ -155,6 +180,8 @@ def append(rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
 
 
 def main(argv: list[str]) -> int:
+    kinds = [word for word in argv if word in JOBS] or list(JOBS)
+    seconds = [word for word in argv if word not in JOBS]
     cache = Path(tempfile.gettempdir()) / "nanochat-sweep"
     prepare = [sys.executable, "-m", "miniscale.nanochat.prepare", f"--cache={cache}"]
     subprocess.run(prepare, cwd=ROOT, check=True)
@@ -162,8 +189,8 @@ def main(argv: list[str]) -> int:
     if not TABLE.exists():
         append(imported())
     done = {(r["path"], r["rung"], r["arm"], int(r["seed"])) for r in read(TABLE)}
-    end = time.monotonic() + float(argv[0] if argv else "inf")
-    for job in jobs():
+    end = time.monotonic() + float(seconds[0] if seconds else "inf")
+    for job in (job for kind in kinds for job in JOBS[kind]()):
         cell, arm, seed = job
         if (cell.path, cell.rung, arm, seed) in done:
             continue
