@@ -180,7 +180,7 @@ def _sweeper(
 ) -> Sweeper:
     defaults = {name: float(ladder.setting.knobs[name].default) for name in form.rules}
     sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
-    return Sweeper(book, form, tuple(cells), defaults, ask.seeds, sign, tried or {})
+    return Sweeper(book, form, tuple(cells), defaults, ask.seeds, sign, ask.top_seeds, tried or {})
 
 
 def check_panel(arms: Sequence[str], name: str) -> None:

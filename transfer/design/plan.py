@@ -89,7 +89,7 @@ def _extras(form: Shrinkable, ask: Ask, top: str, price: float) -> list[tuple[st
     """Return what is run after the race, if it is asked for."""
     found = []
     if ask.checks_rules:
-        n = 4 * len(form.rules) * ask.seeds
+        n = 4 * len(form.rules) * ask.top_seeds
         found.append((f"rules checked at {top}", n, n * price))
     if ask.holdout:
         n = len(ask.holdout)

@@ -12,7 +12,7 @@ optimum by o at the target is off by o on every size.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,6 +270,7 @@ class Sweeper:
     defaults: Mapping[str, float]
     seeds: int
     sign: float
+    top_seeds: int = 1
     tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def points(self, knob: str, cells: Sequence[Cell]) -> list[Point]:
@@ -288,7 +289,7 @@ class Sweeper:
         """Sweep the knobs of rules at the reference; one that leaves nothing there is left out."""
         found = []
         for rule in rules:
-            there = self.points(rule.knob, [top])
+            there = replace(self, seeds=self.top_seeds).points(rule.knob, [top])
             if len({point.x for point in there}) < len(FACTORS):
                 continue
             least = min(self.cells, key=lambda cell: cell.dials[rule.dial])
