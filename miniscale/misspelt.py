@@ -1,6 +1,6 @@
 """What a misspelt key or option of a command line may have meant, in one line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,12 @@ def unknown_key(wrong: str, overrides: Sequence[str], known: Any) -> str:
     parent, _, leaf = wrong.rpartition(".")
     typed = next((item for item in overrides if item.lstrip("+~").startswith(wrong)), wrong)
     for part in filter(None, parent.split(".")):
+        if not isinstance(known, Mapping):
+            break
         keys = {str(key): key for key in known}  # a key may be a number
         known = known[keys[part]] if part in keys else {}
+    if not isinstance(known, Mapping):
+        return f"{typed}: '{parent}' is a value and holds no keys; write '{parent}=…'"
     there = {str(key) for key in known}
     hint = nearest(leaf, there)
     if hint.startswith("did you mean") and parent:

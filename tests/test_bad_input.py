@@ -16,6 +16,7 @@ CASES = {
     "unknown option": (["+ladder=oracle", "agent=serch"], "did you mean 'search'?"),
     "like nothing": (["+ladder=nanochat", "zzzz=3"], "known: agent, budget, dry_run, "),
     "option's key": (["+ladder=oracle", "agent=openai", "agent.modle=x"], "mean 'agent.model'?"),
+    "below a value": (["+ladder=oracle", "budget.hours.x=3"], "'budget.hours' is a value"),
     "added key": (["+ladder=oracle", "+foo=1"], "config.foo: unknown"),
     "no such option": (["+ladder=oracle", "--verbose"], "--verbose: no such option"),
     "missing value": (["+ladder=oracle", "agent=patches"], "add 'agent.path=…'"),

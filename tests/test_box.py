@@ -270,6 +270,7 @@ def test_hidden_paths_are_found_under_every_name(
     assert "speeches" not in sys.modules
     assert not resolved(places("package:no_such_package_here/data"))
     assert places("/a/../b") == ("/b",)
+    assert places("~/b") == (str(Path("~/b").expanduser()),)
     found = resolved([f"{tmp_path}/alias/speeches/data", f"{data}/text"])
     assert found == (data, f"{tmp_path}/elsewhere/far")
     roots = [str(top), f"{tmp_path}/alias"]

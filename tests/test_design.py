@@ -21,6 +21,7 @@ from transfer.design.bench_lab import BenchLab
 from transfer.design.choose import Fate
 from transfer.design.design import Found, design
 from transfer.design.layout import Ask
+from transfer.design.table_lab import TableLab
 from transfer.design.write import flow, ladder_yaml
 from transfer.designed import design_line
 from transfer.ladder import decode_ladder
@@ -334,3 +335,11 @@ def test_the_interval_of_a_rule_holds_the_planted_exponent_of_a_lopsided_bowl() 
         for rule in found.rules
     )
     assert held >= 8  # of 12, at a stated 80 %: fewer has a chance of .07
+
+
+def test_a_table_without_a_baseline_of_the_expensive_form_is_refused(tmp_path: Path) -> None:
+    lines = tmp_path / "runs.csv"
+    lines.write_text("path,rung,arm,seed,loss,cost\nreference,top,gain,0,1.0,9.0\n")
+    form = oracle_asked(tmp_path, f"table={lines}").form
+    with pytest.raises(InputError, match="no run of arm 'baseline' on top, the expensive form"):
+        TableLab(lines, form, "loss").cells([])

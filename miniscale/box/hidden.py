@@ -16,7 +16,7 @@ def places(text: str) -> tuple[str, ...]:
     here: of several, a program may take another one than we do. Nothing is imported.
     """
     if not text.startswith(PACKAGE):
-        return (os.path.abspath(text),)
+        return (os.path.abspath(os.path.expanduser(text)),)
     dotted, _, rest = text.removeprefix(PACKAGE).partition("/")
     top, *below = dotted.split(".")
     spec = importlib.util.find_spec(top)

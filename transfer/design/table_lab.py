@@ -97,6 +97,13 @@ class TableLab:
         if top is None:
             held = ", ".join(f"{name} {value:g}" for name, value in self._form.expensive.items())
             raise InputError(f"{self.name}: no run of the expensive form ({held}); add its rows")
+        name, arm = top.name.removeprefix(f"{top.path}_"), BASELINE
+        if not any(s.value is not None and k[:3] == (top.path, name, arm)
+                   for k, s in self._seen.items()):  # fmt: skip
+            raise InputError(
+                f"{self.name}: no run of arm '{arm}' on {name}, the expensive form, leaves a "
+                "number; add its rows"
+            )
         return found, top, notes
 
     def _dials(self, row: Mapping[str, float | None]) -> dict[str, float]:
