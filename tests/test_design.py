@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,7 @@ def test_sizes_that_crash_are_passed_over_and_named() -> None:
         ("+setting=oracle", "say what a trial of the lowest rung may cost"),
         ("+setting=oracle trial.seconds=1 budget.compute=5", "budget: counts in what trial"),
         ("+setting=oracle trial.compute=2 holdout_changes=[god]", "did you mean 'good'?"),
+        ("+setting=oracle trial.compute=2 holdout_changes=[good,good]", "got 1, at least 3"),
         ("+setting=oracle trial.compute=2 dry_run=true", "7 changes to race, fewer than 8"),
     ],
 )
@@ -288,6 +290,24 @@ def test_runs_made_elsewhere_stand_in_for_running(tmp_path: Path) -> None:
     assert "[0.75, 1.00]" in said[0]  # nine changes that agree show no more
     ladder = compose(["+ladder=oracle_small"], [asked.out], name="config")["ladder"]
     assert [rung["params"]["compute"] for rung in ladder["rungs"].values()] == [2.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("compound,a,abc,gain0,7,1.0,2", "column 'compute' holds 'abc'"),
+        ("compound,a,2,gain0,0,1.0,2", "gain0 on compound a, seed 0 stands there twice"),
+        ("compound,a,2,gain0*x,0,1.0,2", "with a number above 0"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, row: str, said: str) -> None:
+    rows = ["path,rung,compute,arm,seed,loss,cost", "compound,a,2,gain0,0,1.5,2",
+            *(f"compound,top,216,{arm},{seed},1.0,216"
+              for arm in ("baseline", *PANEL) for seed in (0, 1)), row]  # fmt: skip
+    (tmp_path / "runs.csv").write_text("\n".join(rows))
+    asked = oracle_asked(tmp_path, f"table={tmp_path / 'runs.csv'}")
+    with pytest.raises(InputError, match=re.escape(said)):
+        command.run(asked, lambda *_: None, lambda _: None)
 
 
 @pytest.mark.level1

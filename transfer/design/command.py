@@ -16,7 +16,7 @@ from transfer.change import Change, decode_change
 from transfer.design import words
 from transfer.design.answer import answer
 from transfer.design.bench_lab import BenchLab
-from transfer.design.design import Found, design
+from transfer.design.design import FEWEST_HELD, Found, design
 from transfer.design.dials import Shrinkable, decode_design
 from transfer.design.layout import Ask
 from transfer.design.path import Path as Way
@@ -185,12 +185,17 @@ def _holdout(node: Node, arms: tuple[str, ...]) -> tuple[str, ...]:
         if raw < 2:
             raise InputError(f"holdout_changes: got {raw}, every n-th needs n of at least 2")
         return arms[raw - 1 :: raw]
-    named = node.texts("holdout_changes")
+    named = tuple(dict.fromkeys(node.texts("holdout_changes")))
     for name in named:
         if name not in arms:
             raise InputError(
                 f"holdout_changes: '{name}' is not in the panel; {nearest(name, arms)}"
             )
+    if 0 < len(named) < FEWEST_HELD:
+        raise InputError(
+            f"holdout_changes: got {len(named)}, at least {FEWEST_HELD} say something; name more,"
+            " or give 3 for every third"
+        )
     return named
 
 

@@ -35,6 +35,8 @@ from transfer.ladder import Ladder
 
 FEWEST = 8
 """Changes without which nothing is decided; the audit's own number."""
+FEWEST_HELD = 3
+"""Held-out changes without which an accuracy says nothing."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ def _conclude(
 
 def _held_out(book: Book, board: Board, picked: Standing, ask: Ask, say: Say) -> Judged | None:
     """Judge the chosen cell by changes that had no part in choosing it."""
-    if len(ask.holdout) < 3:
+    if len(ask.holdout) < FEWEST_HELD:
         return None
     say(f"trying {len(ask.holdout)} held-out changes on {picked.cell.name}")
     free = replace(board, budget=float("inf"))

@@ -45,13 +45,22 @@ class TableLab:
         self._has = set(prices)
         self._form = form
         dials = [name for name in form.dials if name in frame.columns]
+        for name in dials:
+            _check_numbers(frame, name, path.name)
         self.rows = frame.select(
             *(pl.col(name).cast(pl.String) for name in ("path", "rung", "arm")),
             pl.col("seed").cast(pl.Int64, strict=False),
             pl.col(value).cast(pl.Float64, strict=False).alias("value"),
             *(pl.col(name).cast(pl.Float64, strict=False) for name in (*prices, *dials)),
         ).to_dicts()
-        self._seen = {self._key(row): self._read(row) for row in self.rows}
+        self._seen: dict[tuple[str, str, str, int], Seen] = {}
+        for row in self.rows:
+            key, seen = self._key(row), self._read(row)
+            if self._seen.setdefault(key, seen).value != seen.value:
+                what = f"{key[2]} on {key[0]} {key[1]}, seed {key[3]}"
+                raise InputError(
+                    f"{path.name}: {what} stands there twice with two values; keep one"
+                )
 
     @staticmethod
     def _key(row: Mapping[str, object]) -> tuple[str, str, str, int]:
@@ -93,6 +102,11 @@ class TableLab:
         notes = [
             f"table: path {p} is none of this design's and is left out; {nearest(p, by_path)}"
             for p in unknown
+        ]
+        notes += [
+            f"table: sweeps of '{knob}' are left out: it is not in design.rules;"
+            f" {nearest(knob, self._form.rules)}"
+            for knob in sorted(self.factors().keys() - set(self._form.rules))
         ]
         if top is None:
             held = ", ".join(f"{name} {value:g}" for name, value in self._form.expensive.items())
@@ -142,6 +156,17 @@ class TableLab:
             if star:
                 found.setdefault(knob, {1.0}).add(_factor(row["arm"], factor))
         return {knob: tuple(sorted(factors)) for knob, factors in found.items()}
+
+
+def _check_numbers(frame: pl.DataFrame, name: str, table: str) -> None:
+    """Refuse a dial's column that holds something else than numbers or nothing."""
+    texts = frame.get_column(name).cast(pl.String)
+    wrong = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
+    if len(wrong):
+        raise InputError(
+            f"{table}: column '{name}' holds {wrong[0]!r}; a dial is a number, or empty where it is"
+            " as in the expensive form"
+        )
 
 
 def _factor(arm: str, text: str) -> float:
