@@ -317,7 +317,5 @@ def _as_measured(book: Book, cell: Cell) -> Cell:
 
 
 def _mean_price(book: Book, cell: Cell) -> float:
-    seen = [s for s in book.of(cell.name, BASELINE) if s.value is not None]
-    if not seen:
-        return book.price_of(cell.rung.cost, cell.rung.seconds)
-    return sum(book.price_of(s.cost, s.seconds) for s in seen) / len(seen)
+    rung = _as_measured(book, cell).rung
+    return book.price_of(rung.cost, rung.seconds)
