@@ -10,7 +10,7 @@ from miniscale.trial import State, TrialResult
 from transfer.analysis import Analysis
 from transfer.change import Change
 from transfer.charge import overuse
-from transfer.events import METHOD, Based, Effect, Proposed, Request, Started, Tick, Tried
+from transfer.events import Based, Effect, Proposed, Request, Started, Tick, Tried
 from transfer.state import replay
 
 
@@ -60,7 +60,7 @@ def analysis(seconds: float | None) -> Analysis:
     asked = [Request(arm, rung, seed, f"{arm} {seed}") for arm in ("b0", "c1") for seed in (0, 1)]
     state = replay(
         [
-            Started("s", "", 0, "p", {}, METHOD),
+            Started("s", "", 0, "p", {}),
             Based("b0", "abc"),
             Proposed("c1", "b0", Change("one", patch="p")),
             Tick(0, tuple(asked)),

@@ -10,11 +10,10 @@ from miniscale.decode import InputError
 from miniscale.oracle import OracleRunner, result_of
 from miniscale.trial import State, TrialResult, TrialSpec
 from transfer.change import Change
-from transfer.events import METHOD, Decided, Outcome, Started
+from transfer.events import Decided, Outcome
 from transfer.records import decode, encode
 from transfer.rejudge import rejudge
 from transfer.simulate import simulate
-from transfer.state import replay
 from transfer.study import Study
 
 JOB = oracle_job()
@@ -103,12 +102,3 @@ def test_a_second_chance_is_journaled_and_judged_again_alike() -> None:
     assert events == played.events
     again = rejudge(JOB.ladder, events, policy=played.policy, budget=PLAN.budget)
     assert again == played.state.verdicts
-
-
-def test_studies_begun_before_count_the_first_divergence() -> None:
-    played = study(("c1", "small", 0))
-    first = played.events[0]
-    assert isinstance(first, Started)
-    for method, n in ((METHOD, 1), (4, 0)):
-        state = replay([replace(first, method=method), *played.events[1:]])
-        assert state.n_spare("c1", "small") == n

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from oracle import oracle_job
 
-from miniscale.trial import State, TrialResult
 from scaling import PowerLaw, forecast_loss
-from transfer.analysis import Analysis
-from transfer.change import Change
-from transfer.events import METHOD, Based, Proposed, Request, Started, Tick, Tried
 from transfer.ladder import Ladder
-from transfer.measure import Noise, Yardstick, effect, pooled_noise, yardstick
-from transfer.records import decode
-from transfer.state import replay
+from transfer.measure import Noise, effect, pooled_noise, yardstick
 
 
 @pytest.fixture(scope="module")
@@ -150,30 +144,3 @@ def test_the_law_takes_the_noise_that_all_replicates_of_a_rung_say(ladder: Ladde
     quiet = {name: replace(known, sd=0.0004) for name, known in noise.items()}
     less = forecast_loss(yardstick(ladder, baseline, quiet).fit, at)
     assert less.high - less.low < told.high - told.low != rough.high - rough.low
-
-
-def test_a_study_keeps_the_formulas_that_it_began_with(ladder: Ladder) -> None:
-    old = decode({"type": "started", "name": "s", "ladder_digest": "", "seed": 0,
-                  "policy": "p", "environment": {}})  # fmt: skip
-    assert isinstance(old, Started)
-    new = Started("s", "", 0, "p", {}, METHOD)
-    alone = yardstick(ladder, baseline := {r.name: {0: float(LAW(r.scale)), 1: float(LAW(r.scale))}
-                                           for r in ladder.rungs})  # fmt: skip
-    found = {event.method: law_of(ladder, event, baseline) for event in (old, new)}
-    assert found[1] == alone
-    assert found[METHOD] != alone
-
-
-def law_of(ladder: Ladder, started: Started, baseline: dict[str, dict[int, float]]) -> Yardstick:
-    """Return the baseline's law of a study in which a change has noisy replicates."""
-    runs = {("b0", name): losses for name, losses in baseline.items()}
-    runs |= {("c1", name): {s: v + 0.02 * s for s, v in losses.items()}
-             for name, losses in baseline.items()}  # fmt: skip
-    state = replay([started, Based("b0", "abc"), Proposed("c1", "b0", Change("one", patch="p"))])
-    requests = [Request(arm, rung, seed, f"{arm} {rung} {seed}")
-                for (arm, rung), losses in runs.items() for seed in losses]  # fmt: skip
-    state.apply(Tick(0, tuple(requests)))
-    for asked in requests:
-        value = runs[asked.arm, asked.rung][asked.seed]
-        state.apply(Tried(TrialResult(asked.identity, State.COMPLETE, value=value), 1.0))
-    return Analysis(ladder, state).ruler("b0")

@@ -15,7 +15,7 @@ from miniscale.trial import TrialResult
 from transfer import charge
 from transfer.events import Effect, Proposed
 from transfer.ladder import Ladder
-from transfer.measure import Losses, Noise, Yardstick, effect, odd_spread, pooled_noise, yardstick
+from transfer.measure import Losses, Noise, Yardstick, effect, odd_spread, yardstick
 from transfer.pool import Pool, share_of
 from transfer.state import Key, State
 
@@ -145,7 +145,7 @@ class Analysis:
             return ""
         rung, seed, result = found
         what = f"{result.state} {result.cause}".strip()
-        if self.state.method >= 6 and len(self.state.diverged.get((arm, rung), ())) > 1:
+        if len(self.state.diverged.get((arm, rung), ())) > 1:
             what = f"{what} twice"
         said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
         return f"{what} on {rung}, seed {seed}: {said.strip()[:300]}"
@@ -157,7 +157,7 @@ class Analysis:
         if not self._noise:
             self._noise = self._pooled()
         noise = self._noise[rung]
-        if kind is None or self.state.method < 3:
+        if kind is None:
             return noise
         if (rung, kind) not in self._kinds:
             rho, n_pairs = self._pool.rho(rung, kind)
@@ -165,26 +165,14 @@ class Analysis:
         return self._kinds[rung, kind]
 
     def _pooled(self) -> dict[str, Noise]:
-        first = self.state.first_base
-        if self.state.method < 3:
-            return {rung.name: self._pooled_before_3(rung.name) for rung in self.ladder.rungs}
-        means = self._means(first)
+        means = self._means(self.state.first_base)
         names = [rung.name for rung in self.ladder.rungs]
         return self._pool.noise(self._rough_slopes(), means, names)
-
-    def _pooled_before_3(self, rung: str) -> Noise:
-        groups = [self.losses(arm, name) for arm, name in self.state.requests if name == rung]
-        pairs = [
-            (self.losses(change.base, rung), self.losses(arm, rung))
-            for arm, change in self.state.changes.items()
-        ]
-        return pooled_noise(groups, pairs, slope=self._rough_slopes().get(rung, 0.0))
 
     def _rough_slopes(self) -> Mapping[str, float]:
         """Slopes by the first baseline's own seeds: what noise is expected before replicates."""
         runs = self._runs(self.state.first_base)
-        if self.state.method >= 3:
-            runs = {name: {min(losses): losses[min(losses)]} for name, losses in runs.items()}
+        runs = {name: {min(losses): losses[min(losses)]} for name, losses in runs.items()}
         return self._law("rough", runs, None).slopes
 
     # -- the law ---------------------------------------------------------------------------
@@ -201,11 +189,7 @@ class Analysis:
 
     def _ruler(self, base: str) -> Yardstick:
         first = self.state.first_base
-        noise = {rung.name: self.noise(rung.name) for rung in self.ladder.rungs}
-        if self.state.method < 3:
-            runs = {**self._runs(first), **self._runs(base)}
-            return self._law(base, runs, None if self.state.method == 1 else noise)
-        noise = {name: stepped(known) for name, known in noise.items()}
+        noise = {rung.name: stepped(self.noise(rung.name)) for rung in self.ladder.rungs}
         law = self._law(first, self._runs(first), noise)
         return law.at(self._means(base)) if base != first else law
 
@@ -243,9 +227,7 @@ class Analysis:
         baseline, change = self.losses(proposed.base, rung), self.losses(proposed.arm, rung)
         if not baseline or not change:
             return None
-        is_new = self.state.method >= 3
         noise = self.noise(rung, proposed.change.kind)
-        own_sd = odd_spread(self._pool.share(proposed.arm, rung), noise) if is_new else None
         found = effect(
             self.ladder,
             rung,
@@ -253,17 +235,15 @@ class Analysis:
             change=change,
             noise=noise,
             ruler=self.ruler(proposed.base),
-            own_sd=own_sd,
+            own_sd=odd_spread(self._pool.share(proposed.arm, rung), noise),
         )
-        if self.state.method < 4:
-            return found if is_new else replace(found, shared_se=0.0)
         return self._priced(found, proposed.arm, proposed.base)
 
     def _priced(
         self, found: Effect, arm: str, base: str, seeds: Sequence[int] | None = None
     ) -> Effect:
         """Take off a gain what its arm's trials cost beyond the baseline's, where both say so."""
-        if self.state.method < 4 or self.ladder.unit != "FLOPs":
+        if self.ladder.unit != "FLOPs":
             return found
         here, there = (self._flops(name, found.rung, seeds) for name in (arm, base))
         if here is None or there is None or here == there:

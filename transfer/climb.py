@@ -190,11 +190,11 @@ def seeds_of(study_seed: int, n: int, *, salt: int = 0) -> list[int]:
     return list(range(start, start + n))
 
 
-def _salt(state: State, proposed: Proposed) -> int:
+def _salt(proposed: Proposed) -> int:
     """Return what a twin's seeds are moved by: each of seventy twins has seeds of its own."""
     if not proposed.change.is_twin:
         return 0
-    return SALT + (4 * (int(proposed.arm[1:]) % 70) if state.method >= 4 else 0)
+    return SALT + 4 * (int(proposed.arm[1:]) % 70)
 
 
 def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int) -> list[Trial]:
@@ -205,7 +205,7 @@ def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int)
     against it: all of them share its error. An arm that diverged on a seed gets one more.
     """
     seed = state.started.seed if state.started is not None else 0
-    salt = _salt(state, proposed)
+    salt = _salt(proposed)
     base = proposed.base
     n += state.n_spare(proposed.arm, rung.name)
     asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
@@ -216,7 +216,7 @@ def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int)
         shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)
     shared += state.n_spare(base, rung.name)
     asked += [(base, rung.name, s) for s in seeds_of(seed, shared)]
-    if state.method < 3 or base == state.first_base:
+    if base == state.first_base:
         asked += [
             (base, other.name, s)
             for other in ladder.rungs

@@ -79,8 +79,7 @@ class Epochs:
             self._move_if_due()
         else:
             self._close(self.reviewer)
-        if self._state.method >= 3:
-            self._claim()
+        self._claim()
 
     # -- without a review ------------------------------------------------------------------
 
@@ -265,7 +264,7 @@ class Epochs:
 
     def _examine(self) -> bool:
         """Ask for a comparison of the head with the first baseline, or go on with one."""
-        if not self._plan.exam_share or self._state.method < 3:
+        if not self._plan.exam_share:
             return False
         if self._state.accepted:
             self._move()

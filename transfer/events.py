@@ -8,17 +8,8 @@ from miniscale.trial import TrialResult
 from transfer.change import Change
 from transfer.trust import Trust
 
-METHOD = 6
-"""Version of the formulas behind effects; a study keeps the one that it began with.
-
-1: the baseline's law estimates noise from the baseline's own seeds. 2: it is given the noise that
-all replicates of a rung say. 3: one law, the first baseline's, for all baselines; noise has a floor
-by the rungs beside it, correlation is pooled by kind of change, replicates that spread oddly speak
-for themselves, and effects tell the baseline's own error apart. 4: arms are compared at the compute
-that their trials report. 5: an exam leaves room to question the changes of a head that falls short.
-6: what stacks took is what their trials cost, for the policy as for the budget; a trial that
-diverges is run once more on a new seed; every verdict of the atoms names its prior.
-"""
+FORMULAS = 1
+"""Version of the formulas behind effects and verdicts; a study names the one that it began with."""
 
 
 class Outcome(StrEnum):
@@ -106,7 +97,7 @@ class Started:
     seed: int
     policy: str
     environment: Mapping[str, str]
-    method: int = 1
+    formulas: int = FORMULAS
     tops_up: bool = False
     """Whether baselines get more seeds as more changes are measured against them."""
 

@@ -71,8 +71,6 @@ class Exams:
         """Return what exams may still take, in the ladder's unit."""
         most = self._plan.exam_share * self._plan.budget
         left = self._plan.budget - self._state.spent
-        if self._state.method < 5:
-            return min(most, left)
         cost = {rung.name: rung.cost for rung in self._ladder.rungs}
         taken = sum(
             2 * len(seeds) * cost[rung]
@@ -90,9 +88,8 @@ class Exams:
         Half of the room at most is left for a question on the lowest rung and an exam after it.
         """
         state, rungs = self._state, self._ladder.rungs
-        if state.method >= 5:
-            again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
-            room -= min(again, room / 2)
+        again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
+        room -= min(again, room / 2)
         fresh = fresh_seeds(state, self._plan.seed, place=8 * len(state.exams), n=EXAM_SEEDS[0][0])
         if not fresh:
             return {}
@@ -108,8 +105,6 @@ class Exams:
 
     def _question(self, base: str) -> bool:
         """Leave each change out in turn if the exam fell short and there is room."""
-        if self._state.method < 5:
-            return False
         self._analysis.refresh()
         exam = exam_of(self._analysis, base)
         place = QUESTIONS + 8 * len(self._state.questions)

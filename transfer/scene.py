@@ -46,18 +46,7 @@ class Lookout:
             slopes=slopes,
             is_closing=bool(state.closing),
             ladder=analysis.ladder,
-            spent_closing=self._spent_closing(),
-            method=state.method,
-        )
-
-    def _spent_closing(self) -> float:
-        if self._state.method >= 6:
-            return self._state.spent_closing
-        return sum(  # before 6: by what was measured, so without crashes
-            effect.n * self._analysis.ladder.rung(effect.rung).cost
-            for standing in self._standings.values()
-            if standing.change.members
-            for effect in standing.effects
+            spent_closing=state.spent_closing,
         )
 
     def evidence(self, proposed: Proposed) -> Evidence:

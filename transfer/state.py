@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from miniscale.trial import State as Ended
 from miniscale.trial import TrialResult
 from transfer.events import (
-    METHOD,
     Accepted,
     Answered,
     Asked,
@@ -144,11 +143,6 @@ class State:
         return next(reversed(self.accepted.values()), next(iter(self.bases.values())))
 
     @property
-    def method(self) -> int:
-        """The version of formulas that this study began with."""
-        return self.started.method if self.started is not None else METHOD
-
-    @property
     def n_changes(self) -> int:
         """How many changes were taken in, stacks left out."""
         return len(self.changes) - self.n_stacks
@@ -170,7 +164,7 @@ class State:
 
     def n_spare(self, arm: str, rung: str) -> int:
         """Return how many more seeds an arm gets on a rung: one where it diverged."""
-        return min(len(self.diverged.get((arm, rung), ())), 1) if self.method >= 6 else 0
+        return min(len(self.diverged.get((arm, rung), ())), 1)
 
     def is_forgiven(self, arm: str, rung: str, result: TrialResult) -> bool:
         """Whether a trial without a number does not count against its arm: diverged, once."""

@@ -15,7 +15,6 @@ from transfer.checkout import Checkouts, Trees
 from transfer.climb import Climb, Trial, asks, unique, wanted
 from transfer.epoch import Epochs
 from transfer.events import (
-    METHOD,
     Based,
     Event,
     Proposed,
@@ -126,8 +125,7 @@ class Study:
                     self.plan.seed,
                     self.policy.name,
                     dict(environment),
-                    METHOD,
-                    self.plan.tops_up,
+                    tops_up=self.plan.tops_up,
                 )
             )
         if not self.state.bases:

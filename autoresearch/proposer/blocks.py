@@ -38,24 +38,6 @@ def find(text: str) -> Found:
     return _wholes(lines)
 
 
-def fences(text: str) -> list[tuple[str, str]]:
-    """Return (language, content) of every fenced part; one that is not closed runs to the end."""
-    found: list[tuple[str, str]] = []
-    mark, language, kept = "", "", list[str]()
-    for line in text.split("\n"):
-        fence = _FENCE.match(line)
-        if not mark and fence:
-            mark, language, kept = fence[1], fence[2], []
-        elif mark and fence and not fence[2] and fence[1].startswith(mark):
-            found.append((language, "\n".join(kept)))
-            mark = ""
-        elif mark:
-            kept.append(line)
-    if mark:
-        found.append((language, "\n".join(kept)))
-    return found
-
-
 # -- blocks ----------------------------------------------------------------------------------
 
 

@@ -238,9 +238,8 @@ def _verdict(
 
 
 def _unmatched(study: Reading) -> str:
-    """Say what of the data the ladder leaves unmatched while no audit was made; from formulas 6."""
-    is_known = bool(study.trust.source) or study.scene.method < 6
-    return "" if is_known else study.ladder.unmatched_data
+    """Say what of the data the ladder leaves unmatched while no audit was made."""
+    return "" if study.trust.source else study.ladder.unmatched_data
 
 
 def _short_of_certified(study: Reading, measured_in: Sequence[Standing], worth: float) -> str:

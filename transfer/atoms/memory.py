@@ -1,6 +1,6 @@
 """What readings of a study computed once and ask for again; it changes no answer."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from transfer.atoms.bowl import Edit
@@ -50,10 +50,9 @@ class Memory:
             for kept in every:
                 kept.clear()
 
-    def start(self, trust: Trust, prior: Prior, *, has_edge: bool = True) -> Model:
+    def start(self, trust: Trust, prior: Prior) -> Model:
         """Return the model before a study teaches anything: one object for one trust and prior."""
-        key = ("start", trust, id(prior), has_edge)
+        key = ("start", trust, id(prior))
         if key not in self.models:
-            model = replace(Model.trusting(trust, prior), has_edge=has_edge)
-            self.models[key] = (model, prior)
+            self.models[key] = (Model.trusting(trust, prior), prior)
         return self.models[key][0]

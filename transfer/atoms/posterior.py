@@ -51,9 +51,6 @@ class Model:
         Factor of 1 or more on every interval.
     doubts
         The same by kind of change, with a part that grows with the gain.
-    has_edge
-        Whether an effect beyond the grid counts as the grid's edge: else no atom explains it, and a
-        ruinous change passes for an outlier. Off for studies begun with formulas below 6.
     """
 
     prior: Prior = field(default_factory=Prior)
@@ -63,7 +60,6 @@ class Model:
     drift: float = 0.004
     conformal: float = 1.0
     doubts: Mapping[Kind, Doubt] = field(default_factory=dict)
-    has_edge: bool = True
 
     def doubt(self, kind: Kind) -> Doubt:
         """Return the doubt beyond the highest measured rung for a kind of change."""
@@ -230,7 +226,9 @@ def _log_likelihood(
     pool: Mapping[str, Shared],
 ) -> Array:
     total = np.zeros_like(next(iter(gain_at.values())))
-    edge = model.scale * model.prior.magnitudes[-1] if model.has_edge else math.inf
+    # an effect beyond the grid counts as its edge: else no atom explains it, and a ruinous change
+    # passes for an outlier
+    edge = model.scale * model.prior.magnitudes[-1]
     for effect in effects:
         own = max(effect.gain_se**2 - effect.shared_se**2, 0.0)
         known = pool.get(effect.rung, Shared(0.0, effect.shared_se))

@@ -113,7 +113,7 @@ class Reading:
         self.rules = rules
         self.trust = trust
         memory.trim()
-        self._start = memory.start(trust, prior, has_edge=scene.method >= 6)
+        self._start = memory.start(trust, prior)
         self._memory = memory
         self._errors: dict[tuple[str, str], tuple[float, float] | None] = {}
         self.target = ladder.position(ladder.target)
@@ -157,11 +157,6 @@ class Reading:
             self._memory.models[key] = (learned, (verdicts, self._start.prior))
         return self._memory.models[key]
 
-    @property
-    def names_prior(self) -> bool:
-        """Whether decisions name their prior; before formulas 6 only reviews did."""
-        return self.scene.method >= 6
-
     @cached_property
     def prior_digest(self) -> str:
         """Hash of all that beliefs rest on, for verdicts."""
@@ -169,8 +164,6 @@ class Reading:
         if key not in self._memory.digests:
             model = self.model
             content = {**asdict(model), "prior": model.prior.to_json()}
-            if not model.has_edge:  # as studies begun before named it
-                del content["has_edge"]
             self._memory.digests[key] = digest(content)
         return self._memory.digests[key]
 

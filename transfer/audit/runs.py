@@ -11,7 +11,7 @@ from miniscale.trial import Cause, TrialResult, digest
 from miniscale.trial import State as TrialState
 from scaling.readers import TableError, read_frame
 from transfer.change import Change
-from transfer.events import METHOD, Based, Event, Proposed, Request, Started, Tick, Tried
+from transfer.events import Based, Event, Proposed, Request, Started, Tick, Tried
 from transfer.ladder import Ladder
 from transfer.state import State, replay
 
@@ -50,7 +50,7 @@ class Runs:
     def state(self, ladder: Ladder) -> State:
         """Return these runs as a study's state, so that they are measured as any study's are."""
         events: list[Event] = [
-            Started("audit", ladder.digest, 0, "audit", {}, METHOD),
+            Started("audit", ladder.digest, 0, "audit", {}),
             Based("b0", "baseline"),
         ]
         events += [Proposed(name, "b0", change) for name, change in self.changes.items()]

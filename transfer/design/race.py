@@ -1,6 +1,6 @@
 """The race: known changes on every cell against the reference, and who drops out when."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -245,8 +245,3 @@ def lead_of(one: Standing, other: Standing) -> tuple[float, float] | None:
     if one is other or one.judged is None or other.judged is None:
         return None
     return ahead(one.judged, other.judged)
-
-
-def open_paths(standings: Mapping[str, Standing]) -> list[str]:
-    """Return the paths with a cell still in the race."""
-    return sorted({s.cell.path for s in standings.values() if s.is_open})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from transfer.change import Change
-from transfer.events import METHOD, Action, Effect, Judged, Outcome, Outlook
+from transfer.events import Action, Effect, Judged, Outcome, Outlook
 from transfer.ladder import Ladder
 from transfer.measure import Noise
 
@@ -50,8 +50,6 @@ class Scene:
         Whether the epoch is due to end: no more changes are taken in until it has.
     ladder
         The study's; a review needs its rungs, costs and target.
-    method
-        The version of formulas that the study began with (:data:`transfer.events.METHOD`).
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
@@ -63,7 +61,6 @@ class Scene:
     is_closing: bool = False
     ladder: Ladder | None = None
     spent_closing: float = 0.0
-    method: int = METHOD
 
 
 @dataclass(frozen=True)

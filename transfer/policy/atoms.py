@@ -88,8 +88,7 @@ class AtomsPolicy:
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step for a change or a stack, with the prior that it rests on."""
         study = self.read(evidence.scene, evidence.ladder)
-        decision = self._decided(study, evidence)
-        return replace(decision, prior=study.prior_digest) if study.names_prior else decision
+        return replace(self._decided(study, evidence), prior=study.prior_digest)
 
     def _decided(self, study: Reading, evidence: Evidence) -> Decision:
         if evidence.change.members:
