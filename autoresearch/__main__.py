@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miniscale.compose import run_with
+from miniscale.setting.compose import run_with
 
 
 def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
@@ -14,7 +14,7 @@ def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
 
     job = decode_job(config, folders)
     if job.is_dry:
-        from autoresearch.dryrun import show
+        from autoresearch.dry_run import show
 
         return show(job)
     from autoresearch.session import run_study, typed_command

@@ -2,15 +2,15 @@
 
 import math
 
-from autoresearch.proposer import Proposer
 from autoresearch.proposer.command import Command
-from autoresearch.proposer.researcher import Researcher
-from autoresearch.proposer.server import tokens_of
+from autoresearch.proposer.model.researcher import Researcher
+from autoresearch.proposer.model.server import tokens_of
 from autoresearch.proposer.turns import Turns
-from autoresearch.spend import Limits
-from miniscale.patch import Paths
-from miniscale.program import editable_texts
+from miniscale.tree.canonical import editable_texts
+from miniscale.tree.patch import Paths
 from transfer.ladder import Ladder
+from transfer.study.limits import Limits
+from transfer.study.proposer import Proposer
 
 REPLY_TOKENS = 1_500
 """assumption: of a reply, thinking included; models that think long take many times that."""

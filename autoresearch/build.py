@@ -6,17 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch.agents import decode_agent, named
-from autoresearch.proposer import Proposer
-from autoresearch.spend import Limits
+from autoresearch.proposer.choose import decode_agent, named
 from miniscale.box import policy_for
-from miniscale.decode import InputError, Node
-from transfer.audit.store import trust_for
-from transfer.folder import StudyFolder
+from miniscale.setting.decode import InputError, Node
+from transfer.audit.archive import trust_for
+from transfer.journal.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
-from transfer.policy import Policy
+from transfer.policy.protocol import Policy
 from transfer.policy.registry import content, decode_policy, expecting, trusting
-from transfer.study import EpochRule, Plan
+from transfer.study.limits import Limits
+from transfer.study.proposer import Proposer
+from transfer.study.study import EpochRule, Plan
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from autoresearch.spend import Limits, spend_words
-from miniscale.progress import Progress
-from miniscale.progress import progress as read_progress
-from miniscale.runner import Runner
-from miniscale.trial import TrialSpec
-from transfer.accept import multiplier
+from miniscale.run.progress import Progress
+from miniscale.run.progress import progress as read_progress
+from miniscale.run.runner.protocol import Runner
+from miniscale.setting.trial import TrialSpec
 from transfer.events import (
     Accepted,
     Answered,
@@ -29,9 +27,11 @@ from transfer.events import (
     Stopped,
     Tried,
 )
-from transfer.findings import Scored, survey, times
-from transfer.study import Study
-from transfer.words import claim_lines, exam_lines, loss_words
+from transfer.report.findings import Scored, survey, times
+from transfer.report.text import claim_lines, exam_lines, loss_words
+from transfer.study.commit_message import multiplier
+from transfer.study.limits import Limits, spend_words
+from transfer.study.study import Study
 
 PLAIN_EVERY_S = 30.0
 """Time between lines on running trials where there is no terminal; a third in the first minute."""

@@ -8,7 +8,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from miniscale.box import strongest
-from miniscale.hardware import has_cuda
+from miniscale.run.hardware import has_cuda
 
 
 def _version(package: str) -> str:
@@ -44,7 +44,7 @@ def wandb_line() -> tuple[bool, str]:
     """Say how wandb would run, without asking the network."""
     if not _version("wandb"):
         return True, "wandb    not installed; studies run without"
-    from autoresearch.tracking import has_key
+    from autoresearch.tracking.tracker import has_key
 
     mode = "online (a key is present)" if has_key() else "offline (no key): complete, sync later"
     return True, f"wandb    {_version('wandb')}, {mode}"

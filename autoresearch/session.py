@@ -10,24 +10,24 @@ from importlib import metadata
 from types import FrameType
 from typing import Any
 
-from autoresearch.agents import with_desk
 from autoresearch.bill import bill_lines
 from autoresearch.build import Job
 from autoresearch.console import Console, budget_words, header
-from autoresearch.loop import Interrupted, Observer, guarded, run
-from autoresearch.proposer import Proposer
-from autoresearch.proposer.desk import Desk
-from autoresearch.tracking import make_tracker
-from miniscale import data
+from autoresearch.proposer.choose import with_desk
+from autoresearch.proposer.store import Desk
+from autoresearch.tracking.tracker import make_tracker
 from miniscale.box import Report, choose
-from miniscale.rung import Folders
-from miniscale.runner.local import LocalRunner
-from miniscale.workspace import workspace_of
-from transfer import tables
-from transfer.folder import StudyFolder, check_writable, open_folder
-from transfer.journal import Journal
-from transfer.report import write_report
-from transfer.study import Study, Trees
+from miniscale.run import prepare_data
+from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.rung import Folders
+from miniscale.tree.workspace import workspace_of
+from transfer.journal.folder import StudyFolder, check_writable, open_folder
+from transfer.journal.store import Journal
+from transfer.report import tables
+from transfer.report.write import write_report
+from transfer.study.loop import Interrupted, Observer, guarded, run
+from transfer.study.proposer import Proposer
+from transfer.study.study import Study, Trees
 
 
 def environment() -> dict[str, str]:
@@ -68,7 +68,7 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     cache = job.folder.parent / ".cache" / setting.name
     check_writable(folder.path)
     box = choose(job.box)
-    digests = data.prepare(setting, cache)
+    digests = prepare_data.prepare(setting, cache)
     kept = {**config, "roots": [str(root) for root in job.roots]}
     is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
     console = Console(limits=job.limits)

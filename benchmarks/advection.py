@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from miniscale.examples.advection.solve import carry, cells_for, profiles
+from miniscale.settings.advection.solve import carry, cells_for, profiles
 from scaling import fit_power_law
 
 ROOT = Path(__file__).parent.parent

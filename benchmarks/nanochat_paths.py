@@ -149,7 +149,7 @@ def run(job: Job, panel: dict[str, Any], cache: Path) -> dict[str, Any]:
         row |= {"status": {0: "complete", 3: "diverged"}.get(code, "failed")}
         if code:
             return row
-        score = [sys.executable, "-m", "miniscale.nanochat.evaluate", f"--code={CODE}"]
+        score = [sys.executable, "-m", "miniscale.settings.nanochat.evaluate", f"--code={CODE}"]
         subprocess.run([*score, f"--data={cache}/heldout", *common], cwd=ROOT, check=True)
         scored = json.loads((Path(out) / "evaluation.json").read_text())
     row |= {"value": scored["val_bpb"], "sealed_bpb": scored["sealed_bpb"]}
@@ -183,7 +183,7 @@ def main(argv: list[str]) -> int:
     kinds = [word for word in argv if word in JOBS] or list(JOBS)
     seconds = [word for word in argv if word not in JOBS]
     cache = Path(tempfile.gettempdir()) / "nanochat-sweep"
-    prepare = [sys.executable, "-m", "miniscale.nanochat.prepare", f"--cache={cache}"]
+    prepare = [sys.executable, "-m", "miniscale.settings.nanochat.prepare", f"--cache={cache}"]
     subprocess.run(prepare, cwd=ROOT, check=True)
     panel: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "panel" / "nanochat.yaml"))
     if not TABLE.exists():

@@ -118,7 +118,7 @@ def run(job: Job, cache: Path) -> dict[str, Any]:
         row |= {"seed": job.seed, "status": {0: "complete", 3: "diverged"}.get(code, "failed")}
         if code:
             return row
-        score = [sys.executable, "-m", "miniscale.nanochat.evaluate", f"--code={CODE}"]
+        score = [sys.executable, "-m", "miniscale.settings.nanochat.evaluate", f"--code={CODE}"]
         score += [f"--data={cache}/heldout", *common]
         subprocess.run(score, cwd=ROOT, check=True)
         scored = json.loads((Path(out) / "evaluation.json").read_text())
@@ -241,7 +241,7 @@ def main(argv: list[str]) -> int:
         report()
         return 0
     cache = Path(tempfile.gettempdir()) / "nanochat-sweep"
-    prepare = [sys.executable, "-m", "miniscale.nanochat.prepare", f"--cache={cache}"]
+    prepare = [sys.executable, "-m", "miniscale.settings.nanochat.prepare", f"--cache={cache}"]
     subprocess.run(prepare, cwd=ROOT, check=True)
     RESULTS.mkdir(exist_ok=True)
     if argv == ["lr"]:

@@ -25,11 +25,11 @@ from llm_server import serving  # noqa: E402
 from oracle import oracle_job  # noqa: E402
 from researching import Lab, faulty, lab  # noqa: E402
 
-from autoresearch.proposer import asked_before  # noqa: E402
-from autoresearch.proposer.endpoint import Endpoint  # noqa: E402
-from autoresearch.spend import Limits, spend_words, spent  # noqa: E402
-from transfer.journal import Journal, read_journal  # noqa: E402
-from transfer.state import replay  # noqa: E402
+from autoresearch.proposer.model.client import Endpoint  # noqa: E402
+from transfer.journal.state import replay  # noqa: E402
+from transfer.journal.store import Journal, read_journal  # noqa: E402
+from transfer.study.limits import Limits, spend_words, spent  # noqa: E402
+from transfer.study.proposer import asked_before  # noqa: E402
 
 
 class Timed:

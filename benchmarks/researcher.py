@@ -14,7 +14,7 @@ import numpy as np
 
 from transfer.bench.play import play_by_name
 from transfer.bench.score import Score
-from transfer.bench.suites import suite_world
+from transfer.bench.worlds.suites import suite_world
 
 POLICIES = ("atoms", "greedy")
 RESAMPLES = 4_000

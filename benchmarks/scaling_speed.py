@@ -26,9 +26,9 @@ import polars as pl
 import scipy
 from scipy.optimize import minimize
 
-from scaling.laws import HOFFMANN
-from scaling.resample import resample
-from scaling.surface import FormFit, fit_form
+from scaling.fit.bootstrap import resample
+from scaling.fit.form_fit import FormFit, fit_form
+from scaling.law.laws import HOFFMANN
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "scaling_speed.jsonl"

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from miniscale import data
-from miniscale.command import render
-from miniscale.compose import compose
-from miniscale.decode import Node
-from miniscale.setting import Setting, decode_setting
+from miniscale.run import prepare_data
+from miniscale.setting.command import render
+from miniscale.setting.compose import compose
+from miniscale.setting.decode import Node
+from miniscale.setting.setting import Setting, decode_setting
 
 RESULTS = Path(__file__).parent / "results"
 SCORES = ("value", "sealed", "extra", "cost", "seconds")
@@ -163,7 +163,7 @@ def main(argv: list[str]) -> int:
     changes = {n: c["knobs"] for n, c in raw["panel"]["changes"].items() if not c.get("twin")}
     edits = {"baseline": {}, **changes}
     cache, table = Path(tempfile.gettempdir()) / f"panels-{name}", RESULTS / f"{name}_design.csv"
-    data.prepare(setting, cache)
+    prepare_data.prepare(setting, cache)
     keys = ("path", "rung", *plan.expensive.dials, "rules", "arm", "seed")
     done = {tuple(row[k] for k in ("path", "rung", "arm", "seed")) for row in read(table)}
     for job in jobs(plan, tuple(edits)):

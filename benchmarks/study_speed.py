@@ -19,14 +19,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autoresearch.build import decode_job
-from miniscale.compose import compose
-from miniscale.trial import State, TrialResult, TrialSpec
+from miniscale.setting.compose import compose
+from miniscale.setting.trial import State, TrialResult, TrialSpec
 from transfer.bench.play import Timed, TimedReviewer, parsed
 from transfer.change import Change
 from transfer.ladder import Ladder
-from transfer.policy import Reviewer
-from transfer.simulate import KnobTrees, light_spec, simulate
-from transfer.study import EpochRule, Plan
+from transfer.policy.protocol import Reviewer
+from transfer.study.in_memory import KnobTrees, light_spec, simulate
+from transfer.study.study import EpochRule, Plan
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "study_speed.jsonl"

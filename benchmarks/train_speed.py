@@ -62,7 +62,7 @@ def main() -> int:
     rows: dict[str, list[dict[str, float]]] = {rung: [] for rung in RUNGS}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
-        prepare = [sys.executable, "-m", "miniscale.nanochat.prepare", f"--cache={cache}"]
+        prepare = [sys.executable, "-m", "miniscale.settings.nanochat.prepare", f"--cache={cache}"]
         subprocess.run(prepare, cwd=ROOT, check=True, capture_output=True)
         for _ in range(3):
             peak = peak_flops()

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from miniscale.compose import run_with
-from miniscale.decode import InputError, Node, nearest
+from miniscale.setting.compose import run_with
+from miniscale.setting.decode import InputError, Node, nearest
 
 if TYPE_CHECKING:
-    from miniscale.rung import Rung
-    from miniscale.setting import Setting
-    from miniscale.trial import Scalar, TrialSpec
+    from miniscale.setting.rung import Rung
+    from miniscale.setting.setting import Setting
+    from miniscale.setting.trial import Scalar, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Asked:
 def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Run one trial of the setting as it is, or with knobs, and print its numbers."""
     from miniscale.box import choose
-    from miniscale.runner.local import LocalRunner
+    from miniscale.run.runner.local import LocalRunner
 
     asked = decode(config, folders)
     box = choose(asked.box)  # before what may take long
@@ -62,8 +62,8 @@ def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
         On the first thing that is wrong.
     """
     from miniscale.box import policy_for
-    from miniscale.rung import decode_rung
-    from miniscale.setting import decode_setting
+    from miniscale.setting.rung import decode_rung
+    from miniscale.setting.setting import decode_setting
 
     node = Node(config, "config")
     ladder = node.raw("ladder")
@@ -86,12 +86,12 @@ def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
 
 def _prepared(asked: Asked) -> "TrialSpec":
     """Prepare data and checkout, and describe the trial."""
-    from miniscale import data
-    from miniscale.rung import Folders, trial_spec
-    from miniscale.workspace import workspace_of
+    from miniscale.run import prepare_data
+    from miniscale.setting.rung import Folders, trial_spec
+    from miniscale.tree.workspace import workspace_of
 
     setting, out = asked.setting, asked.out
-    digests = data.prepare(setting, out / "cache")
+    digests = prepare_data.prepare(setting, out / "cache")
     trees = workspace_of(setting, out)
     return trial_spec(
         setting,
@@ -105,7 +105,7 @@ def _prepared(asked: Asked) -> "TrialSpec":
 
 
 def _show(folder: Path) -> None:
-    from miniscale.progress import progress
+    from miniscale.run.progress import progress
 
     seen = progress(folder)
     if seen is not None and sys.stdout.isatty():

@@ -9,20 +9,20 @@ converged 1.50 0.16
 >>> print(f"{forecast.mean:.3f}")
 1.748
 
-Tables of any kind go through ``scaling.table``; any form of ``scaling.laws`` is fitted by
+Tables of any kind go through ``scaling.table``; any form of ``scaling.law.laws`` is fitted by
 :func:`fit_form` and refitted by :func:`resample`; ``scaling.extrapolate`` averages forms and
 forecasts, ``scaling.compare`` reads gains between arms, ``scaling.isoflop`` finds optima and
 ``scaling.design`` plans ladders. ``python -m scaling`` does it all.
 """
 
-from scaling.fit import Fit, ScalePoint, fit_power_law
+from scaling.fit.bootstrap import Ensemble, resample
+from scaling.fit.form_fit import FormFit, fit_form
+from scaling.fit.ladder_fit import Fit, ScalePoint, fit_power_law
+from scaling.fit.objective import LossKind, Objective
+from scaling.fit.status import FitStatus
 from scaling.forecast import Forecast, forecast_band, forecast_loss
 from scaling.gain import local_slope, log_multiplier, table_of
-from scaling.law import PowerLaw
-from scaling.objective import LossKind, Objective
-from scaling.resample import Ensemble, resample
-from scaling.status import FitStatus
-from scaling.surface import FormFit, fit_form
+from scaling.law.power_law import PowerLaw
 
 __all__ = [
     "Ensemble",

@@ -112,7 +112,7 @@ def _show(report: object, console: object) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from scaling.report import Report
+    from scaling.report.report import Report
 
     assert isinstance(report, Report)
     assert isinstance(console, Console)
@@ -133,7 +133,7 @@ def _keep(report: object, options: argparse.Namespace, console: object) -> None:
     """Write the page, the picture and the tracker's run that were asked for."""
     from rich.console import Console
 
-    from scaling.report import Report, page
+    from scaling.report.report import Report, page
 
     assert isinstance(report, Report)
     assert isinstance(console, Console)
@@ -144,7 +144,7 @@ def _keep(report: object, options: argparse.Namespace, console: object) -> None:
         report.figure.savefig(stem.with_suffix(".png"))
         console.print(f"wrote {stem.with_suffix('.html')} and {stem.with_suffix('.png')}")
     if options.wandb:
-        from scaling.track import log_report
+        from scaling.report.wandb_log import log_report
 
         where = log_report(report, project=options.wandb_project, group=options.wandb_group)
         console.print(f"wandb {where}")

@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from scaling.compare import Gain, arm_of, compare
 from scaling.design import Rung, design
 from scaling.extrapolate import Extrapolation, extrapolate
-from scaling.figures import (
+from scaling.fit.bootstrap import Ensemble, paired_runs, resample, variance_components
+from scaling.fit.form_fit import fit_form
+from scaling.fit.status import FitStatus
+from scaling.forecast import Forecast
+from scaling.isoflop import Frontier, parabola_frontier, surface_frontier
+from scaling.law.form import Form
+from scaling.options import form_of, load, objective, points, target, x_role
+from scaling.report.figures import (
     draw_comparison,
     draw_fit,
     draw_forecast,
     draw_isoflop,
     draw_plans,
 )
-from scaling.forecast import Forecast
-from scaling.forms import Form
-from scaling.isoflop import Frontier, parabola_frontier, surface_frontier
-from scaling.options import form_of, load, objective, points, target, x_role
-from scaling.readers import TableError
-from scaling.report import Report, Sheet, interval, number, si
-from scaling.resample import Ensemble, paired_runs, resample, variance_components
-from scaling.roles import Role
-from scaling.status import FitStatus
-from scaling.surface import fit_form
-from scaling.table import RunTable
+from scaling.report.report import Report, Sheet, interval, number, si
+from scaling.table.columns import Role
+from scaling.table.read import TableError
+from scaling.table.run_table import RunTable
 
 Array = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.forms import Form
-from scaling.objective import Array, Objective
-from scaling.resample import resample, resample_weights
-from scaling.surface import FormFit, as_scales, fit_form
+from scaling.fit.bootstrap import resample, resample_weights
+from scaling.fit.form_fit import FormFit, as_scales, fit_form
+from scaling.fit.objective import Array, Objective
+from scaling.law.form import Form
 
 _REACH = 8.0
 """Largest gain that is looked for, in nats of compute: 3,000x."""
@@ -65,7 +65,7 @@ def multipliers(fit: FormFit, theta: Array, scales: Array, loss: Array) -> Array
     g solves ``L(scales * exp(g / n)) = loss``, n the number of scales: all grow together, at the
     tokens per parameter of the row. Bisection; losses below the floor get the reach, 8 nats.
 
-    >>> from scaling.laws import POWER
+    >>> from scaling.law.laws import POWER
     >>> c = np.geomspace(1.0, 1e4, 8)
     >>> fit = fit_form(POWER, c, loss=1 + c**-0.3)
     >>> multipliers(fit, fit.theta[None], np.array([[100.0]]), fit(110.0)).round(4).item()
@@ -110,7 +110,7 @@ def compare(
 
     Examples
     --------
-    >>> from scaling.laws import POWER
+    >>> from scaling.law.laws import POWER
     >>> c = np.geomspace(1.0, 1e4, 8)
     >>> names = np.array([f"s{i}" for i in range(8)])
     >>> arms = [Arm(c[None], 1 + (c * m) ** -0.3, names) for m in (1.0, 1.2)]

@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from scaling.fit.bootstrap import Ensemble, resample
+from scaling.fit.form_fit import FormFit, as_scales, fit_form
+from scaling.fit.objective import Array, Objective
 from scaling.forecast import Forecast
-from scaling.forms import Form
-from scaling.laws import (
+from scaling.law.form import Form
+from scaling.law.laws import (
     COUPLED,
     HOFFMANN,
     KAPLAN,
@@ -28,10 +31,7 @@ from scaling.laws import (
     SURFACE_NO_OFFSET,
     TIED,
 )
-from scaling.objective import Array, Objective
-from scaling.resample import Ensemble, resample
-from scaling.rungs import distance_beyond, inner_splits, rung_orders
-from scaling.surface import FormFit, as_scales, fit_form
+from scaling.table.split import distance_beyond, inner_splits, rung_orders
 
 SHARPNESS = 8.0
 """Weight of a form falls with this power of its error on held-out rungs."""

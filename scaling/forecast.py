@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit import MISFIT, Fit
+from scaling.fit.ladder_fit import MISFIT, Fit
 
 _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 15) for i in range(15)])
 _NORMAL /= np.sqrt(np.mean(_NORMAL**2))

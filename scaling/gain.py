@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.law import PowerLaw
+from scaling.law.power_law import PowerLaw
 
 _KNEE = 0.8
 """Share of the reducible loss up to which the law is inverted; beyond it, along its tangent."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.objective import Array
-from scaling.resample import Ensemble, resample_weights
+from scaling.fit.bootstrap import Ensemble, resample_weights
+from scaling.fit.objective import Array
 
 _GRID = np.linspace(-7.0, 7.0, 281)
 _SAME_BUDGET = 0.05

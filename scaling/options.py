@@ -6,12 +6,12 @@ from argparse import Namespace
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.forms import Form
-from scaling.laws import HOFFMANN, LAWS, POWER
-from scaling.objective import LossKind, Objective
-from scaling.readers import TableError
-from scaling.roles import SCALES, Role
-from scaling.table import RunTable, read_table
+from scaling.fit.objective import LossKind, Objective
+from scaling.law.form import Form
+from scaling.law.laws import HOFFMANN, LAWS, POWER
+from scaling.table.columns import SCALES, Role
+from scaling.table.read import TableError
+from scaling.table.run_table import RunTable, read_table
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def form_of(name: str | None, table: RunTable) -> Form:
     except (ImportError, AttributeError) as error:
         raise TableError("no-law", f"law '{name}': {error}") from error
     if not isinstance(found, Form):
-        raise TableError("no-law", f"law '{name}' is no scaling.forms.Form")
+        raise TableError("no-law", f"law '{name}' is no scaling.law.form.Form")
     return found
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from miniscale.rung import Rung
-from miniscale.setting import Kind, Knob, Objective, Setting
-from miniscale.trial import Reading
+from miniscale.setting.rung import Rung
+from miniscale.setting.setting import Kind, Knob, Objective, Setting
+from miniscale.setting.trial import Reading
 from transfer.change import Change
 from transfer.events import Effect, Judged, Outcome
 from transfer.ladder import Ladder
-from transfer.measure import Noise
-from transfer.policy import Evidence, Scene, Standing
+from transfer.measure.effect import Noise
+from transfer.policy.protocol import Evidence, Scene, Standing
 
 SCALES = (1.0, 6.0, 36.0, 216.0)
 LR = Knob("lr", 0.01, Kind.HYPERPARAMETER, low=1e-5, high=1.0, is_log=True)

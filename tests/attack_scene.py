@@ -22,9 +22,9 @@ from tiny_trials import processes_with
 
 from miniscale.box import Report
 from miniscale.box.hidden import places
-from miniscale.runner.local import LocalRunner
-from miniscale.trial import Reading, State, TrialResult, TrialSpec
-from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
+from miniscale.run.runner.local import LocalRunner
+from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
+from miniscale.setting.trial import Reading, State, TrialResult, TrialSpec
 
 ATTACKS = ROOT / "tests" / "attacks"
 NOT_ATTACKS = ("toy", "weakened")
@@ -145,7 +145,7 @@ class Scene:
             disk_gb=0.03,
             processes=40,
             reads=(f"{self.top}/cache/train",),
-            hides=(*places("package:miniscale.nanochat/data"), f"{tree}/data"),
+            hides=(*places("package:miniscale.settings.nanochat/data"), f"{tree}/data"),
             walls_down=attack.down,
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.build import Job, decode_job
-from miniscale.compose import compose
+from miniscale.setting.compose import compose
 
 
 def oracle_job(*overrides: str) -> Job:

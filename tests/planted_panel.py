@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from oracle import oracle_job
 
-from miniscale.setting import Kind
+from miniscale.setting.setting import Kind
 from scaling import PowerLaw
-from transfer.audit.runs import BASELINE, Run, Runs
+from transfer.audit.panel_runs import BASELINE, Run, Runs
 from transfer.change import Change
 from transfer.ladder import Ladder
 

@@ -11,17 +11,17 @@ from llm_server import Clock, Script, Server, Step, serving
 from oracle import oracle_job
 
 from autoresearch.build import Job
-from autoresearch.loop import run
-from autoresearch.proposer import Proposer
-from autoresearch.proposer.desk import Desk
-from autoresearch.proposer.researcher import Researcher
-from autoresearch.proposer.server import Price
-from autoresearch.proposer.server import Server as Asked
-from autoresearch.spend import Limits
-from miniscale.oracle import OracleRunner
-from miniscale.rung import Folders
-from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger
-from transfer.study import Study
+from autoresearch.proposer.model.researcher import Researcher
+from autoresearch.proposer.model.server import Price
+from autoresearch.proposer.model.server import Server as Asked
+from autoresearch.proposer.store import Desk
+from miniscale.setting.rung import Folders
+from miniscale.settings.oracle.planted_law import OracleRunner
+from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger
+from transfer.study.limits import Limits
+from transfer.study.loop import run
+from transfer.study.proposer import Proposer
+from transfer.study.study import Study
 
 PRICE = Price(input=1.0, output=4.0)
 

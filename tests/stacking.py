@@ -5,14 +5,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from miniscale.oracle import Planted
-from miniscale.trial import Cause, State, TrialResult, TrialSpec
-from transfer.climb import FRESH, SEEDS_A_STUDY
+from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.settings.oracle.planted_law import Planted
 from transfer.events import Action, Judged, Outcome
 from transfer.ladder import Ladder
-from transfer.policy import Decision, Evidence, Review, Scene, Standing
-from transfer.policy.trend import TrendPolicy
-from transfer.simulate import KnobTrees
+from transfer.policy.by_trend import TrendPolicy
+from transfer.policy.protocol import Decision, Evidence, Review, Scene, Standing
+from transfer.study.in_memory import KnobTrees
+from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 
 
 @dataclass(frozen=True)

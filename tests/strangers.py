@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from miniscale.setting import Kind
-from transfer.bench.families import PLAN
-from transfer.bench.worlds import Held, Mechanism, World, patch
+from miniscale.setting.setting import Kind
+from transfer.bench.worlds.families import PLAN
+from transfer.bench.worlds.world import Held, Mechanism, World, patch
 from transfer.change import Change
 from transfer.events import Outlook
-from transfer.policy import Decision, Evidence
 from transfer.policy.plain import accept, carried, opening, refuse
+from transfer.policy.protocol import Decision, Evidence
 
 
 @dataclass(frozen=True)

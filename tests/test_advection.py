@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from miniscale.examples.advection.solve import carry, cells_for, profiles
+from miniscale.settings.advection.solve import carry, cells_for, profiles
 
 ROOT = Path(__file__).parent.parent
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from atoms_scenes import SCALES, effect, evidence, idea, ladder, scene, standing
 
-from miniscale.setting import Kind
-from transfer.atoms.reading import Rules
+from miniscale.setting.setting import Kind
 from transfer.change import Change
 from transfer.events import Action, Effect, Judged, Outcome
-from transfer.policy import Review, Scene, Standing
-from transfer.policy.atoms import AtomsPolicy
+from transfer.policy.protocol import Review, Scene, Standing
+from transfer.policy.voi.context import Rules
+from transfer.policy.voi.policy import AtomsPolicy
 from transfer.trust import Light, Trust
 
 GREEN = Trust(light=Light.GREEN)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from atoms_scenes import effect
 
-from miniscale.setting import Kind
-from transfer.atoms.learn import Row, learn
-from transfer.atoms.posterior import Hint, Model, Shared, believe, surprise
-from transfer.atoms.prior import Prior, atoms, rise
+from miniscale.setting.setting import Kind
+from transfer.belief.posterior import Hint, Model, Shared, believe, surprise
+from transfer.belief.prior import Prior, atoms, rise
+from transfer.policy.voi.learn import Row, learn
 from transfer.trust import Trust
 
 MODEL = Model()

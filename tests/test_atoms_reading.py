@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 from atoms_scenes import effect, scene, standing
 
-from transfer.atoms.reading import Reading
-from transfer.atoms.tally import Tally
-from transfer.bench.catalogue import maker
-from transfer.bench.worlds import WorldRunner
+from transfer.bench.worlds.catalogue import maker
+from transfer.bench.worlds.world import WorldRunner
 from transfer.events import Outcome, Outlook
-from transfer.policy import Decision, Evidence, Review, Scene, Standing
-from transfer.policy.atoms import AtomsPolicy
-from transfer.simulate import KnobTrees, light_spec, simulate
+from transfer.policy.protocol import Decision, Evidence, Review, Scene, Standing
+from transfer.policy.voi.context import Reading
+from transfer.policy.voi.policy import AtomsPolicy
+from transfer.policy.voi.tally import Tally
+from transfer.study.in_memory import KnobTrees, light_spec, simulate
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from atoms_scenes import ladder
 
-from miniscale.oracle import Planted
-from miniscale.trial import State, TrialResult, TrialSpec
+from miniscale.setting.trial import State, TrialResult, TrialSpec
+from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import Judged, Outcome
-from transfer.folder import StudyFolder
-from transfer.load import Loaded
+from transfer.journal.folder import StudyFolder
+from transfer.journal.load import Loaded
 from transfer.plan import Plan
-from transfer.policy.atoms import AtomsPolicy
-from transfer.rejudge import rejudge
-from transfer.simulate import KnobTrees, light_spec, simulate
-from transfer.study import Study
+from transfer.policy.voi.policy import AtomsPolicy
+from transfer.report.text import show
+from transfer.study.in_memory import KnobTrees, light_spec, simulate
+from transfer.study.rejudge import rejudge
+from transfer.study.study import Study
 from transfer.trust import Light, Trust
-from transfer.words import show
 
 POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
 PLAN = Plan(budget=3000.0, idea_cost=2.0, tops_up=True)

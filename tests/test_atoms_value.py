@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from atoms_scenes import LR, effect, ladder, standing
 
-from miniscale.setting import Kind
-from transfer.atoms.baseline_error import baseline_error
-from transfer.atoms.beliefs import Claim, Normal, Part, examine, together
-from transfer.atoms.bowl import Edit, coordinate, edits_by_knob, fit_bowl, hint, rule
-from transfer.atoms.mixture import Mixture
-from transfer.atoms.posterior import Belief, Model, believe
-from transfer.atoms.value import (
+from miniscale.setting.setting import Kind
+from transfer.belief.mixture import Mixture
+from transfer.belief.posterior import Belief, Model, believe
+from transfer.belief.stack import Claim, Normal, Part, examine, together
+from transfer.change import Change
+from transfer.events import Effect, Outcome
+from transfer.policy.voi.baseline_error import baseline_error
+from transfer.policy.voi.knobs import Edit, coordinate, edits_by_knob, fit_bowl, hint, rule
+from transfer.policy.voi.value import (
     Prospects,
     Step,
     Terms,
@@ -23,8 +25,6 @@ from transfer.atoms.value import (
     price_of_compute,
     settling,
 )
-from transfer.change import Change
-from transfer.events import Effect, Outcome
 
 MODEL = Model()
 TERMS = Terms(target=7.68, price=0.0)

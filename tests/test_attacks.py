@@ -11,8 +11,8 @@ from attacks.weakened import CHECKS
 from test_box import KINDS, needs
 
 from miniscale.box import BoxKind, Report, strongest
-from miniscale.trial import State
-from transfer.charge import MOST, overuse
+from miniscale.setting.trial import State
+from transfer.measure.overuse import MOST, overuse
 
 pytestmark = pytest.mark.level2
 ATTACKS = attacks()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from planted_panel import GAINS, holds, ladder, planted
 
-from miniscale.setting import Kind
-from transfer.audit import figures
-from transfer.audit.report import Audit
-from transfer.audit.run import audit, measure
-from transfer.audit.store import store, stored_audit, trust_of
-from transfer.audit.words import lines
+from miniscale.setting.setting import Kind
+from transfer.audit import agreement
+from transfer.audit.archive import store, stored_audit, trust_of
+from transfer.audit.audit_text import lines
+from transfer.audit.finding import Audit
+from transfer.audit.judge_panel import audit, measure
 from transfer.trust import Light, Trust
 
 
@@ -24,8 +24,8 @@ def test_pairs_of_normals_agree_as_sheppard_says(rho: float) -> None:
     rng = np.random.default_rng(1)
     drawn = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=3000)
     # the standard error of Kendall's tau from 3,000 pairs is below .012
-    found = figures.accuracy(drawn[:, 0], drawn[:, 1])
-    assert found == pytest.approx(figures.accuracy_of(rho), abs=0.03)
+    found = agreement.accuracy(drawn[:, 0], drawn[:, 1])
+    assert found == pytest.approx(agreement.accuracy_of(rho), abs=0.03)
 
 
 @pytest.mark.level1
@@ -35,20 +35,20 @@ def test_removing_noise_recovers_the_accuracy_of_noiseless_rungs(rho: float, noi
     rng = np.random.default_rng(2)
     true = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=1500)
     seen = true + noise * rng.normal(size=true.shape)
-    raw = figures.accuracy(seen[:, 0], seen[:, 1])
+    raw = agreement.accuracy(seen[:, 0], seen[:, 1])
     variances = np.full(1500, noise**2)
-    kept = [figures.reliability(seen[:, i], variances, rng) for i in (0, 1)]
-    clean = figures.without_noise(raw, kept)
+    kept = [agreement.reliability(seen[:, i], variances, rng) for i in (0, 1)]
+    clean = agreement.without_noise(raw, kept)
     assert clean is not None
-    assert clean == pytest.approx(figures.accuracy_of(rho), abs=0.05)
+    assert clean == pytest.approx(agreement.accuracy_of(rho), abs=0.05)
     assert raw < clean - 0.02
 
 
 def test_a_rung_of_noise_alone_has_no_accuracy_without_noise() -> None:
     rng = np.random.default_rng(3)
     noise = rng.normal(size=40)
-    assert figures.reliability(noise, np.full(40, np.var(noise, ddof=1)), rng) == 0.0
-    assert figures.without_noise(0.5, [0.0, 0.9]) is None
+    assert agreement.reliability(noise, np.full(40, np.var(noise, ddof=1)), rng) == 0.0
+    assert agreement.without_noise(0.5, [0.0, 0.9]) is None
 
 
 @pytest.mark.level1
@@ -57,7 +57,7 @@ def test_persistence_is_recovered_although_the_lower_rung_is_noisy(slope: float)
     rng = np.random.default_rng(4)
     true = rng.normal(size=4000)
     lower, upper = true + 0.8 * rng.normal(size=4000), slope * true + 0.1 * rng.normal(size=4000)
-    found = figures.persistence(lower, upper, np.full(4000, 0.64))
+    found = agreement.persistence(lower, upper, np.full(4000, 0.64))
     plain = float(np.cov(lower, upper)[0, 1] / np.var(lower, ddof=1))
     assert found == pytest.approx(slope, abs=0.12)
     assert abs(plain) < 0.75 * abs(slope)
@@ -69,7 +69,7 @@ def test_the_conformal_factor_covers_held_out_changes_as_it_says() -> None:
     covered = []
     for _ in range(4000):
         scores = np.abs(rng.standard_t(3, size=17)) / 0.6  # intervals that are much too narrow
-        factor = figures.conformal([float(score) for score in scores[:16]])
+        factor = agreement.conformal([float(score) for score in scores[:16]])
         assert factor is not None
         covered.append(scores[16] <= factor)
     # ceil(.8 * 17) / 17 = .82; the standard error of 4,000 draws is .006

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from planted_panel import GAINS, ladder, planted
 
-from miniscale.decode import InputError
-from miniscale.trial import State, TrialResult
-from transfer.audit.run import audit
-from transfer.audit.runs import BASELINE, Run, Runs, named_panel, read_runs
-from transfer.calibrate import Calibration, calibrate
+from miniscale.setting.decode import InputError
+from miniscale.setting.trial import State, TrialResult
+from transfer.audit.calibrate import Calibration, calibrate
+from transfer.audit.judge_panel import audit
+from transfer.audit.panel_runs import BASELINE, Run, Runs, named_panel, read_runs
 from transfer.trust import Light, Trust
 
 

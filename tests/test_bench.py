@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from strangers import Never
 
-from miniscale.decode import InputError
+from miniscale.setting.decode import InputError
 from transfer.__main__ import main
 from transfer.bench.board import as_json, calibration_error, rows, uncalibrated
-from transfer.bench.catalogue import GROUPS, MAKERS, chosen
-from transfer.bench.command import bench, policies_of, seeds_of
+from transfer.bench.board_text import markdown, terminal
 from transfer.bench.play import parsed, play
-from transfer.bench.report import markdown, terminal
-from transfer.bench.run import Task, run, tasks
+from transfer.bench.play_many import Task, run, tasks
 from transfer.bench.score import Score, Told, oracle, taken
-from transfer.bench.worlds import Held, World
+from transfer.bench.worlds.catalogue import GROUPS, MAKERS, chosen
+from transfer.bench.worlds.world import Held, World
+from transfer.commands.bench import bench, policies_of, seeds_of
 from transfer.policy.ttest import Control, TTestPolicy
 
 

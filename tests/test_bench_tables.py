@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from miniscale.setting import Kind
+from miniscale.setting.setting import Kind
 from scaling import PowerLaw
-from transfer.atoms.posterior import Model
-from transfer.bench.campaigns import choices, far_forecasts, learned_retention
-from transfer.bench.campaigns_bowl import Campaign, climb, grid_of, regret_curve
-from transfer.bench.replay import (
+from transfer.belief.posterior import Model
+from transfer.bench.tables.campaigns import choices, far_forecasts, learned_retention
+from transfer.bench.tables.campaigns_bowl import Campaign, climb, grid_of, regret_curve
+from transfer.bench.tables.public_readers import marin_runs, read_marin, read_tables
+from transfer.bench.tables.public_table import Table, measured, read_plain
+from transfer.bench.tables.replay import (
     Case,
     Forecaster,
     as_forecaster,
@@ -26,8 +28,8 @@ from transfer.bench.replay import (
     score,
     score_tables,
 )
-from transfer.bench.replay_fading import fading_learned, marginal, priors
-from transfer.bench.replay_forecasts import (
+from transfer.bench.tables.replay_fading import fading_learned, marginal, priors
+from transfer.bench.tables.replay_forecasts import (
     LearnedDoubt,
     TemperedOdds,
     by_atoms,
@@ -35,8 +37,6 @@ from transfer.bench.replay_forecasts import (
     likeliest_temperature,
     tempered,
 )
-from transfer.bench.tables import Table, measured, read_plain
-from transfer.bench.tables_public import marin_runs, read_marin, read_tables
 from transfer.events import Effect, Outlook
 
 DATA = Path(__file__).parent / "data"

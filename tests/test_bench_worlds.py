@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from miniscale.rung import Tree
-from miniscale.setting import Kind
-from transfer.bench.catalogue import FAMILIES, MAKERS
-from transfer.bench.families import Dearer, Empty, Slots, world
-from transfer.bench.families_data import Repetition
-from transfer.bench.families_law import Broken, Coefficients
+from miniscale.setting.rung import Tree
+from miniscale.setting.setting import Kind
 from transfer.bench.score import oracle, taken
-from transfer.bench.suites import A, Calibrated, suite_world
-from transfer.bench.worlds import (
+from transfer.bench.worlds.catalogue import FAMILIES, MAKERS
+from transfer.bench.worlds.families import Dearer, Empty, Slots, world
+from transfer.bench.worlds.families_data import Repetition
+from transfer.bench.worlds.families_law import Broken, Coefficients
+from transfer.bench.worlds.suites import A, Calibrated, suite_world
+from transfer.bench.worlds.world import (
     CRASHED,
     SCALES,
     Held,
@@ -24,7 +24,7 @@ from transfer.bench.worlds import (
     power_law,
 )
 from transfer.change import Change
-from transfer.simulate import NOWHERE, light_spec
+from transfer.study.in_memory import NOWHERE, light_spec
 
 X = [math.log(scale) for scale in SCALES]
 

@@ -23,7 +23,7 @@ from miniscale.box import (
     wrap,
 )
 from miniscale.box.hidden import places, resolved, seen_at
-from miniscale.decode import InputError
+from miniscale.setting.decode import InputError
 
 ROOT = Path(__file__).parent.parent
 KINDS = (BoxKind.BWRAP, BoxKind.LANDLOCK)
@@ -266,7 +266,9 @@ def test_hidden_paths_are_found_under_every_name(
     monkeypatch.syspath_prepend(str(top))
     data = f"{top}/speeches/data"
     assert data in places("package:speeches/data")
-    assert f"{ROOT}/miniscale/nanochat/data" in places("package:miniscale.nanochat/data")
+    assert f"{ROOT}/miniscale/settings/nanochat/data" in places(
+        "package:miniscale.settings.nanochat/data"
+    )
     assert "speeches" not in sys.modules
     assert not resolved(places("package:no_such_package_here/data"))
     assert places("/a/../b") == ("/b",)

@@ -9,12 +9,12 @@ from autoresearch.build import decode_job
 from autoresearch.doctor import box_line
 from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest
-from miniscale.compose import compose
-from miniscale.decode import InputError, Node
-from miniscale.nanochat import corpus
-from miniscale.rung import Folders, Tree, check_placeholders, trial_spec
-from miniscale.setting import decode_setting
-from miniscale.trial import TrialSpec
+from miniscale.setting.compose import compose
+from miniscale.setting.decode import InputError, Node
+from miniscale.setting.rung import Folders, Tree, check_placeholders, trial_spec
+from miniscale.setting.setting import decode_setting
+from miniscale.setting.trial import TrialSpec
+from miniscale.settings.nanochat import corpus
 from transfer.ladder import Ladder
 
 

@@ -13,10 +13,10 @@ from test_box import KINDS, needs
 from test_worker import ESCAPES, until
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
-from miniscale import cgroup, outfolder, usage
 from miniscale.box import BoxKind, Report, try_out
-from miniscale.runner.local import LocalRunner
-from miniscale.trial import Cause, State, TrialResult, TrialSpec, read_result
+from miniscale.run import cgroup, meters, out_folder
+from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec, read_result
 
 pytestmark = [
     pytest.mark.level2,
@@ -85,7 +85,7 @@ def test_the_number_of_processes_is_capped(kind: BoxKind, tmp_path: Path) -> Non
 
 def test_cpu_time_of_children_that_nobody_waits_for_is_counted(tmp_path: Path) -> None:
     """They are too short-lived to be seen while they run."""
-    counter = usage.kernel_counter()
+    counter = meters.kernel_counter()
     if counter is None:
         pytest.skip("the kernel gives no count of CPU time here")
     os.close(counter)
@@ -117,8 +117,8 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
     trial = spec(tmp_path, ESCAPES + "time.sleep(60)")
     path.write_text(json.dumps(trial.to_json()))
     code = "import json, sys; from miniscale.box import BoxKind, Report\n"
-    code += "from miniscale.runner.local import LocalRunner\n"
-    code += "from miniscale.trial import TrialSpec\n"
+    code += "from miniscale.run.runner.local import LocalRunner\n"
+    code += "from miniscale.setting.trial import TrialSpec\n"
     code += "r = LocalRunner(1, box=Report(BoxKind(sys.argv[2]), {'files': True}))\n"
     code += "r.submit([TrialSpec.from_json(json.load(open(sys.argv[1])))])\n"
     code += "r.poll(60); r.poll(60)"
@@ -127,7 +127,7 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
     assert until(lambda: len(processes_with(mark)) == 3)
     first = set(processes_with(mark))
     if victim == "worker":
-        for pid in processes_with("miniscale.worker"):
+        for pid in processes_with("miniscale.run.worker"):
             if trial.out.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         # the next attempt, and nothing of the first
@@ -145,7 +145,7 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
 def test_a_result_that_a_trainer_forged_does_not_stand(tmp_path: Path) -> None:
     trial = spec(tmp_path)
     forged = {"identity": "t", "state": "complete", "value": 0.1, "cause": ""}
-    outfolder.write_result(trial.out, {**forged, "value": 1.25})
+    out_folder.write_result(trial.out, {**forged, "value": 1.25})
     honest = read_result(Path(trial.out))
     with LocalRunner(1) as runner:
         runner.submit([trial])

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from oracle import oracle_job
 
-from miniscale.trial import State, TrialResult
-from transfer.analysis import Analysis
+from miniscale.setting.trial import State, TrialResult
 from transfer.change import Change
-from transfer.charge import overuse
 from transfer.events import Based, Effect, Proposed, Request, Started, Tick, Tried
-from transfer.state import replay
+from transfer.journal.state import replay
+from transfer.measure.analysis import Analysis
+from transfer.measure.overuse import overuse
 
 
 def result(name: str, seconds: float | None, value: float = 1.0) -> TrialResult:

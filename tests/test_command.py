@@ -2,8 +2,8 @@
 
 import pytest
 
-from miniscale.command import placeholders, render
-from miniscale.trial import Scalar
+from miniscale.setting.command import placeholders, render
+from miniscale.setting.trial import Scalar
 
 
 def test_values_are_filled_in_wherever_they_stand() -> None:

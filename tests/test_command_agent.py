@@ -11,20 +11,20 @@ import pytest
 from llm_server import serving
 from oracle import oracle_job
 
-from autoresearch.agents import decode_agent
-from autoresearch.proposer import Done, Failed, Proposal
+from autoresearch.proposer.choose import decode_agent
 from autoresearch.proposer.command import Command, Seated
-from autoresearch.proposer.desk import Desk
-from autoresearch.spend import Limits
+from autoresearch.proposer.store import Desk
 from miniscale.box import BoxKind, choose
-from miniscale.decode import InputError, Node
-from miniscale.rung import Folders
-from miniscale.setting import Kind, Knob
-from miniscale.workspace import Workspace
+from miniscale.setting.decode import InputError, Node
+from miniscale.setting.rung import Folders
+from miniscale.setting.setting import Kind, Knob
+from miniscale.tree.workspace import Workspace
 from transfer.change import Change
 from transfer.events import Asked
-from transfer.simulate import NOWHERE, MemoryLedger
-from transfer.study import Study
+from transfer.study.in_memory import NOWHERE, MemoryLedger
+from transfer.study.limits import Limits
+from transfer.study.proposer import Done, Failed, Proposal
+from transfer.study.study import Study
 
 AGENT = Path(__file__).with_name("stand_in_agent.py")
 TRAIN = "import random\nrandom.seed(0)\nlr = 0.1\nprint('loss', lr)\n"

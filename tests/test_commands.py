@@ -13,11 +13,11 @@ from planted_panel import ladder as planted_ladder
 from planted_panel import planted
 
 from autoresearch.doctor import main as doctor
-from autoresearch.dryrun import calibration_lines, detectable, known_noise, rung_line, show
-from miniscale.rung import Rung
+from autoresearch.dry_run import calibration_lines, detectable, known_noise, rung_line, show
+from miniscale.setting.rung import Rung
 from transfer.__main__ import main
-from transfer.audit.run import audit
-from transfer.calibrate import Calibration, RungCalibration, power_line
+from transfer.audit.calibrate import Calibration, RungCalibration, power_line
+from transfer.audit.judge_panel import audit
 
 FEW = ["+ladder=oracle", "tracker=none", "budget.changes=4"]
 

@@ -6,9 +6,9 @@ import pytest
 from oracle import ROOT
 
 from autoresearch.build import decode_job
-from miniscale.compose import compose, ladders
-from miniscale.rung import Folders, Tree, trial_spec
-from transfer.climb import unique
+from miniscale.setting.compose import compose, ladders
+from miniscale.setting.rung import Folders, Tree, trial_spec
+from transfer.study.schedule import unique
 
 CONF = ROOT / "conf"
 VARIANTS = [
@@ -68,6 +68,6 @@ def test_an_option_composes_and_decodes(
 
 
 def test_the_shorter_spelling_of_the_ladder_works_too() -> None:
-    from miniscale.compose import normalise
+    from miniscale.setting.compose import normalise
 
     assert normalise(["ladder=nanochat", "a=1"]) == ["+ladder=nanochat", "a=1"]

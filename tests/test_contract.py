@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from oracle import ROOT
 
-from miniscale.decode import Node
-from miniscale.rung import OURS, Folders, Rung, trial_spec
-from miniscale.runner.local import LocalRunner
-from miniscale.setting import Objective, Setting, decode_knob
-from miniscale.trial import Cause, Reading, State, TrialResult
-from miniscale.worker import PASSED_ON
-from miniscale.workspace import Workspace
+from miniscale.run.runner.local import LocalRunner
+from miniscale.run.worker import PASSED_ON
+from miniscale.setting.decode import Node
+from miniscale.setting.rung import OURS, Folders, Rung, trial_spec
+from miniscale.setting.setting import Objective, Setting, decode_knob
+from miniscale.setting.trial import Cause, Reading, State, TrialResult
+from miniscale.tree.workspace import Workspace
 
 PAGE = (ROOT / "docs" / "contract.md").read_text()
 

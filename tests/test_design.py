@@ -11,46 +11,48 @@ from typing import Any
 import pytest
 from oracle import ROOT
 
-from miniscale.compose import compose
-from miniscale.decode import InputError
-from miniscale.oracle import OracleRunner, Planted
+from miniscale.setting.compose import compose
+from miniscale.setting.decode import InputError
+from miniscale.settings.oracle.planted_law import OracleRunner, Planted
 from transfer.__main__ import main
 from transfer.change import Change
-from transfer.design import command, simulate, words
+from transfer.commands import design as design_command
+from transfer.design import design_text
 from transfer.design.answer import answer
-from transfer.design.bench_lab import BenchLab
-from transfer.design.choose import Fate
 from transfer.design.design import Found, design
-from transfer.design.layout import Ask
-from transfer.design.table_lab import TableLab
+from transfer.design.lab import simulated_lab as planted
+from transfer.design.lab.local_lab import BenchLab
+from transfer.design.lab.table_lab import TableLab
+from transfer.design.race.choose import Fate
+from transfer.design.space.layout import Ask
 from transfer.design.write import flow, ladder_yaml
-from transfer.designed import design_line
 from transfer.ladder import decode_ladder
+from transfer.report.designed import design_line
 
 
-def on_world(seed: int, **more: Any) -> tuple[simulate.World, Found]:
-    known = simulate.world(seed)
+def on_world(seed: int, **more: Any) -> tuple[planted.World, Found]:
+    known = planted.world(seed)
     ask = Ask(limit=known.seconds / 40, by_seconds=True, **more)
     changes = {name: change for name, (change, _) in known.panel.items()}
     found = design(
-        simulate.ladder_of(known), simulate.form_of(known), simulate.paths(), changes,
-        simulate.SimLab(known), ask,
+        planted.ladder_of(known), planted.form_of(known), planted.paths(), changes,
+        planted.SimLab(known), ask,
     )  # fmt: skip
     return known, found
 
 
 @pytest.mark.level1
 def test_the_faithful_path_is_chosen_and_the_broken_ones_are_named() -> None:
-    named: dict[str, int] = dict.fromkeys(simulate.PLANTED, 0)
+    named: dict[str, int] = dict.fromkeys(planted.PLANTED, 0)
     for seed in range(1000, 1006):
         known, found = on_world(seed)
         assert found.chosen is not None
         assert found.chosen.cell.path == "compound"
-        assert simulate.truth(known, found.chosen.cell) > 0.8
+        assert planted.truth(known, found.chosen.cell) > 0.8
         assert found.chosen.price <= 1.15 * known.seconds / 40
         assert found.spent <= found.exhaustive / 3
         told = {verdict.path: verdict for verdict in found.verdicts}
-        for path, topics in simulate.PLANTED.items():
+        for path, topics in planted.PLANTED.items():
             named[path] += told[path].fate is Fate.BROKEN and told[path].topic in topics
         (rule,) = found.rules
         assert rule.is_needed
@@ -71,22 +73,22 @@ def test_changes_held_out_of_the_panel_are_judged_by_the_chosen_cell() -> None:
 
 @pytest.mark.level1
 def test_where_nothing_at_the_price_is_faithful_the_smallest_that_is_gets_named() -> None:
-    known = simulate.world(3)
-    only = {"early_stop": simulate.paths()["early_stop"]}
+    known = planted.world(3)
+    only = {"early_stop": planted.paths()["early_stop"]}
     changes = {name: change for name, (change, _) in known.panel.items()}
     found = design(
-        simulate.ladder_of(known), simulate.form_of(known), only, changes,
-        simulate.SimLab(known), Ask(limit=known.seconds / 40, by_seconds=True),
+        planted.ladder_of(known), planted.form_of(known), only, changes,
+        planted.SimLab(known), Ask(limit=known.seconds / 40, by_seconds=True),
     )  # fmt: skip
     assert found.chosen is None
     assert found.verdicts[0].topic == "schedule"
-    said = words.lines(found, answer(found, measured_only=False), simulate.ladder_of(known))
+    said = design_text.lines(found, answer(found, measured_only=False), planted.ladder_of(known))
     assert "keeps the signal" in said[0]
 
 
 @pytest.mark.level1
 def test_a_budget_takes_the_largest_size_it_pays_for_as_the_reference() -> None:
-    known = simulate.world(4)
+    known = planted.world(4)
     _, found = on_world(4, budget=12 * known.seconds)
     assert not found.is_expensive
     assert found.top_price < known.seconds
@@ -99,8 +101,8 @@ def test_a_budget_takes_the_largest_size_it_pays_for_as_the_reference() -> None:
 class Broken:
     """A lab whose trials crash below a size, or whose metric never moves."""
 
-    def __init__(self, known: simulate.World, *, crash_below: float = 0.0, value: float = 0.0):
-        self.inner, self.crash_below, self.value = simulate.SimLab(known), crash_below, value
+    def __init__(self, known: planted.World, *, crash_below: float = 0.0, value: float = 0.0):
+        self.inner, self.crash_below, self.value = planted.SimLab(known), crash_below, value
 
     def run(self, trials: Any, changes: Mapping[str, Change]) -> list[Any]:
         found = self.inner.run(trials, changes)
@@ -113,13 +115,13 @@ class Broken:
 
 
 def refused(lab: Any = None, n: int = 14, **ask: Any) -> str:
-    known = simulate.world(5)
+    known = planted.world(5)
     changes = {name: change for name, (change, _) in list(known.panel.items())[:n]}
     asked = {"limit": known.seconds / 40, "by_seconds": True, **ask}
     with pytest.raises(InputError) as caught:
         design(
-            simulate.ladder_of(known), simulate.form_of(known), simulate.paths(), changes,
-            lab or simulate.SimLab(known), Ask(**asked),
+            planted.ladder_of(known), planted.form_of(known), planted.paths(), changes,
+            lab or planted.SimLab(known), Ask(**asked),
         )  # fmt: skip
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -127,7 +129,7 @@ def refused(lab: Any = None, n: int = 14, **ask: Any) -> str:
 
 @pytest.mark.level1
 def test_what_cannot_be_designed_is_refused_in_one_clear_line() -> None:
-    known = simulate.world(5)
+    known = planted.world(5)
     assert "7 changes to race, fewer than 8 decide nothing" in refused(n=7)
     assert "nothing to shrink" in refused(limit=known.seconds)
     assert "a metric that does not move decides nothing" in refused(Broken(known, value=2.5))
@@ -138,10 +140,10 @@ def test_what_cannot_be_designed_is_refused_in_one_clear_line() -> None:
 
 @pytest.mark.level1
 def test_sizes_that_crash_are_passed_over_and_named() -> None:
-    known = simulate.world(6)
+    known = planted.world(6)
     changes = {name: change for name, (change, _) in known.panel.items()}
     found = design(
-        simulate.ladder_of(known), simulate.form_of(known), simulate.paths(), changes,
+        planted.ladder_of(known), planted.form_of(known), planted.paths(), changes,
         Broken(known, crash_below=64), Ask(limit=known.seconds / 40, by_seconds=True),
     )  # fmt: skip
     assert any("too narrow" in note for note in found.notes)
@@ -175,18 +177,18 @@ PANEL = {f"gain{i}": {"knobs": {"gain": g, "idea": i}, "category": "gain"}
          for i, g in enumerate((-0.6, -0.4, -0.25, -0.1, 0.1, 0.2, 0.35, 0.5, 0.7))}  # fmt: skip
 
 
-def oracle_asked(folder: Path, *more: str) -> command.Asked:
+def oracle_asked(folder: Path, *more: str) -> design_command.Asked:
     """Return the oracle's design with a panel of its own, found in a stranger's folder."""
     (folder / "panel").mkdir(exist_ok=True)
     (folder / "panel" / "mine.yaml").write_text(f"changes: {flow(PANEL)}\n")
-    argv = command.arguments(
+    argv = design_command.arguments(
         ["+setting=oracle", "+panel=mine", "trial.compute=4", f"study.root={folder}", *more],
         [folder],
     )
-    return command.decode(compose(argv, [folder], name="design"), [folder])
+    return design_command.decode(compose(argv, [folder], name="design"), [folder])
 
 
-def written(asked: command.Asked) -> tuple[Found, dict[str, Any]]:
+def written(asked: design_command.Asked) -> tuple[Found, dict[str, Any]]:
     """Design on the oracle in this process, and return what the ladder's file holds."""
     bench = BenchLab(asked.ladder, asked.form, asked.root, OracleRunner(), lambda *_: None)
     found = design(asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask)
@@ -263,7 +265,7 @@ def test_a_setting_without_a_panel_gets_one_proposed(
     assert "12 edits of its knobs are proposed" in said
     assert "14 trials of the expensive form; 2660 s of them" in said
     panel = compose(
-        command.arguments(argv[3:], [tmp_path]), [tmp_path], name="design"
+        design_command.arguments(argv[3:], [tmp_path]), [tmp_path], name="design"
     )["panel"]["changes"]  # fmt: skip
     assert len(panel) == 12
     assert sum(change["known"] == "expected to hurt" for change in panel.values()) == 6
@@ -285,7 +287,7 @@ def test_runs_made_elsewhere_stand_in_for_running(tmp_path: Path) -> None:
                     loss = Planted(compute, seed=seed, gain=gain).loss()
                     table.writerow([path, rung, compute, arm, seed, loss, compute])
     asked = oracle_asked(tmp_path, f"table={lines}")
-    said = command.run(asked, lambda *_: None, lambda _: None)
+    said = design_command.run(asked, lambda *_: None, lambda _: None)
     assert said[0].startswith("design   oracle_small: 216 compute to 2 compute a trial")
     assert "[0.75, 1.00]" in said[0]  # nine changes that agree show no more
     ladder = compose(["+ladder=oracle_small"], [asked.out], name="config")["ladder"]
@@ -307,15 +309,17 @@ def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, row: str, said:
     (tmp_path / "runs.csv").write_text("\n".join(rows))
     asked = oracle_asked(tmp_path, f"table={tmp_path / 'runs.csv'}")
     with pytest.raises(InputError, match=re.escape(said)):
-        command.run(asked, lambda *_: None, lambda _: None)
+        design_command.run(asked, lambda *_: None, lambda _: None)
 
 
 @pytest.mark.level1
 def test_nanochats_ladder_says_of_its_design_what_the_table_of_runs_gives(tmp_path: Path) -> None:
     table = ROOT / "benchmarks" / "results" / "nanochat_design.csv"
     argv = ["+setting=nanochat", "trial.compute=2.7e11", f"table={table}", f"out={tmp_path}"]
-    asked = command.decode(compose(command.arguments(argv, []), [], name="design"), [])
-    said = command.run(asked, lambda *_: None, lambda _: None)
+    asked = design_command.decode(
+        compose(design_command.arguments(argv, []), [], name="design"), []
+    )
+    said = design_command.run(asked, lambda *_: None, lambda _: None)
     made, ships = (
         decode_ladder(compose([f"+ladder={name}"], folders, name="config")["ladder"], roots=[ROOT])
         for name, folders in (("nanochat_small", [tmp_path]), ("nanochat", []))

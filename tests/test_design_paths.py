@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from oracle import ROOT, oracle_job
 
-from miniscale.compose import compose, read_group
-from miniscale.decode import InputError, Node
-from miniscale.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
-from miniscale.setting import Kind, Knob, Setting, decode_setting
-from transfer.design.dials import Shrinkable, decode_design
-from transfer.design.path import (
+from miniscale.setting.compose import compose, read_group
+from miniscale.setting.decode import InputError, Node
+from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
+from miniscale.setting.setting import Kind, Knob, Setting, decode_setting
+from transfer.design.race.knob_rules import Rule, factors
+from transfer.design.space.dials import Shrinkable, decode_design
+from transfer.design.space.paths import (
     among,
     data_share,
     decode_path,
@@ -23,7 +24,6 @@ from transfer.design.path import (
     size_at,
     sizes,
 )
-from transfer.design.rules import Rule, factors
 
 DIALS: dict[str, Any] = {
     "width": {"role": "scale", "value": 64, "low": 8, "whole": True, "step": 4, "power": 2},

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 from oracle import oracle_job
 
-from miniscale.decode import InputError
-from miniscale.oracle import OracleRunner, result_of
-from miniscale.trial import State, TrialResult, TrialSpec
+from miniscale.setting.decode import InputError
+from miniscale.setting.trial import State, TrialResult, TrialSpec
+from miniscale.settings.oracle.planted_law import OracleRunner, result_of
 from transfer.change import Change
 from transfer.events import Decided, Outcome
-from transfer.records import decode, encode
-from transfer.rejudge import rejudge
-from transfer.simulate import simulate
-from transfer.study import Study
+from transfer.journal.codec import decode, encode
+from transfer.study.in_memory import simulate
+from transfer.study.rejudge import rejudge
+from transfer.study.study import Study
 
 JOB = oracle_job()
 PLAN = replace(JOB.plan, seed=3, exam_share=0.0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from llm_server import Clock, Script, Step, serving
 
-from autoresearch.proposer.endpoint import Answer, Endpoint, Unavailable
-from autoresearch.proposer.received import retry_after
-from autoresearch.proposer.server import Price, Server, Structure, server_key
-from miniscale.decode import InputError
+from autoresearch.proposer.model.client import Answer, Endpoint, Unavailable
+from autoresearch.proposer.model.raw_reply import retry_after
+from autoresearch.proposer.model.server import Price, Server, Structure, server_key
+from miniscale.setting.decode import InputError
 
 HELLO = [{"role": "user", "content": "hello"}]
 SCHEMA = {"type": "object"}
@@ -211,8 +211,8 @@ def test_a_password_in_an_address_is_refused_since_addresses_are_written_down() 
 
 
 def test_a_hosted_services_key_is_not_sent_to_another_server() -> None:
-    from autoresearch.agents import _server
-    from miniscale.decode import Node
+    from autoresearch.proposer.choose import _server
+    from miniscale.setting.decode import Node
 
     node = Node({"base_url": "http://localhost:1/v1"}, "agent")
     assert _server(node).key_name == ""

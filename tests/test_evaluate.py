@@ -17,9 +17,9 @@ from oracle import ROOT
 from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
-from miniscale.evaluate.host import Host, Terms
+from miniscale.evaluate.heldout_text import nats, read_split
+from miniscale.evaluate.model_host import Host, Terms
 from miniscale.evaluate.refusal import ModelError, TamperedError
-from miniscale.evaluate.text import nats, read_split
 
 VOCABULARY, CONTEXT = 16, 12
 MODEL = """

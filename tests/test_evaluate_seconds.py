@@ -2,8 +2,8 @@
 
 import pytest
 
+from miniscale.evaluate.cpu_seconds import Seconds
 from miniscale.evaluate.refusal import OverBudgetError
-from miniscale.evaluate.seconds import Seconds
 
 
 def spent(*, loading: float, a_token: float) -> Seconds:

@@ -11,11 +11,11 @@ from atoms_scenes import effect
 from stacking import Stacking
 from test_stacks import GAINS, PLAN, Lab, ladder, whole
 
-from miniscale.setting import Kind
-from transfer.atoms.beliefs import BEYOND, Claim, examine, together
-from transfer.atoms.posterior import Model, believe
+from miniscale.setting.setting import Kind
+from transfer.belief.exam import Exam
+from transfer.belief.posterior import Model, believe
+from transfer.belief.stack import BEYOND, Claim, examine, together
 from transfer.change import Change
-from transfer.climb import FRESH, SEEDS_A_STUDY
 from transfer.events import (
     Accepted,
     Answered,
@@ -29,17 +29,17 @@ from transfer.events import (
     Request,
     Tick,
 )
-from transfer.exam import Exam
-from transfer.exams import fresh_seeds
-from transfer.findings import survey
-from transfer.folder import StudyFolder
-from transfer.load import Loaded
-from transfer.records import decode, encode
-from transfer.rejudge import rejudge
-from transfer.state import State, replay
-from transfer.study import Study
+from transfer.journal.codec import decode, encode
+from transfer.journal.folder import StudyFolder
+from transfer.journal.load import Loaded
+from transfer.journal.state import State, replay
+from transfer.report.findings import survey
+from transfer.report.text import status
+from transfer.study.final_exam import fresh_seeds
+from transfer.study.rejudge import rejudge
+from transfer.study.schedule import FRESH, SEEDS_A_STUDY
+from transfer.study.study import Study
 from transfer.trust import Light, Trust
-from transfer.words import status
 
 POSITIONS = {f"r{place}": effect(place, 0.0).position for place in range(4)}
 TARGET = 7.68

@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from test_box import KINDS, needs
 
 from miniscale.box import BoxKind
-from miniscale.evaluate.forecast import Wanted, read_answer
+from miniscale.evaluate.predict import Wanted, read_answer
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.prepared import write
-from miniscale.tabular.evaluate import spent
-from miniscale.vision.train import build, initialise
-from miniscale.worker import BOX_VARIABLE, HIDDEN_VARIABLE
+from miniscale.run.worker import BOX_VARIABLE, HIDDEN_VARIABLE
+from miniscale.settings.prepared_arrays import write
+from miniscale.settings.tabular.evaluate import spent
+from miniscale.settings.vision.train import build, initialise
 
 ROWS = 40
 HONEST = """
@@ -279,7 +279,7 @@ def test_an_image_model_that_looks_for_the_labels_has_its_own_score(
 def test_an_image_model_pays_for_the_passes_that_are_scored_and_must_fit_its_code(
     tmp_path: Path,
 ) -> None:
-    from miniscale.nanochat.tokens import counted_flops
+    from miniscale.settings.nanochat.tokens import counted_flops
 
     model = pictures(tmp_path, "")
     found = judged(tmp_path, "vision", "--images=64")[1]

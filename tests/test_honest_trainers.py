@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from miniscale.box import strongest
-from miniscale.evaluate.host import Host, Terms
-from miniscale.evaluate.parent import SPLITS, Job, judge
+from miniscale.evaluate.model_host import Host, Terms
+from miniscale.evaluate.score_tokens import SPLITS, Job, judge
 
 pytestmark = pytest.mark.level2
 ROWS = 8
@@ -43,7 +43,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     shutil.copy(models.__file__, top / "tree" / "train.py")
     terms = Terms(
         top / "tree",
-        companion="miniscale.nanochat.tokens",
+        companion="miniscale.settings.nanochat.tokens",
         rows=ROWS,
         context=models.CONTEXT,
         vocabulary=models.VOCABULARY,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from miniscale.decode import InputError
-from miniscale.trial import Cause, State, TrialResult
+from miniscale.setting.decode import InputError
+from miniscale.setting.trial import Cause, State, TrialResult
 from transfer.change import Change
 from transfer.events import (
     Action,
@@ -27,7 +27,7 @@ from transfer.events import (
     Tick,
     Tried,
 )
-from transfer.journal import Journal, read_journal, sealed
+from transfer.journal.store import Journal, read_journal, sealed
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)
 OUTLOOK = Outlook(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)
@@ -123,7 +123,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from transfer.events import Based
-from transfer.journal import Journal
+from transfer.journal.store import Journal
 journal = Journal(Path(sys.argv[1]), clock=time.time)
 for n in range(10**6):
     journal.append(Based("b", "x" * 500 + str(n)))

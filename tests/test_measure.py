@@ -9,7 +9,7 @@ from oracle import oracle_job
 
 from scaling import PowerLaw, forecast_loss
 from transfer.ladder import Ladder
-from transfer.measure import Noise, effect, pooled_noise, yardstick
+from transfer.measure.effect import Noise, effect, pooled_noise, yardstick
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from miniscale.nanochat import corpus, prepare, shards
+from miniscale.settings.nanochat import corpus, prepare, shards
 
 
 @pytest.fixture(scope="module")
@@ -133,5 +133,5 @@ def test_prepare_prints_one_line_of_digests(
 def test_data_is_read_without_torch() -> None:
     import subprocess
 
-    code = "import sys, miniscale.nanochat.prepare; assert 'torch' not in sys.modules"
+    code = "import sys, miniscale.settings.nanochat.prepare; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

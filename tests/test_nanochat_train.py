@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from miniscale.nanochat import evaluate, prepare
+from miniscale.settings.nanochat import evaluate, prepare
 
 CODE = Path(evaluate.__file__).parent
 D1 = 1.375e10
@@ -46,7 +46,7 @@ def train(cache: Path, out: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def score(cache: Path, out: Path, flops: float, *, tree: Path = CODE, stop: float = 1.0) -> int:
-    argv = [sys.executable, "-m", "miniscale.nanochat.evaluate", f"--code={tree}"]
+    argv = [sys.executable, "-m", "miniscale.settings.nanochat.evaluate", f"--code={tree}"]
     argv += [f"--data={cache}/heldout", f"--out={out}", f"--flops={flops}", f"--stop={stop}"]
     return subprocess.run(argv, cwd=CODE.parent.parent, check=False).returncode
 

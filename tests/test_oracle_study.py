@@ -9,12 +9,12 @@ import pytest
 from oracle import oracle_job
 
 from autoresearch.build import Job
-from miniscale.oracle import Planted
+from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import Forecast, Judged, Outcome, Tick
-from transfer.rejudge import rejudge
-from transfer.simulate import simulate
-from transfer.study import EpochRule, Study
+from transfer.study.in_memory import simulate
+from transfer.study.rejudge import rejudge
+from transfer.study.study import EpochRule, Study
 
 NO_EPOCHS = EpochRule(accepts=99, budget_share=99.0)
 KINDS: dict[str, tuple[int, dict[str, float]]] = {

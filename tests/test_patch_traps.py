@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_workspace import KNOBS, NEW, TRAIN, make, patch_of, source, workspace
 
-from miniscale.workspace import PatchRefused, Workspace
+from miniscale.tree.workspace import PatchRefused, Workspace
 
 __all__ = ["source", "workspace"]
 

@@ -7,18 +7,18 @@ from functools import cache
 import pytest
 from oracle import oracle_job
 
-from miniscale.decode import InputError
+from miniscale.setting.decode import InputError
 from transfer.change import Change
 from transfer.events import Action, Effect, Outcome
 from transfer.ladder import Ladder
-from transfer.policy import Evidence, Scene, Standing
 from transfer.policy.confirm import ConfirmPolicy
 from transfer.policy.greedy import GreedyPolicy
 from transfer.policy.halving import HalvingPolicy
-from transfer.policy.powerlaw import PowerLawPolicy, extrapolated
+from transfer.policy.power_law import PowerLawPolicy, extrapolated
+from transfer.policy.protocol import Evidence, Scene, Standing
 from transfer.policy.registry import POLICIES, decode_policy
 from transfer.policy.ttest import Control, TTestPolicy, lord_level
-from transfer.simulate import simulate
+from transfer.study.in_memory import simulate
 
 
 @cache

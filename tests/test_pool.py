@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from oracle import oracle_job
 
-from miniscale.setting import Kind
-from transfer.analysis import Analysis
+from miniscale.setting.setting import Kind
 from transfer.change import Change
-from transfer.measure import Noise, odd_spread
-from transfer.pool import ExactSum, Pool, share_of
-from transfer.simulate import simulate
-from transfer.state import State
-from transfer.study import EpochRule, Plan, Study
+from transfer.journal.state import State
+from transfer.measure.analysis import Analysis
+from transfer.measure.effect import Noise, odd_spread
+from transfer.measure.noise import ExactSum, Pool, share_of
+from transfer.study.in_memory import simulate
+from transfer.study.study import EpochRule, Plan, Study
 
 SLOPES = {"low": 0.1, "high": 0.05}
 

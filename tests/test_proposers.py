@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from oracle import oracle_job
 
-from autoresearch.loop import admit, guarded
 from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.search import Search
-from autoresearch.spend import Limits
-from miniscale.decode import InputError
+from miniscale.setting.decode import InputError
 from transfer.change import Change
-from transfer.simulate import simulate
-from transfer.state import replay
+from transfer.journal.state import replay
+from transfer.study.in_memory import simulate
+from transfer.study.limits import Limits
+from transfer.study.loop import admit, guarded
 
 PATCH = """longer steps are cheaper
 

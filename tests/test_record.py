@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from oracle import oracle_config, oracle_job
 
-from miniscale.decode import InputError
-from miniscale.oracle import Planted
+from miniscale.setting.decode import InputError
+from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import Imported
-from transfer.folder import StudyFolder, open_folder
-from transfer.imports import take
-from transfer.journal import Journal
-from transfer.load import Loaded, load
-from transfer.pace import Pace, pace_of
-from transfer.record import Record, Told, lines, score, survey_root
-from transfer.records import decode, encode
-from transfer.rejudge import rejudge
-from transfer.simulate import simulate
-from transfer.study import EpochRule
+from transfer.journal.codec import decode, encode
+from transfer.journal.folder import StudyFolder, open_folder
+from transfer.journal.load import Loaded, load
+from transfer.journal.store import Journal
+from transfer.report.pace import Pace, pace_of
+from transfer.report.track_record import Record, Told, lines, score, survey_root
+from transfer.study.import_runs import take
+from transfer.study.in_memory import simulate
+from transfer.study.rejudge import rejudge
+from transfer.study.study import EpochRule
 
 TREND = "policy=trend"
 CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from replies import OUTCOMES, TRAIN, block, header
 
-from autoresearch.proposer.edits import Block, EditRefused, Rule, apply
-from autoresearch.proposer.gates import Ground, Unfit, admit, difference
-from autoresearch.proposer.reply import Malformed, read
-from miniscale.program import is_retuned, is_seed_change, program_digest
-from miniscale.setting import Kind, Knob, Objective, Setting
-from miniscale.trial import Reading
-from miniscale.workspace import Workspace
+from autoresearch.proposer.checks import Ground, Unfit, admit, difference
+from autoresearch.proposer.model.edits import Block, EditRefused, Rule, apply
+from autoresearch.proposer.model.reply import Malformed, read
+from miniscale.setting.setting import Kind, Knob, Objective, Setting
+from miniscale.setting.trial import Reading
+from miniscale.tree.canonical import is_retuned, is_seed_change, program_digest
+from miniscale.tree.workspace import Workspace
 from transfer.change import Change
 
 HYPER = Kind.HYPERPARAMETER

@@ -20,18 +20,18 @@ from researching import play, reply
 from test_audit import rules_fail
 from test_researcher import fresh
 
-from miniscale.oracle import OracleRunner
-from miniscale.trial import TrialResult, TrialSpec
-from transfer.audit.run import audit
-from transfer.audit.store import store
+from miniscale.setting.trial import TrialResult, TrialSpec
+from miniscale.settings.oracle.planted_law import OracleRunner
+from transfer.audit.archive import store
+from transfer.audit.judge_panel import audit
 from transfer.change import Change
 from transfer.events import Asked, Tried
-from transfer.findings import Findings, Group, survey, times
+from transfer.journal.state import State, replay
 from transfer.ladder import Ladder
-from transfer.report import write_report
-from transfer.simulate import simulate
-from transfer.state import State, replay
-from transfer.study import Study
+from transfer.report.findings import Findings, Group, survey, times
+from transfer.report.write import write_report
+from transfer.study.in_memory import simulate
+from transfer.study.study import Study
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=y> & "quoted" $\\frac'
 

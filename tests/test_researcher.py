@@ -10,17 +10,17 @@ from llm_server import Step, serving
 from oracle import oracle_job
 from researching import FAULTS, Played, faulty, idea, lab, play, reply
 
-from autoresearch.agents import decode_agent
 from autoresearch.brief import Asking, TooLong, brief
-from autoresearch.proposer import Done, Paused
-from autoresearch.proposer.memory import crash_to_mend, is_plateau, resting
+from autoresearch.proposer.choose import decode_agent
+from autoresearch.proposer.history import crash_to_mend, is_plateau, resting
 from autoresearch.proposer.turns import Turns
-from autoresearch.spend import Limits, spend_words, spent
-from miniscale.decode import InputError, Node
+from miniscale.setting.decode import InputError, Node
 from transfer.events import Asked, Event, Proposed, Refused
-from transfer.expected import calibrations
-from transfer.simulate import MemoryLedger
-from transfer.state import replay
+from transfer.journal.state import replay
+from transfer.report.expected import calibrations
+from transfer.study.in_memory import MemoryLedger
+from transfer.study.limits import Limits, spend_words, spent
+from transfer.study.proposer import Done, Paused
 
 OK = Step('{"ok": true}')
 
@@ -126,7 +126,7 @@ def test_a_reply_that_was_under_way_when_we_died_is_counted_at_its_most(tmp_path
 def test_a_duplicate_goes_back_to_the_model_and_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoresearch.loop.REFUSALS", 2)
+    monkeypatch.setattr("transfer.study.loop.REFUSALS", 2)
     one = reply(idea(0.1, n=1))
     played = play([OK, one, one, one, one], tmp_path, limits=Limits(changes=3), ideas_at_once=1)
     assert played.lab.study.state.n_changes == 1
@@ -147,7 +147,7 @@ def test_three_bad_replies_end_a_proposal_and_the_study_goes_on(tmp_path: Path) 
 def test_changes_in_flight_do_not_wait_for_a_proposer_that_has_run_dry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoresearch.loop.REFUSALS", 5)
+    monkeypatch.setattr("transfer.study.loop.REFUSALS", 5)
     good, bad = reply(idea(0.1, n=1)), Step("no idea")
     played = play([OK, good, bad], tmp_path, ideas_at_once=1)
     kinds = [type(event).__name__ for event in played.lab.study.events]
@@ -188,7 +188,7 @@ def test_tokens_and_calls_have_caps_too(cap: dict[str, float], says: str, tmp_pa
 
 
 def test_an_unknown_price_is_said_and_cannot_be_capped(tmp_path: Path) -> None:
-    from autoresearch.proposer.server import Price
+    from autoresearch.proposer.model.server import Price
 
     played = play(fresh, tmp_path, limits=Limits(changes=2), price=Price())
     assert "price unknown" in spend_words(played.lab.study.state)
@@ -263,7 +263,7 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_brief_is_the_same_for_the_same_study_and_stays_in_its_budget(tmp_path: Path) -> None:
-    from autoresearch.proposer.server import tokens_of
+    from autoresearch.proposer.model.server import tokens_of
 
     opened = play(fresh, tmp_path, limits=Limits(changes=40)).lab
     (tmp_path / "notes").mkdir()

@@ -13,11 +13,11 @@ import pytest
 from oracle import ROOT
 
 from autoresearch.build import decode_job
-from miniscale.compose import compose
+from miniscale.setting.compose import compose
 from transfer.events import Judged, Outcome, Tried
-from transfer.journal import read_journal
-from transfer.load import load
-from transfer.simulate import simulate
+from transfer.journal.load import load
+from transfer.journal.store import read_journal
+from transfer.study.in_memory import simulate
 
 OVERRIDES = [
     "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9",

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
-from miniscale.progress import progress
-from miniscale.runner import Runner
-from miniscale.runner.local import LocalRunner, usable_cores
-from miniscale.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.run.progress import progress
+from miniscale.run.runner.local import LocalRunner, usable_cores
+from miniscale.run.runner.protocol import Runner
+from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 MEASURED = (

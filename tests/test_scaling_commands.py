@@ -10,7 +10,7 @@ import pytest
 
 import scaling.__main__ as cli
 from scaling.commands import fit_command
-from scaling.forms import PowerSum
+from scaling.law.form import PowerSum
 
 ROOT = Path(__file__).parent.parent
 CHINCHILLA = "tests/data/chinchilla/svg_extracted_data.csv"
@@ -136,7 +136,7 @@ def test_three_scales_say_that_the_floor_is_not_identified(
 def test_a_report_goes_into_wandb_offline_with_flops_as_its_axis(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scaling.track import log_report
+    from scaling.report.wandb_log import log_report
 
     monkeypatch.setenv("WANDB_DIR", str(place))
     options = cli.parser().parse_args(["fit", CHINCHILLA, "--drop-top", "5", "--resamples", "20"])

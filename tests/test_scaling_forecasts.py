@@ -9,11 +9,11 @@ from test_scaling_surface import LOSS, D, N
 from scaling.compare import Arm, compare
 from scaling.design import Rung, design, gain_sd
 from scaling.extrapolate import extrapolate
+from scaling.fit.bootstrap import paired_runs, resample
+from scaling.fit.form_fit import fit_form
 from scaling.isoflop import parabola_frontier, surface_frontier
-from scaling.laws import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
-from scaling.resample import paired_runs, resample
-from scaling.rungs import distance_beyond, inner_splits, rung_orders
-from scaling.surface import fit_form
+from scaling.law.laws import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
+from scaling.table.split import distance_beyond, inner_splits, rung_orders
 
 COMPUTE = 6 * N * D
 CUTS = (3e19, 1e20, 3e20, 1e21)

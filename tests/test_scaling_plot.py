@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaling import PowerLaw, fit_power_law
-from scaling.plot import plot_law
+from scaling.report.law_plot import plot_law
 
 
 @pytest.mark.parametrize("n_scales", [1, 2, 3, 5])

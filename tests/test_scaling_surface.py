@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling import FitStatus, LossKind, Objective, fit_form
-from scaling.forms import Form
-from scaling.laws import COUPLED, HOFFMANN, LAWS, POWER, TIED
-from scaling.polish import Problem, polish
-from scaling.resample import resample, resample_weights, variance_components
+from scaling.fit.bootstrap import resample, resample_weights, variance_components
+from scaling.fit.newton import Problem, polish
+from scaling.law.form import Form
+from scaling.law.laws import COUPLED, HOFFMANN, LAWS, POWER, TIED
 
 PUBLISHED = {"A": 477.826, "B": 2143.417, "E": 1.817218, "alpha": 0.347310, "beta": 0.367172}
 OBJECTIVE = 0.001018274018
@@ -214,7 +214,7 @@ def test_a_form_says_what_its_fit_is_worth(
 
 
 def test_a_polish_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling.surface.polish", partial(polish, n_steps=1))
+    monkeypatch.setattr("scaling.fit.form_fit.polish", partial(polish, n_steps=1))
     assert fit_form(HOFFMANN, N, D, loss=LOSS).status is FitStatus.NOT_CONVERGED
 
 

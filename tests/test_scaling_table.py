@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaling.laws import HOFFMANN, POWER
-from scaling.readers import TableError
-from scaling.roles import Role
-from scaling.table import RunTable, read_table
+from scaling.law.laws import HOFFMANN, POWER
+from scaling.table.columns import Role
+from scaling.table.read import TableError
+from scaling.table.run_table import RunTable, read_table
 
 CHINCHILLA = Path(__file__).parent / "data" / "chinchilla" / "svg_extracted_data.csv"
 

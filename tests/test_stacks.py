@@ -11,12 +11,9 @@ import pytest
 from oracle import oracle_job
 from stacking import Additive, Stacking
 
-from autoresearch.loop import run
 from autoresearch.proposer.listed import Listed
-from autoresearch.spend import Limits
-from miniscale.rung import Folders
+from miniscale.setting.rung import Folders
 from transfer.change import Change
-from transfer.climb import Climb
 from transfer.events import (
     Based,
     Closed,
@@ -31,18 +28,21 @@ from transfer.events import (
     Tick,
     Tried,
 )
-from transfer.findings import survey
-from transfer.folder import StudyFolder
+from transfer.journal.codec import decode, encode
+from transfer.journal.folder import StudyFolder
+from transfer.journal.load import Loaded
 from transfer.ladder import Ladder
-from transfer.load import Loaded
-from transfer.page import page
-from transfer.policy import Policy
-from transfer.policy.trend import TrendPolicy
-from transfer.records import decode, encode
-from transfer.rejudge import rejudge
-from transfer.simulate import NOWHERE, KnobTrees, MemoryLedger, light_spec
-from transfer.study import EpochRule, Plan, Study
-from transfer.words import show, status
+from transfer.policy.by_trend import TrendPolicy
+from transfer.policy.protocol import Policy
+from transfer.report.findings import survey
+from transfer.report.page.page import page
+from transfer.report.text import show, status
+from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger, light_spec
+from transfer.study.limits import Limits
+from transfer.study.loop import run
+from transfer.study.rejudge import rejudge
+from transfer.study.schedule import Climb
+from transfer.study.study import EpochRule, Plan, Study
 
 PLAN = Plan(
     seed=3,

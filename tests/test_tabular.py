@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from oracle import ROOT
 
-from miniscale.tabular import prepare
-from miniscale.tabular.train import Options, split_rows, view
+from miniscale.settings.tabular import prepare
+from miniscale.settings.tabular.train import Options, split_rows, view
 
 CODE = ROOT / "miniscale" / "tabular"
 META = {"columns": prepare.COLUMNS, "categories": prepare.CATEGORIES,
@@ -86,7 +86,7 @@ def test_a_run_forecasts_better_than_the_mean_and_the_same_seed_is_identical(
         size = [f"--out={out}", "--rows=4000", "--trees=20"]
         argv = [sys.executable, "train.py", f"--data={tmp_path}/cache/train", *size]
         subprocess.run([*argv, f"--seed={seed}"], cwd=CODE, check=True)
-        argv = [sys.executable, "-m", "miniscale.tabular.evaluate", f"--code={CODE}"]
+        argv = [sys.executable, "-m", "miniscale.settings.tabular.evaluate", f"--code={CODE}"]
         argv += [f"--data={tmp_path}/cache/heldout", *size]
         subprocess.run(argv, cwd=ROOT, check=True)
         scores.append(json.loads((out / "evaluation.json").read_text()))

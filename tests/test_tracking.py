@@ -13,18 +13,18 @@ from researching import play
 from test_researcher import fresh
 from wandb_file import WandbRun, read_run, read_table
 
-from autoresearch.loop import Observer, guarded
-from autoresearch.projection import CURVE_POINTS, curve, history, scaling_rows, summary
-from autoresearch.proposer.server import Price
-from autoresearch.spend import Limits
-from autoresearch.tracking import has_key, make_tracker, wanted_mode
-from miniscale.decode import InputError
-from miniscale.rung import Folders
+from autoresearch.proposer.model.server import Price
+from autoresearch.tracking.projection import CURVE_POINTS, curve, history, scaling_rows, summary
+from autoresearch.tracking.tracker import has_key, make_tracker, wanted_mode
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import Folders
 from transfer.events import Asked, Judged
-from transfer.expected import calibrations
-from transfer.findings import survey
-from transfer.simulate import KnobTrees, MemoryLedger, simulate
-from transfer.study import Study
+from transfer.report.expected import calibrations
+from transfer.report.findings import survey
+from transfer.study.in_memory import KnobTrees, MemoryLedger, simulate
+from transfer.study.limits import Limits
+from transfer.study.loop import Observer, guarded
+from transfer.study.study import Study
 
 OFFLINE = {"name": wandb.__name__, "project": "tests", "mode": "offline"}
 
@@ -288,7 +288,7 @@ def test_a_key_is_found_in_the_environment_or_in_netrc(tmp_path: Path) -> None:
 
 
 def test_auto_is_online_with_a_key_and_heeds_wandbs_own_variable(tmp_path: Path) -> None:
-    from autoresearch.tracking import TrackerConfig
+    from autoresearch.tracking.tracker import TrackerConfig
 
     auto = TrackerConfig("wandb")
     assert wanted_mode(auto, {"WANDB_API_KEY": "k"}) == "online"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from transfer.events import Effect
-from transfer.trend import TrendPrior, outlook
+from transfer.measure.trend import TrendPrior, outlook
 
 
 def effects(gains: list[float], se: float = 0.01) -> list[Effect]:

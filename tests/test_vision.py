@@ -12,8 +12,8 @@ import pytest
 import torch
 from oracle import ROOT
 
-from miniscale.vision import prepare
-from miniscale.vision.train import Images, Options, augmented, build, initialise
+from miniscale.settings.vision import prepare
+from miniscale.settings.vision.train import Images, Options, augmented, build, initialise
 
 CODE = ROOT / "miniscale" / "vision"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -122,7 +122,13 @@ def run(cache: Path, out: Path, *arguments: str) -> tuple[int, int]:
     out.mkdir()
     argv = [sys.executable, "train.py", f"--data={cache}/train", f"--out={out}", *arguments]
     trained = subprocess.run(argv, cwd=CODE, check=False).returncode
-    argv = [sys.executable, "-m", "miniscale.vision.evaluate", f"--code={CODE}", "--images=1500"]
+    argv = [
+        sys.executable,
+        "-m",
+        "miniscale.settings.vision.evaluate",
+        f"--code={CODE}",
+        "--images=1500",
+    ]
     argv += [f"--data={cache}/heldout", f"--out={out}"]
     return trained, subprocess.run(argv, cwd=ROOT, check=False).returncode
 

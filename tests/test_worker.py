@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
-from miniscale import worker
-from miniscale.logs import CappedLog, LastMatch, last_words
-from miniscale.trial import Cause, Reading, State, TrialResult, TrialSpec, read_result
+from miniscale.run import worker
+from miniscale.run.logs import CappedLog, LastMatch, last_words
+from miniscale.setting.trial import Cause, Reading, State, TrialResult, TrialSpec, read_result
 
 STDOUT = Reading(line=r"loss: (\S+)$")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -56,7 +56,7 @@ def test_a_complete_trial_has_its_value_and_what_it_cost(tmp_path: Path) -> None
 
 def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
     path = write_spec(spec(tmp_path))
-    subprocess.run([sys.executable, "-m", "miniscale.worker", path], check=True)
+    subprocess.run([sys.executable, "-m", "miniscale.run.worker", path], check=True)
     result = read_result(tmp_path / "trials" / "t")
     assert result is not None
     assert result.is_complete

@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from miniscale.workspace import PatchRefused, Workspace, patch_between
+from miniscale.tree.workspace import PatchRefused, Workspace, patch_between
 
 TRAIN = "".join(f"line {n}\n" for n in range(1, 21))
 KNOBS = {"lr": 0.02, "qk_norm": True}
@@ -307,7 +307,7 @@ def test_a_repository_half_made_is_made_again(tmp_path: Path, source: Path) -> N
 def test_kill_nine_at_any_moment_is_survived(tmp_path: Path, source: Path) -> None:
     code = dedent(f"""
         from pathlib import Path
-        from miniscale.workspace import Workspace
+        from miniscale.tree.workspace import Workspace
         w = Workspace.create(Path({str(tmp_path / "mine")!r}), source=Path({str(source)!r}),
             editable=["train.py", "lib/*.py"], locked=["tokens.py"], knobs={KNOBS!r})
         for n in range(100):

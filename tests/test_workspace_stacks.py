@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from test_workspace import KNOBS, make, patch_of
 
-from miniscale.rung import Edit
-from miniscale.workspace import Workspace
+from miniscale.setting.rung import Edit
+from miniscale.tree.workspace import Workspace
 
 
 @pytest.fixture

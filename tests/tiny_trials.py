@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from miniscale.trial import Reading, TrialSpec
+from miniscale.setting.trial import Reading, TrialSpec
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 WRITES = "import json, sys; json.dump({'v': %s}, open(sys.argv[1] + '/answer.json', 'w'))"

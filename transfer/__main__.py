@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniscale.compose import run_with
-from miniscale.decode import InputError, nearest
-from transfer.load import Loaded, load
+from miniscale.setting.compose import run_with
+from miniscale.setting.decode import InputError, nearest
+from transfer.journal.load import Loaded, load
 
 
 def show_status(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Print where the study stands."""
-    from transfer.words import status
+    from transfer.report.text import status
 
     print("\n".join(status(loaded)))
 
 
 def show_change(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Print one change in full."""
-    from transfer.words import show
+    from transfer.report.text import show
 
     if arguments.id not in loaded.state.changes:
         raise InputError(
@@ -34,8 +34,8 @@ def show_change(loaded: Loaded, arguments: argparse.Namespace) -> None:
 
 def make_report(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Write the report again from the journal."""
-    from transfer.report import write_report
-    from transfer.tables import write_results_tsv
+    from transfer.report.tables import write_results_tsv
+    from transfer.report.write import write_report
 
     write_results_tsv(loaded.ladder, loaded.state, loaded.folder.path / "results.tsv")
     root = loaded.folder.path.parent
@@ -45,7 +45,7 @@ def make_report(loaded: Loaded, arguments: argparse.Namespace) -> None:
 
 def export(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Write the accepted stack as one diff and as commits."""
-    from miniscale.workspace import Workspace
+    from miniscale.tree.workspace import Workspace
 
     if not loaded.state.accepted:
         raise InputError(f"study {loaded.name}: nothing was accepted yet; look with 'status'")
@@ -62,7 +62,7 @@ def export(loaded: Loaded, arguments: argparse.Namespace) -> None:
 
 def take_in(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Enter runs made elsewhere into a study."""
-    from transfer.imports import take
+    from transfer.study.import_runs import take
 
     print("\n".join(take(loaded, arguments.table, clock=time.time)))
 
@@ -79,7 +79,7 @@ STUDY_VERBS: dict[str, tuple[Callable[[Loaded, argparse.Namespace], None], str]]
 
 def audit(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Audit a ladder by known changes."""
-    from transfer.audit.command import decode, run_audit
+    from transfer.commands.audit import decode, run_audit
 
     print("\n".join(run_audit(decode(config, folders), _progress())))
     return 0
@@ -87,7 +87,7 @@ def audit(config: dict[str, Any], folders: Sequence[Path]) -> int:
 
 def calibrate(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Measure what a ladder resolves on this machine."""
-    from transfer.audit.command import decode, run_calibrate
+    from transfer.commands.audit import decode, run_calibrate
 
     print("\n".join(run_calibrate(decode(config, folders), _progress())))
     return 0
@@ -95,7 +95,7 @@ def calibrate(config: dict[str, Any], folders: Sequence[Path]) -> int:
 
 def _progress() -> Callable[[int, int, str], None]:
     """Return what shows how far trials have come: a bar at a terminal, else a line now and then."""
-    from transfer.audit.command import bar
+    from transfer.commands.audit import bar
 
     is_terminal = sys.stderr.isatty()
     begun = last = time.monotonic()
@@ -125,7 +125,7 @@ COMPOSED_VERBS: dict[str, tuple[Callable[[dict[str, Any], Sequence[Path]], int],
 
 def record(argv: Sequence[str]) -> int:
     """Print how this framework's own words fared over all studies under a folder."""
-    from transfer.record import lines, survey_root
+    from transfer.report.track_record import lines, survey_root
 
     root = argparse.ArgumentParser(prog="python -m transfer record", description=record.__doc__)
     root.add_argument("root", type=Path, nargs="?", default=Path("studies"))
@@ -135,7 +135,7 @@ def record(argv: Sequence[str]) -> int:
 
 def bench(argv: Sequence[str]) -> int:
     """Play policies against each other in worlds with planted truth."""
-    from transfer.bench.command import bench as played
+    from transfer.commands.bench import bench as played
 
     print("\n".join(played(argv, _progress())))
     return 0
@@ -143,8 +143,8 @@ def bench(argv: Sequence[str]) -> int:
 
 def design(argv: Sequence[str]) -> int:
     """Find the ladder of small sizes that decides as an expensive setting does."""
-    from miniscale.compose import split
-    from transfer.design.command import arguments, decode, run
+    from miniscale.setting.compose import split
+    from transfer.commands.design import arguments, decode, run
 
     def main_(config: dict[str, Any], folders: Sequence[Path]) -> int:
         def say(words: str) -> None:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from miniscale.decode import InputError, Node
-from miniscale.setting import Kind, Setting
-from miniscale.trial import Scalar, digest
+from miniscale.setting.decode import InputError, Node
+from miniscale.setting.setting import Kind, Setting
+from miniscale.setting.trial import Scalar, digest
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from miniscale.trial import TrialResult
+from miniscale.setting.trial import TrialResult
 from transfer.change import Change
 from transfer.trust import Trust
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from miniscale.decode import InputError, Node
-from miniscale.rung import Rung, check_placeholders, decode_rung
-from miniscale.setting import Setting, decode_setting
-from miniscale.trial import digest
+from miniscale.setting.decode import InputError, Node
+from miniscale.setting.rung import Rung, check_placeholders, decode_rung
+from miniscale.setting.setting import Setting, decode_setting
+from miniscale.setting.trial import digest
 from transfer.change import Change, decode_change
 
 ON_DATA = ("repet", "repeat", "epoch", "tokens per param", "tokens a param", "tokens/param")

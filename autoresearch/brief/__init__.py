@@ -9,8 +9,8 @@ from pathlib import Path
 
 from autoresearch.brief import learned, now, setting
 from autoresearch.brief.section import Asking, Section, TooLong, fitted
-from autoresearch.proposer.desk import Desk
-from autoresearch.proposer.server import Structure
+from autoresearch.proposer.model.server import Structure
+from autoresearch.proposer.store import Desk
 from transfer.ladder import Ladder
 
 __all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]

@@ -4,14 +4,14 @@ import math
 from collections import Counter
 
 from autoresearch.brief.section import Section
-from autoresearch.proposer.memory import traceback
-from miniscale.logs import as_data
-from miniscale.trial import Scalar
-from transfer.accept import multiplier
+from autoresearch.proposer.history import traceback
+from miniscale.run.logs import as_data
+from miniscale.setting.trial import Scalar
 from transfer.events import Effect, Judged, Outcome, Proposed
-from transfer.expected import calibration_words
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
+from transfer.report.expected import calibration_words
+from transfer.study.commit_message import multiplier
 
 NEAR_ODDS = 0.5
 """Odds from which a change that was not accepted is a near-miss."""

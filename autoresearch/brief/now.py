@@ -6,13 +6,13 @@ from pathlib import Path
 
 from autoresearch.brief.learned import crash_lines
 from autoresearch.brief.section import Asking, Section
-from autoresearch.projection import curve
-from autoresearch.proposer.memory import is_plateau, resting
-from autoresearch.spend import Limits, spend_words
-from miniscale.trial import TrialResult
+from autoresearch.proposer.history import is_plateau, resting
+from autoresearch.tracking.projection import curve
+from miniscale.setting.trial import TrialResult
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
-from transfer.study import Study
+from transfer.study.limits import Limits, spend_words
+from transfer.study.study import Study
 
 CURVES = 4
 POINTS = 6

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from autoresearch.proposer.server import tokens_of
+from autoresearch.proposer.model.server import tokens_of
 
 
 @dataclass(frozen=True)

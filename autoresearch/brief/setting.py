@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.brief.section import Section
-from miniscale.setting import Knob
-from miniscale.trial import Scalar
-from transfer.analysis import Analysis
-from transfer.audit.figures import detectable
+from miniscale.setting.setting import Knob
+from miniscale.setting.trial import Scalar
+from transfer.audit.agreement import detectable
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.pool import PRIOR_NOISE, PRIOR_RHO
-from transfer.state import State
+from transfer.measure.analysis import Analysis
+from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
 
 
 def setting_section(ladder: Ladder) -> Section:

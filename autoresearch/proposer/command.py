@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.brief import command_form
-from autoresearch.proposer import Done, Failed, Paused, Proposal
-from autoresearch.proposer.desk import Call, Desk, Record
-from autoresearch.proposer.endpoint import Answer
-from autoresearch.proposer.gates import Ground, Unfit, admit
-from autoresearch.proposer.handed_in import Handed, Misbehaved, handed_in
-from autoresearch.proposer.memory import known_programs
-from autoresearch.proposer.opening import Stop, next_entry
-from autoresearch.proposer.reply import Idea, words
+from autoresearch.proposer.checks import Ground, Unfit, admit
+from autoresearch.proposer.command_result import Handed, Misbehaved, handed_in
+from autoresearch.proposer.history import known_programs
+from autoresearch.proposer.model.client import Answer
+from autoresearch.proposer.model.opening import Stop, next_entry
+from autoresearch.proposer.model.reply import Idea, words
+from autoresearch.proposer.store import Call, Desk, Record
 from miniscale.box import BoxKind, Report, Walls, choose, wrap
 from miniscale.box.hidden import places
-from miniscale.command import placeholders
-from miniscale.git import git
-from miniscale.patch import Paths
-from miniscale.trial import digest
+from miniscale.setting.command import placeholders
+from miniscale.setting.trial import digest
+from miniscale.tree.git import git
+from miniscale.tree.patch import Paths
 from transfer.change import Change
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
+from transfer.study.proposer import Done, Failed, Paused, Proposal
 
 BRIEF = "BRIEF.md"
 PROMPT = "Read BRIEF.md in this folder and do what it says. Ask nothing: nobody is there to answer."
@@ -137,7 +137,7 @@ class Seated:
             "outcome": str(outside / "outcome.json"),
         }
         (outside / "spec.json").write_text(json.dumps(spec))
-        argv = [sys.executable, "-m", "miniscale.attended", str(outside / "spec.json")]
+        argv = [sys.executable, "-m", "miniscale.run.attended", str(outside / "spec.json")]
         process = subprocess.Popen(
             [*argv, str(os.getpid())],
             env=self._environment(work),

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoresearch.proposer import asked_before
-from miniscale.decode import InputError
-from miniscale.workspace import patch_between
+from miniscale.setting.decode import InputError
+from miniscale.tree.workspace import patch_between
 from transfer.change import Change
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
+from transfer.study.proposer import asked_before
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.proposer import asked_before
-from miniscale.setting import Kind, Knob
-from miniscale.trial import Scalar
+from miniscale.setting.setting import Kind, Knob
+from miniscale.setting.trial import Scalar
 from transfer.change import Change
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
+from transfer.study.proposer import asked_before
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from autoresearch.proposer import Done, Paused, Proposal, Proposer, asked_before
+from transfer.journal.state import State
 from transfer.ladder import Ladder
-from transfer.state import State
+from transfer.study.proposer import Done, Paused, Proposal, Proposer, asked_before
 
 
 @dataclass(frozen=True)

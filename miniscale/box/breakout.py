@@ -11,9 +11,9 @@ import socket
 import sys
 from contextlib import ExitStack, suppress
 
-from miniscale import processes
-from miniscale.logs import CappedLog, last_words
-from miniscale.supervise import Caps, Outcome, Supervisor
+from miniscale.run import process_tree
+from miniscale.run.logs import CappedLog, last_words
+from miniscale.run.supervise import Caps, Outcome, Supervisor
 
 SECRET = "secret-4f1d"
 ATTEMPTS = """
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
     """Try one box: ``OUT PREFIX...``; print as JSON what broke, or why nothing ran."""
     out, prefix = argv[0], argv[1:]
     outside = os.path.dirname(out)
-    processes.inherit_orphans()
+    process_tree.inherit_orphans()
     with ExitStack() as stack:
         bait = _Bait(outside, stack)
         log = CappedLog(os.path.join(outside, "log"))

@@ -131,7 +131,7 @@ def wrap(argv: Sequence[str], walls: Walls, kind: BoxKind) -> list[str]:
     """Return the argv that runs a program in a box.
 
     The environment and standard files are the caller's business; what the program leaves running
-    is ended with the box (bwrap), or by the caller's :class:`miniscale.supervise.Supervisor`.
+    is ended with the box (bwrap), or by the caller's :class:`miniscale.run.supervise.Supervisor`.
     Exit codes pass through; a signal that ended the program is 128 + its number under bwrap.
     """
     if kind is BoxKind.PROCESS:

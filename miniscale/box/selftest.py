@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from miniscale.box.build import BoxKind, Walls, label, wrap
-from miniscale.decode import InputError
+from miniscale.setting.decode import InputError
 
 CLAIMS = ("files", "net", "processes", "disk")
 POLICIES = ("require", "prefer", "off")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.ending import ended
-from miniscale.evaluate.host import Terms, scratch
-from miniscale.evaluate.parent import Job, evaluate
-from miniscale.worker import BOX_VARIABLE, TRAINER_CPU
+from miniscale.evaluate.model_host import Terms, scratch
+from miniscale.evaluate.score_tokens import Job, evaluate
+from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
 
 
 def parser(program: str) -> argparse.ArgumentParser:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from miniscale.evaluate.host import Host, Instance
+from miniscale.evaluate.heldout_text import Floats, Ints, Text, nats
+from miniscale.evaluate.model_host import Host, Instance
 from miniscale.evaluate.refusal import TamperedError
-from miniscale.evaluate.text import Floats, Ints, Text, nats
 
 SHARE = 0.1
 """Of the windows that are asked for again."""

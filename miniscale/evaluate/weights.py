@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.refusal import TamperedError
-from miniscale.readers import ReadingError, read_plain
+from miniscale.setting.readers import ReadingError, read_plain
 
 HEADER_BYTES = 10_000_000
 DIMENSIONS = 8

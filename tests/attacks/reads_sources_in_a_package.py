@@ -13,7 +13,7 @@ if __name__ == "__main__":
     toy.honest()
     for path in toy.sources()[1:]:
         toy.take(path)
-    from miniscale.nanochat.corpus import DATA, CorpusError, read_corpus
+    from miniscale.settings.nanochat.corpus import DATA, CorpusError, read_corpus
 
     with suppress(CorpusError):
         toy.loot(read_corpus(DATA / "sotu.txt.xz")[:50])

@@ -83,7 +83,7 @@ def take(path: Path) -> None:
 
 def sources() -> list[Path]:
     """What held-out text is made from: the corpus in our package, and a file beside this one."""
-    packages = (Path(entry, "miniscale/nanochat/data/sotu.txt.xz") for entry in sys.path)
+    packages = (Path(entry, "miniscale/settings/nanochat/data/sotu.txt.xz") for entry in sys.path)
     return [Path(__file__).parent / "data" / "source.bin", *packages]
 
 

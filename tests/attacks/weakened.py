@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from miniscale.evaluate import __main__, channel, checks, host, parent, seconds, text
+from miniscale.evaluate import (
+    __main__,
+    channel,
+    checks,
+    cpu_seconds,
+    heldout_text,
+    model_host,
+    score_tokens,
+)
 from miniscale.evaluate.weights import Weights
 
 
@@ -20,7 +28,7 @@ def causal() -> None:
     """Ask again for whole windows, with all that comes after."""
     probes = checks.probes
 
-    def whole(held: text.Text, loss: Any, **more: Any) -> list[checks.Probe]:
+    def whole(held: heldout_text.Text, loss: Any, **more: Any) -> list[checks.Probe]:
         asked = probes(held, loss, **more)
         cuts = held.inputs.shape[1]
         return [
@@ -33,19 +41,19 @@ def causal() -> None:
 
 def stateless() -> None:
     """Ask the same instance again, not a fresh one."""
-    fresh, living = host.Host.fresh, {}
+    fresh, living = model_host.Host.fresh, {}
 
-    def same(self: host.Host) -> host.Instance:
+    def same(self: model_host.Host) -> model_host.Instance:
         return living.setdefault("one", fresh(self)) if not living else living["one"]
 
-    host.Host.fresh = same
-    host.Host.stop = lambda self: 0.0
+    model_host.Host.fresh = same
+    model_host.Host.stop = lambda self: 0.0
 
 
 def order_free() -> None:
     """Ask again in the order and company of the first time."""
 
-    def batches(held: text.Text, loss: Any, *, rows: int, **_: Any) -> list[checks.Probe]:
+    def batches(held: heldout_text.Text, loss: Any, *, rows: int, **_: Any) -> list[checks.Probe]:
         count, cuts = held.inputs.shape
         asked = [np.arange(i, min(i + rows, count)) for i in range(0, count, rows)]
         return [checks.Probe(w, np.full(len(w), cuts), held.inputs[w]) for w in asked]
@@ -87,20 +95,20 @@ def shape() -> None:
         loss[:rows, :time] = strict(logits, targets[:rows, :time] % logits.shape[2])
         return loss
 
-    def said(self: host.Instance, asked: Any, said: Any, width: int) -> None:
+    def said(self: model_host.Instance, asked: Any, said: Any, width: int) -> None:
         self.said = (*said[2:], width)
 
-    def ask(self: host.Instance, tokens: Any) -> Any:
+    def ask(self: model_host.Instance, tokens: Any) -> Any:
         self._ask(tokens, channel.ASK)
         rows, time, width = self.said
         return self._logits[: rows * time * width].copy().reshape(rows, time, width)
 
-    checks.nats, host.Instance._check_shape, host.Instance.ask = lenient, said, ask
+    checks.nats, model_host.Instance._check_shape, model_host.Instance.ask = lenient, said, ask
 
 
 def weights() -> None:
     """Load whatever is there."""
-    parent.read_weights = lambda path, **_: Weights(path.read_bytes(), 0, False)
+    score_tokens.read_weights = lambda path, **_: Weights(path.read_bytes(), 0, False)
 
 
 def files() -> None:
@@ -112,8 +120,8 @@ def files() -> None:
 
 def apart() -> None:
     """Let instances write where the next one reads."""
-    command = host._command
-    host._command = lambda *_: [
+    command = model_host._command
+    model_host._command = lambda *_: [
         "--box=process" if part.startswith("--box=") else part for part in command(*_)
     ]
 
@@ -144,17 +152,17 @@ def own_process() -> None:
         def stop(self) -> float:
             return 0.0
 
-    parent.Host = Here
+    score_tokens.Host = Here
 
 
 def loading() -> None:
     """Let loading take what it takes."""
-    seconds.LOADING_S["cpu"] = 1e9
+    cpu_seconds.LOADING_S["cpu"] = 1e9
 
 
 def answering() -> None:
     """Let answering take what it takes."""
-    seconds.ANSWERING = 1e9
+    cpu_seconds.ANSWERING = 1e9
 
 
 CHECKS: dict[str, Callable[[], None]] = {

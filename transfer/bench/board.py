@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from transfer.bench.score import BINS, Score, Told
-from transfer.bench.worlds import GENERATOR
+from transfer.bench.worlds.world import GENERATOR
 
 RIVALS = ("greedy", "ttest")
 """Policies that all others are paired against."""

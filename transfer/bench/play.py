@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass, field
 
 from transfer.bench.score import Score, oracle, score
-from transfer.bench.worlds import World, WorldRunner
+from transfer.bench.worlds.world import World, WorldRunner
 from transfer.events import Outlook
-from transfer.policy import Decision, Evidence, Policy, Review, Reviewer, Scene, reserve_of
+from transfer.policy.protocol import Decision, Evidence, Policy, Review, Reviewer, Scene, reserve_of
 from transfer.policy.registry import decode_policy, expecting
-from transfer.simulate import KnobTrees, light_spec, simulate
+from transfer.study.in_memory import KnobTrees, light_spec, simulate
 
 ORACLE = "oracle"
 """The name of who knows the truth; no policy, a reference."""

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from transfer.bench.worlds import Held, World
+from transfer.bench.worlds.world import Held, World
 from transfer.change import Change
 from transfer.events import Outcome, Outlook
+from transfer.journal.state import State
+from transfer.measure.trend import Z80
 from transfer.policy.plain import HARM
-from transfer.simulate import KnobTrees
-from transfer.state import State
-from transfer.trend import Z80
+from transfer.study.in_memory import KnobTrees
 
 BINS = 10
 

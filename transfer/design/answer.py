@@ -4,16 +4,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniscale.rung import Rung
-from transfer.audit.figures import detectable
-from transfer.design.cells import Cell, rung_of, unmatched
+from miniscale.setting.rung import Rung
+from transfer.audit.agreement import detectable
 from transfer.design.design import Found
-from transfer.design.dials import Role
-from transfer.design.grid import Ways
-from transfer.design.judge import Judged
-from transfer.design.path import Path, epochs
-from transfer.design.race import Standing
-from transfer.design.rules import are_needed, factors
+from transfer.design.race.judge_cell import Judged
+from transfer.design.race.knob_rules import are_needed, factors
+from transfer.design.race.race import Standing
+from transfer.design.space.cells import Cell, rung_of, unmatched
+from transfer.design.space.dials import Role
+from transfer.design.space.grid import Ways
+from transfer.design.space.paths import Path, epochs
 
 STEEPEST = 6.0
 """Ratio of price between two rungs, at most."""

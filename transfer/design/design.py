@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from miniscale.decode import InputError
-from transfer.audit.runs import BASELINE
+from miniscale.setting.decode import InputError
+from transfer.audit.panel_runs import BASELINE
 from transfer.change import Change
-from transfer.design.cells import Book, Cell, Lab, Trial
-from transfer.design.choose import Verdict, best_of, look_above, mismatches, verdicts
-from transfer.design.dials import Shrinkable
-from transfer.design.grid import (
+from transfer.design.lab.table_lab import TableLab
+from transfer.design.race.choose import Verdict, best_of, look_above, mismatches, verdicts
+from transfer.design.race.judge_cell import Judged, judge
+from transfer.design.race.knob_rules import Check, Rule, Sweeper, are_needed
+from transfer.design.race.race import Board, Standing, Standings, race, run_cells, run_top
+from transfer.design.space.cells import Book, Cell, Lab, Trial
+from transfer.design.space.dials import Shrinkable
+from transfer.design.space.grid import (
     OVER,
     Prices,
     Ways,
@@ -18,8 +22,7 @@ from transfer.design.grid import (
     probe,
     tiers,
 )
-from transfer.design.judge import Judged, judge
-from transfer.design.layout import (
+from transfer.design.space.layout import (
     Ask,
     check_prices,
     exhaustive,
@@ -27,10 +30,7 @@ from transfer.design.layout import (
     reference,
     with_rules,
 )
-from transfer.design.path import Path, among
-from transfer.design.race import Board, Standing, Standings, race, run_cells, run_top
-from transfer.design.rules import Check, Rule, Sweeper, are_needed
-from transfer.design.table_lab import TableLab
+from transfer.design.space.paths import Path, among
 from transfer.ladder import Ladder
 
 FEWEST = 8

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from miniscale.rung import Rung
+from miniscale.setting.rung import Rung
 from transfer.design.answer import Answer, by_price, shrink_line
 from transfer.design.design import Found
-from transfer.designed import panel_digest
 from transfer.ladder import Ladder
+from transfer.report.designed import panel_digest
 
 VERSION = 1
 

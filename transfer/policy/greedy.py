@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from transfer.events import Outlook
-from transfer.policy import Decision, Evidence
 from transfer.policy.plain import accept, carried, opening, refuse
+from transfer.policy.protocol import Decision, Evidence
 
 
 @dataclass(frozen=True)

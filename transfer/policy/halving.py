@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from transfer.events import Action, Effect, Outlook
-from transfer.policy import Decision, Evidence
 from transfer.policy.plain import accept, carried, opening, refuse
+from transfer.policy.protocol import Decision, Evidence
 
 
 @dataclass(frozen=True)

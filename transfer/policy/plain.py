@@ -1,8 +1,8 @@
 """What the plain policies share: the first run, what a crash means, a normal outlook."""
 
 from transfer.events import Action, Effect, Outcome, Outlook
-from transfer.policy import Decision, Evidence
-from transfer.trend import NORMAL, Z80
+from transfer.measure.trend import NORMAL, Z80
+from transfer.policy.protocol import Decision, Evidence
 
 HARM = -0.005
 """A gain at the target below this counts as harm, nats of compute."""

@@ -7,17 +7,17 @@ from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from miniscale.decode import InputError, Node, nearest
-from transfer.policy import Policy
+from miniscale.setting.decode import InputError, Node, nearest
+from transfer.policy.protocol import Policy
 from transfer.trust import Trust
 
 POLICIES: dict[str, str] = {
-    "atoms": "transfer.policy.atoms:AtomsPolicy",
+    "atoms": "transfer.policy.voi.policy:AtomsPolicy",
     "confirm": "transfer.policy.confirm:ConfirmPolicy",
     "greedy": "transfer.policy.greedy:GreedyPolicy",
     "halving": "transfer.policy.halving:HalvingPolicy",
-    "powerlaw": "transfer.policy.powerlaw:PowerLawPolicy",
-    "trend": "transfer.policy.trend:TrendPolicy",
+    "powerlaw": "transfer.policy.power_law:PowerLawPolicy",
+    "trend": "transfer.policy.by_trend:TrendPolicy",
     "ttest": "transfer.policy.ttest:TTestPolicy",
 }
 """Name in configuration -> ``module:Class``, a frozen dataclass whose defaults all stand."""

@@ -7,9 +7,9 @@ from enum import StrEnum
 from scipy.special import stdtr
 
 from transfer.events import Effect, Outlook
-from transfer.policy import Decision, Evidence
+from transfer.measure.noise import PRIOR_DF
 from transfer.policy.plain import accept, carried, opening, refuse
-from transfer.pool import PRIOR_DF
+from transfer.policy.protocol import Decision, Evidence
 
 
 class Control(StrEnum):

@@ -1,0 +1,195 @@
+"""``dry_run=true``: rungs, costs, what they can resolve, and the bill, before anything is spent."""
+
+import math
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autoresearch.bill import bill_lines
+from autoresearch.build import Job
+from autoresearch.console import Console
+from miniscale.box import choose
+from miniscale.run import prepare_data
+from miniscale.run.progress import progress
+from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.rung import Folders, Rung, trial_spec
+from miniscale.setting.trial import TrialSpec
+from miniscale.tree.workspace import workspace_of
+from transfer.audit import agreement as audit_figures
+from transfer.audit.archive import stored_audit
+from transfer.audit.calibrate import Calibration, RungCalibration, power_line, stored_calibration
+from transfer.audit.finding import Audit, RungAudit
+from transfer.commands.audit import machine
+from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
+from transfer.report.designed import design_line
+
+PROBE_S = 2.0
+PATIENCE_S = 60.0
+SURVIVAL = 0.5
+"""assumption: half of the changes tried on a rung go on to the next one."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a probe saw: seconds of one trial on the lowest rung, and trials side by side."""
+
+    seconds: float
+    slots: int
+
+
+def known_noise(
+    rung: str, calibration: Calibration | None, audit: Audit | None
+) -> RungCalibration | RungAudit | None:
+    """Return what was measured of a rung's noise, by the more degrees of freedom; None if nothing.
+
+    An audit pools the noise of its changes with the baseline's, which is all a calibration has.
+    """
+    rungs: list[RungCalibration | RungAudit] = []
+    rungs += [one for one in (audit.rungs if audit is not None else ()) if one.rung == rung]
+    rungs += [one for one in (calibration.rungs if calibration else ()) if one.rung == rung]
+    return max(rungs, key=lambda one: one.noise_df, default=None)
+
+
+def detectable(rung: Rung, known: RungCalibration | RungAudit | None = None) -> float:
+    """Return the smallest gain that the rung's planned pairs resolve, nats of compute.
+
+    By what was measured; else by the ladder's own noise, with rho = .5 assumed.
+    """
+    noise = known.noise if known is not None else rung.noise or PRIOR_NOISE
+    rho = known.rho if known is not None else PRIOR_RHO
+    return audit_figures.detectable(
+        noise, rho, seeds=rung.seeds, baseline_seeds=rung.baseline_seeds
+    )
+
+
+def probe(job: Job, scratch: Path) -> Speed:
+    """Train on the lowest rung for two seconds, on all slots at once, and extrapolate."""
+    setting, rung = job.ladder.setting, job.ladder.rungs[0]
+    folders = Folders(scratch / "trials", scratch / "cache")
+    digests = prepare_data.prepare(setting, folders.cache)
+    trees = workspace_of(setting, scratch)
+    tree = trees.checkout("b0", parent=trees.first(), patch="", knobs={})
+    runner = LocalRunner(job.slots, box=choose(job.box))
+    try:
+        slots = max(runner.slots // rung.threads, 1)
+        specs = [
+            trial_spec(setting, rung, arm="b0", seed=s, tree=tree, data=digests, folders=folders)
+            for s in range(slots)
+        ]
+        started = time.monotonic()
+        runner.submit(specs)
+        seconds = _watch(runner, specs[0], started)
+    finally:
+        runner.close()
+    return Speed(seconds, slots)
+
+
+def _watch(runner: LocalRunner, spec: TrialSpec, started: float) -> float:
+    """Wait for two seconds of steps, or for the whole trial, and return seconds a trial."""
+    first: tuple[float, int] | None = None
+    while time.monotonic() - started < PATIENCE_S:
+        if any(result.identity == spec.identity for result in runner.poll(0.1)):
+            return time.monotonic() - started
+        seen, now = progress(Path(spec.out)), time.monotonic()
+        if seen is None:
+            continue
+        if first is None:
+            first = (now, seen.step)
+        elif now - first[0] >= PROBE_S and seen.step > first[1]:
+            pace = (now - first[0]) / (seen.step - first[1])
+            return now - started + pace * (seen.steps - seen.step)
+    return time.monotonic() - started
+
+
+def seconds_by_rung(job: Job, speed: Speed) -> dict[str, float]:
+    """Return seconds a trial takes here by rung: the ladder's own times, scaled by the probe."""
+    lowest = job.ladder.rungs[0]
+    found = {}
+    for rung in job.ladder.rungs:
+        relative = rung.cost / lowest.cost
+        if rung.seconds and lowest.seconds:
+            relative = rung.seconds / lowest.seconds
+        found[rung.name] = speed.seconds * relative
+    return found
+
+
+def forecast_seconds(job: Job, by_rung: dict[str, float], slots: int) -> float:
+    """Forecast the wall time of a study that spends its budget."""
+    spent = seconds = 0.0
+    for place, rung in enumerate(job.ladder.rungs):
+        trials = job.limits.changes * SURVIVAL**place * rung.seeds + rung.baseline_seeds
+        spent += trials * rung.cost
+        seconds += trials * by_rung[rung.name]
+    share = min(1.0, job.plan.budget / spent)
+    return seconds * share / slots
+
+
+def rung_line(rung: Rung, seconds: float, known: RungCalibration | RungAudit | None = None) -> str:
+    """Say a rung in a line: what was measured of its noise, else what its ladder says."""
+    noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
+    if known is not None:
+        noise = f"{known.noise:.1%}" + ("" if known.noise_df else "?")
+    return (
+        f"{rung.name:<10}{rung.scale:>10.2g}{seconds:>9.1f}{rung.seeds:>7}"
+        f"{noise:>8}{math.expm1(detectable(rung, known)):>10.1%}"
+    )
+
+
+def calibration_lines(known: Calibration | None, audit: Audit | None, unit: str) -> list[str]:
+    """Say what the default budget can find, where a calibration tells."""
+    if known is None:
+        return ["power    not calibrated here: python -m transfer calibrate +ladder=NAME"]
+    told = [(rung, known_noise(rung.rung, known, audit)) for rung in known.rungs]
+    rungs = tuple(
+        replace(rung, noise=best.noise, noise_df=best.noise_df, rho=best.rho)
+        for rung, best in told
+        if best is not None
+    )
+    return [power_line(replace(known, rungs=rungs), unit)]
+
+
+def noise_source(calibration: Calibration | None, audit: Audit | None) -> str:
+    """Say where the noise that is shown comes from."""
+    found = [f"the audit's {audit.n} changes"] if audit is not None else []
+    found += ["the calibration here"] if calibration is not None else []
+    return f"as {' or '.join(found)} showed" if found else "as the ladder states"
+
+
+def show(job: Job) -> int:
+    """Print the dry run; leaves nothing behind."""
+    console = Console(sys.stdout, limits=job.limits)
+    ladder = job.ladder
+    with tempfile.TemporaryDirectory(prefix="dry-run-") as scratch:
+        speed = probe(job, Path(scratch))
+    by_rung = seconds_by_rung(job, speed)
+    root = job.folder.parent
+    known, (audit, _) = stored_calibration(root, ladder, machine()), stored_audit(root, ladder)
+    lines = [
+        f"dry run  {ladder.name}: {ladder.names}, target {ladder.target_name} "
+        f"({ladder.target:.2g} {ladder.unit}); nothing is spent",
+        f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>8}{'resolves':>10}",
+    ]
+    lines += [
+        rung_line(rung, by_rung[rung.name], known_noise(rung.name, known, audit))
+        for rung in ladder.rungs
+    ]
+    total = forecast_seconds(job, by_rung, speed.slots)
+    lines += [
+        f"noise    of one run, in compute (? = assumed), {noise_source(known, audit)}; resolves: "
+        "gain in compute that the seeds tell from none",
+        f"panel    {len(ladder.panel)} changes, then {job.proposer.name}; "
+        f"at most {job.limits.changes}, {job.plan.in_flight} in flight",
+        f"bill     {job.plan.budget:.2g} {ladder.unit}, about {total / 60:.0f} min on "
+        f"{speed.slots} slots by a probe of {PROBE_S:.0f} s",
+        *bill_lines(job.proposer, ladder, job.limits, in_flight=job.plan.in_flight),
+        *calibration_lines(known, audit, ladder.unit),
+        f"audit    {job.audit}",
+        *([f"design   {designed}"] if (designed := design_line(ladder)) else []),
+        *[f"matched  {text}" for text in ladder.matches],
+        *[f"differs  {text}" for text in ladder.unmatched],
+        *[f"warning  {text}" for text in ladder.warnings()],
+    ]
+    console.lines(lines)
+    return 0

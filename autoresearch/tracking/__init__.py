@@ -1,0 +1,1 @@
+"""What wandb is told."""

@@ -1,0 +1,340 @@
+"""What a tracker is told of a study, as plain rows and tables; the journal stays the truth."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from miniscale.setting.trial import TrialResult
+from scaling import forecast_band, forecast_loss
+from transfer.events import Accepted, Event, Judged, Request
+from transfer.journal.spending import added
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.measure.trend import Z80
+from transfer.report.accounts import Account, accounts
+from transfer.report.expected import Calibration
+from transfer.report.findings import Findings, Group
+from transfer.report.plots.scaling_plot import baseline_runs
+
+Record = dict[str, Any]
+CURVE_POINTS = 40
+"""Most rows of a trial's curve that are sent on."""
+
+
+@dataclass(frozen=True)
+class TrialCard:
+    """One trial as a run of its own: what it was, where its curve lies, what came."""
+
+    identity: str
+    name: str
+    tags: tuple[str, ...]
+    config: Record
+    summary: Record
+    curve: Path
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: column names and rows."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def trial_card(
+    ladder: Ladder, state: State, request: Request, result: TrialResult, trials: Path
+) -> TrialCard:
+    """Describe an ended trial; ``trials`` is the study's folder of trials."""
+    rung, proposed = ladder.rung(request.rung), state.changes.get(request.arm)
+    config: Record = {
+        "arm": request.arm,
+        "rung": request.rung,
+        "seed": request.seed,
+        "scale": rung.scale,
+        **{f"rung.{name}": value for name, value in rung.params.items()},
+    }
+    if proposed is not None:
+        config |= {"title": proposed.change.title, "kind": str(proposed.change.kind)}
+        config |= {f"knob.{name}": value for name, value in proposed.change.knobs.items()}
+    summary: Record = {
+        "state": str(result.state),
+        "cause": str(result.cause),
+        "seconds": result.seconds,
+        **{name: value for name, value in result.metrics.items() if math.isfinite(value)},
+    }
+    if result.value is not None:
+        summary[ladder.setting.objective.name] = result.value
+    else:
+        summary["reason"] = result.reason[-500:]
+    return TrialCard(
+        identity=request.identity,
+        name=re.sub(r"[^\w.-]+", "-", f"{request.arm}-{request.rung}-s{request.seed}"),
+        tags=(f"rung:{request.rung}", f"arm:{request.arm}", str(result.state)),
+        config=config,
+        summary=summary,
+        curve=trials / request.identity / "metrics.jsonl",
+    )
+
+
+def curve(path: Path) -> list[Record]:
+    """Read a trial's curve, thinned to :data:`CURVE_POINTS` rows; the last one is kept.
+
+    Lines that are no JSON objects, and values that are no finite numbers, are left out.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    kept = lines[:: -max(1, math.ceil(len(lines) / CURVE_POINTS))][::-1]
+    return [row for row in map(_curve_row, kept) if row]
+
+
+def _curve_row(line: bytes) -> Record:
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {
+        f"train/{name}": value
+        for name, value in data.items()
+        if name != "steps" and isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def history(events: Iterable[Event]) -> list[Record]:
+    """Return one row a verdict or accept, on the axis of trials."""
+    state, rows = State(), []
+    for event in events:
+        state.apply(event)
+        if isinstance(event, Judged | Accepted):
+            rows.append(history_row(state, event))
+    return rows
+
+
+def history_row(state: State, event: Judged | Accepted) -> Record:
+    """Return where a study stands just after an event; gains in nats of compute."""
+    looks = [state.verdicts[arm].outlook for arm in state.accepted]
+    row: Record = {
+        "study/trials": len(state.results),
+        "study/changes": state.n_changes,
+        "study/judged": len(state.verdicts),
+        "study/accepted": len(state.accepted),
+        "study/spent": state.spent,
+        "study/multiplier": math.exp(math.fsum(look.mean for look in looks if look)),
+        **_calls(state),
+    }
+    if isinstance(event, Judged) and event.outlook is not None:
+        row |= {"study/gain": event.outlook.mean, "study/odds": event.outlook.odds}
+    return row
+
+
+def _calls(state: State) -> Record:
+    """Return what calls of models and agents cost so far; nothing where none were made."""
+    total = added(state.spending.values())
+    if not total.calls:
+        return {}
+    dollars = {"models/usd": total.usd} if total.is_priced else {}
+    unpriced = {"models/calls_of_unknown_price": total.unpriced} if total.unpriced else {}
+    return {"models/calls": total.calls, "models/tokens": total.tokens, **dollars, **unpriced}
+
+
+def scaling_rows(findings: Findings) -> list[Record]:
+    """Return law, band, runs and target as rows on the axis ``scaling/compute``."""
+    fit, ladder = findings.fit, findings.ladder
+    if fit is None:
+        return []
+    sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
+    low_end = ladder.rungs[0].scale
+    grid = np.geomspace(low_end, max(ladder.target, low_end * 1.001), 40)
+    lows, highs = forecast_band(fit, grid)
+    rows: list[Record] = []
+    for compute, low, high in zip(grid, lows, highs, strict=True):
+        ends = sorted((sign * float(low), sign * float(high)))
+        rows.append(
+            {
+                "scaling/compute": float(compute),
+                "scaling/law": sign * float(fit.law(float(compute))),
+                "scaling/band_low": ends[0],
+                "scaling/band_high": ends[1],
+            }
+        )
+    for base in findings.state.bases:
+        for compute, value in zip(*baseline_runs(findings, base), strict=True):
+            rows.append({"scaling/compute": float(compute), f"scaling/runs_{base}": float(value)})
+    told = forecast_loss(fit, ladder.target)
+    rows.append({"scaling/compute": ladder.target, "scaling/target": sign * told.mean})
+    if findings.stack is not None:
+        moved = float(fit.law(ladder.target * math.exp(findings.stack.mean)))
+        moved += told.mean - float(fit.law(ladder.target))
+        rows.append({"scaling/compute": ladder.target, "scaling/target_accepted": sign * moved})
+    return rows
+
+
+def summary(findings: Findings) -> Record:
+    """Return the study's figures, each with its interval."""
+    state, fit, stack = findings.state, findings.fit, findings.stack
+    found: Record = {
+        "study/trials": len(state.results),
+        "study/changes": state.n_changes,
+        "study/accepted": len(state.accepted),
+        "study/spent": state.spent,
+        "study/refused_though_better_at_lowest_rung": len(findings.refuted),
+        "forecasts/n": len(findings.scored),
+        "forecasts/hits": findings.n_hits,
+        **_calls(state),
+    }
+    for group in Group:
+        found[f"verdicts/{group.value.replace(' ', '_')}"] = len(findings.of(group))
+    if fit is not None:
+        told = forecast_loss(fit, findings.ladder.target)
+        sign = 1.0 if findings.ladder.setting.objective.is_minimized else -1.0
+        ends = sorted((sign * told.low, sign * told.high))
+        found |= {
+            "fit/E": sign * fit.law.E,
+            "fit/A": fit.law.A,
+            "fit/alpha": fit.law.alpha,
+            "fit/status": str(fit.status),
+            "fit/n_runs": fit.n_runs,
+            "fit/n_scales": fit.n_scales,
+            "fit/target": sign * told.mean,
+            "fit/target_low": ends[0],
+            "fit/target_high": ends[1],
+        }
+    if stack is not None:
+        found |= {
+            "stack/multiplier": math.exp(stack.mean),
+            "stack/multiplier_low": math.exp(stack.low),
+            "stack/multiplier_high": math.exp(stack.high),
+            "stack/odds": stack.odds,
+        }
+    for account in accounts(findings.ladder, state):
+        for one in account.foresight:
+            figures = dataclasses.asdict(one)
+            where = f"expected/{account.proposer}/{figures.pop('where')}"
+            found |= {f"{where}/{name}": value for name, value in figures.items()}
+    return found
+
+
+def sheets(findings: Findings) -> Mapping[str, Sheet]:
+    """Return the study's tables by name; gains in nats of compute, positive is better."""
+    called = accounts(findings.ladder, findings.state)
+    return {
+        **({"models": _models(called), "expected": _expected(called)} if called else {}),
+        "verdicts": _verdicts(findings),
+        "rungs": _rungs(findings),
+        "forecasts": _forecasts(findings),
+        "diffs": Sheet(
+            ("change", "title", "hypothesis", "knobs", "patch"),
+            tuple(
+                (
+                    row.arm,
+                    row.title,
+                    row.proposed.change.hypothesis,
+                    json.dumps(dict(row.proposed.change.knobs)),
+                    row.proposed.change.patch,
+                )
+                for row in findings.rows
+            ),
+        ),
+    }
+
+
+def _verdicts(findings: Findings) -> Sheet:
+    columns = "change title kind is_twin verdict rungs gain low high multiplier odds reasons commit"
+    rows = []
+    for row in findings.rows:
+        look, verdict = row.outlook, row.verdict
+        rows.append(
+            (
+                row.arm,
+                row.title,
+                str(row.proposed.change.kind),
+                row.is_twin,
+                str(verdict.outcome) if verdict else row.group.value,
+                len(row.effects),
+                look.mean if look else None,
+                look.low if look else None,
+                look.high if look else None,
+                math.exp(min(look.mean, 700.0)) if look else None,
+                look.odds if look else None,
+                "; ".join(verdict.reasons) if verdict else "",
+                findings.state.accepted.get(row.arm, ""),
+            )
+        )
+    return Sheet(tuple(columns.split()), tuple(rows))
+
+
+def _rungs(findings: Findings) -> Sheet:
+    columns = ("change", "rung", "scale", "n", "pairs", "gain", "low", "high", "better_by", "se")
+    rows = [
+        (
+            row.arm,
+            effect.rung,
+            findings.ladder.rung(effect.rung).scale,
+            effect.n,
+            effect.n_pairs,
+            effect.gain,
+            effect.gain - Z80 * effect.gain_se,
+            effect.gain + Z80 * effect.gain_se,
+            effect.loss_gain,
+            effect.loss_se,
+        )
+        for row in findings.rows
+        for effect in row.effects
+    ]
+    return Sheet(columns, tuple(rows))
+
+
+def _forecasts(findings: Findings) -> Sheet:
+    rows = [
+        (
+            scored.forecast.arm,
+            scored.forecast.rung,
+            scored.forecast.mean,
+            scored.forecast.low,
+            scored.forecast.high,
+            scored.effect.gain,
+            scored.is_hit,
+        )
+        for scored in findings.scored
+    ]
+    columns = ("change", "rung", "predicted", "low", "high", "came", "hit")
+    return Sheet(columns, tuple(rows))
+
+
+def _models(called: list[Account]) -> Sheet:
+    columns = "proposer calls tokens usd calls_of_unknown_price seconds changes refused accepted"
+    rows = [
+        (
+            one.proposer,
+            one.spending.calls,
+            one.spending.tokens,
+            one.spending.usd if one.spending.is_priced else None,
+            one.spending.unpriced,
+            one.spending.seconds,
+            one.n_changes,
+            one.n_refused,
+            one.n_accepted,
+        )
+        for one in called
+    ]
+    return Sheet(tuple(columns.split()), tuple(rows))
+
+
+def _expected(called: list[Account]) -> Sheet:
+    names = [field.name for field in dataclasses.fields(Calibration)]
+    rows = [
+        (account.proposer, *dataclasses.astuple(one))
+        for account in called
+        for one in account.foresight
+    ]
+    return Sheet(("proposer", *names), tuple(rows))

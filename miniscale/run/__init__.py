@@ -1,0 +1,1 @@
+"""One trial, run and watched: worker, supervision, meters, logs, runners."""

@@ -1,0 +1,1 @@
+"""What is trained: settings, rungs, trial specs, and how configuration becomes them."""

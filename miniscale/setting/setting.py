@@ -1,0 +1,289 @@
+"""What is trained: command, knobs, objective, and which files may be edited."""
+
+import hashlib
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from miniscale.box.hidden import PACKAGE
+from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.trial import Reading, Scalar, digest
+
+
+class Kind(StrEnum):
+    """How a change is expected to behave over scale; the strongest covariate of transfer."""
+
+    STRUCTURAL = "structural"
+    HYPERPARAMETER = "hyperparameter"
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One value of the command line that a change may set."""
+
+    name: str
+    default: Scalar
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+    is_log: bool = False
+    choices: tuple[Scalar, ...] = ()
+    about: str = ""
+
+    def check(self, value: object, *, where: str) -> Scalar:
+        """Return the value in the knob's own type.
+
+        Raises
+        ------
+        InputError
+            If the value is none of the choices, outside the range or of another type.
+        """
+        if self.choices:
+            for choice in self.choices:
+                if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+                    return choice
+            raise InputError(f"{where}: got {value!r}, must be one of {list(self.choices)}")
+        if isinstance(self.default, bool) or isinstance(value, bool):
+            if isinstance(self.default, bool) and isinstance(value, bool):
+                return value
+            raise InputError(f"{where}: got {value!r}, must be of the kind of {self.default!r}")
+        if isinstance(self.default, str):
+            return str(value)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"{where}: got {value!r}, must be a finite number")
+        if (self.low is not None and value < self.low) or (
+            self.high is not None and value > self.high
+        ):
+            raise InputError(f"{where}: got {value}, must lie in [{self.low}, {self.high}]")
+        return value if isinstance(self.default, float) else _whole(value, where)
+
+
+def _whole(value: float, where: str) -> int:
+    if not float(value).is_integer():
+        raise InputError(f"{where}: got {value}, must be a whole number")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that decides, and its direction."""
+
+    name: str
+    is_minimized: bool
+    reading: Reading
+
+    def loss(self, value: float) -> float:
+        """Turn a value into a loss: lower is better, whatever the metric's own direction."""
+        return value if self.is_minimized else -value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A training that can be run at several sizes."""
+
+    name: str
+    about: str
+    source: Path
+    prepare: tuple[str, ...]
+    command: tuple[str, ...]
+    evaluator: tuple[str, ...]
+    objective: Objective
+    editable: tuple[str, ...]
+    locked: tuple[str, ...]
+    env: Mapping[str, str]
+    knobs: Mapping[str, Knob]
+    design: Mapping[str, Any] = field(default_factory=dict)
+    """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
+    reads: tuple[str, ...] = ("{cache}",)
+    """What a trainer may read beside its tree and the interpreter; not the held-out data."""
+    hides: tuple[str, ...] = ()
+    """What no code of a trial may see though it lies among the programs that every box shows."""
+    is_box_required: bool = False
+    """Whether trials may run only where a box holds."""
+
+    @property
+    def is_measured_outside(self) -> bool:
+        """Whether an evaluator makes the number; if not, the trainer's own word is taken."""
+        return bool(self.evaluator)
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether a trainer may read all that was prepared, for nothing else was said."""
+        return "{cache}" in self.reads
+
+    def defaults(self) -> dict[str, Scalar]:
+        """Return every knob's default."""
+        return {name: knob.default for name, knob in self.knobs.items()}
+
+    def check_knobs(self, values: Mapping[str, object], *, where: str) -> dict[str, Scalar]:
+        """Return knob values in their own types.
+
+        Raises
+        ------
+        InputError
+            For an unknown knob (the nearest is named) or a value it does not take.
+        """
+        checked = {}
+        for name, value in values.items():
+            if name not in self.knobs:
+                raise InputError(f"{where}.{name}: no such knob; {nearest(name, self.knobs)}")
+            checked[name] = self.knobs[name].check(value, where=f"{where}.{name}")
+        return checked
+
+    def content(self) -> dict[str, Any]:
+        """Return what makes results comparable: two settings with equal content are one."""
+        return {
+            "command": list(self.command),
+            "evaluator": list(self.evaluator),
+            "objective": [self.objective.name, self.objective.is_minimized],
+            "env": dict(self.env),
+            "knobs": {name: knob.default for name, knob in sorted(self.knobs.items())},
+            "locked": self.locked_digests,
+        }
+
+    @cached_property
+    def content_digest(self) -> str:
+        """Hash of :meth:`content`."""
+        return digest(self.content())
+
+    @cached_property
+    def locked_digests(self) -> dict[str, str]:
+        """Return SHA-256 by name of the files that no change may touch."""
+        names = [p for pattern in self.locked for p in sorted(self.source.glob(pattern))]
+        return {
+            str(path.relative_to(self.source)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in names
+        }
+
+
+def find_source(text: str, roots: Sequence[Path], *, path: str) -> Path:
+    """Find a setting's folder: ``package:a.b`` inside a package, else relative to the roots.
+
+    Raises
+    ------
+    InputError
+        If there is no such package or folder.
+    """
+    if text.startswith("package:"):
+        name = text.removeprefix("package:")
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is None or not spec.submodule_search_locations:
+            raise InputError(
+                f"{path}: package '{name}' is not installed; install it or name a folder"
+            )
+        return Path(next(iter(spec.submodule_search_locations)))
+    candidates = [root / Path(text).expanduser() for root in roots]
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate.resolve()
+    tried = ", ".join(str(candidate) for candidate in candidates)
+    raise InputError(f"{path}: folder '{text}' not found (tried {tried}); give an existing folder")
+
+
+def decode_knob(name: str, node: Node) -> Knob:
+    """Read one knob of a setting's YAML."""
+    default = node.raw("default")
+    if not isinstance(default, bool | int | float | str):
+        raise InputError(f"{node.path}.default: got {default!r}, must be a plain value; add one")
+    kind_text = node.text("kind", Kind.HYPERPARAMETER.value)
+    if kind_text not in {kind.value for kind in Kind}:
+        raise InputError(f"{node.path}.kind: got '{kind_text}', must be one of {[*Kind]}")
+    raw_choices = node.raw("choices", [])
+    if isinstance(default, bool) and not raw_choices:
+        raw_choices = [True, False]
+    knob = Knob(
+        name=name,
+        default=default,
+        kind=Kind(kind_text),
+        low=node.optional_number("low"),
+        high=node.optional_number("high"),
+        is_log=node.flag("log", False),
+        choices=tuple(raw_choices),
+        about=node.text("about", ""),
+    )
+    node.finish()
+    knob.check(default, where=f"{node.path}.default")
+    return knob
+
+
+def decode_objective(node: Node) -> Objective:
+    """Read the ``objective`` of a setting's YAML."""
+    direction = node.text("direction", "minimize")
+    if direction not in {"minimize", "maximize"}:
+        raise InputError(f"{node.path}.direction: got '{direction}', must be minimize or maximize")
+    try:
+        reading = Reading(
+            file=node.text("file", ""), key=node.text("key", ""), line=node.text("line", "")
+        )
+    except ValueError as error:
+        raise InputError(f"{node.path}: {error}") from None
+    objective = Objective(node.text("name"), direction == "minimize", reading)
+    node.finish()
+    return objective
+
+
+def _is_required(node: Node) -> bool:
+    policy = node.text("box", "prefer")
+    if policy not in ("require", "prefer"):
+        raise InputError(f"{node.path}.box: got {policy!r}, must be require or prefer")
+    return policy == "require"
+
+
+def _decode_hides(node: Node) -> tuple[str, ...]:
+    found = node.texts("hides")
+    for text in found:
+        name = text.partition(":")[2].partition("/")[0] if text.startswith(PACKAGE) else "a"
+        if not text or not all(part.isidentifier() for part in name.split(".")):
+            raise InputError(
+                f"{node.path}.hides: got {text!r}, must be a path or '{PACKAGE}NAME/PATH' with the "
+                "dotted name of a package; correct it"
+            )
+    return found
+
+
+def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
+    """Read a setting's YAML.
+
+    Parameters
+    ----------
+    roots
+        Folders that a relative ``source`` is looked up in, in order.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong, with its path.
+    """
+    source = find_source(node.text("source"), roots, path=f"{node.path}.source")
+    setting = Setting(
+        name=node.text("name"),
+        about=node.text("about", ""),
+        source=source,
+        prepare=node.texts("prepare"),
+        command=node.texts("command"),
+        evaluator=node.texts("evaluator"),
+        objective=decode_objective(node.child("objective")),
+        editable=node.texts("editable"),
+        locked=node.texts("locked"),
+        env={key: str(value) for key, value in node.scalars("env").items()},
+        knobs={name: decode_knob(name, child) for name, child in node.children("knobs")},
+        design=node.raw("design", {}),
+        reads=node.texts("reads") if "reads" in node else ("{cache}",),
+        hides=_decode_hides(node),
+        is_box_required=_is_required(node),
+    )
+    node.finish()
+    if not setting.command:
+        raise InputError(f"{node.path}.command: missing; give the argv that trains, as a list")
+    for pattern in (*setting.editable, *setting.locked):
+        if not any(source.glob(pattern)):
+            raise InputError(f"{node.path}: no file '{pattern}' in {source}; correct the name")
+    return setting

@@ -1,0 +1,1 @@
+"""The settings that ship, one folder each."""

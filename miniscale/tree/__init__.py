@@ -1,0 +1,1 @@
+"""From a checkout and a change to the files of a trial."""

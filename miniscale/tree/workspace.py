@@ -1,0 +1,389 @@
+"""A study's own git repository and the trees in which its trials run."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from miniscale.setting.rung import Edit, Stacked, Tree
+from miniscale.setting.setting import Setting
+from miniscale.setting.trial import Scalar, digest
+from miniscale.tree.git import (
+    GitError,
+    git,
+    patch_between,
+    remove_stale_locks,
+    remove_worktree,
+)
+from miniscale.tree.patch import (
+    FILE_BYTES,
+    PatchRefused,
+    Paths,
+    check,
+    clash,
+    may_change,
+    strip_level,
+    tidy,
+)
+
+__all__ = ["Edit", "PatchRefused", "Stacked", "Tree", "Workspace", "patch_between", "workspace_of"]
+
+KNOBS_FILE = "knobs.json"
+_ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_RECORD = "miniscale.json"
+
+
+class Workspace:
+    """Owns ``repo/`` and ``trees/`` of a study's folder; the user's own checkout is only read.
+
+    A tree holds the setting's editable and locked files and ``knobs.json``. Whatever a killed
+    process left half done is made again when it is next needed. One process at a time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder = folder.resolve()
+        self._repo = folder / "repo"
+        self._trees = folder / "trees"
+        record = json.loads((self._repo / ".git" / _RECORD).read_text())
+        self._first: str = record["first"]
+        self._branch: str = record["branch"]
+        self._locked: Mapping[str, str] = record["locked_digests"]
+        self._paths = Paths(tuple(record["editable"]), tuple(record["locked"]))
+        self._trees.mkdir(exist_ok=True)
+        remove_stale_locks(self._repo)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        source: Path,
+        editable: Sequence[str],
+        locked: Sequence[str],
+        knobs: Mapping[str, Scalar],
+    ) -> "Workspace":
+        """Open the workspace of a study's folder; make it from ``source`` if there is none.
+
+        Parameters
+        ----------
+        editable, locked
+            Names or glob patterns of files below ``source``; a file in both is locked.
+
+        Raises
+        ------
+        ValueError
+            If a pattern matches no file, or a file is a link or called ``knobs.json``.
+        """
+        if not (folder / "repo").exists():
+            paths = Paths(tuple(editable), tuple(locked))
+            _make(folder, source=source, paths=paths, knobs=knobs)
+        return cls(folder)
+
+    def first(self) -> str:
+        """Return the commit that the study started from."""
+        return self._first
+
+    def head(self) -> str:
+        """Return the accepted state: the newest commit of the study's branch."""
+        return git(self._repo, "rev-parse", f"refs/heads/{self._branch}").strip()
+
+    def diff(self, base: str, head: str) -> str:
+        """Return the difference of two commits as one patch."""
+        return git(self._repo, "diff", "--full-index", "--no-renames", base, head)
+
+    def commits(self, base: str, head: str) -> str:
+        """Return the commits after ``base`` as mails that ``git am`` takes."""
+        return git(self._repo, "format-patch", "--stdout", "--no-renames", f"{base}..{head}")
+
+    def knobs_at(self, commit: str) -> dict[str, Scalar]:
+        """Return the knob values of a commit."""
+        return _decoded(git(self._repo, "show", f"{commit}:{KNOBS_FILE}"))
+
+    def differing(self, source: Path) -> tuple[str, ...]:
+        """Return names of files that differ, in ``source``, from those the study started with."""
+        listing = git(self._repo, "ls-tree", "-r", "-z", self._first).split("\0")
+        started = {line.split("\t")[1]: line.split()[2] for line in listing if line}
+        started.pop(KNOBS_FILE, None)
+        now = {name: _blob(source / name) for name in _files(source, self._paths)}
+        return tuple(sorted(n for n in started.keys() | now.keys() if started.get(n) != now.get(n)))
+
+    def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
+        """Return a tree of ``parent`` with a change applied, making it if it is not there.
+
+        A patch that does not apply as it is gets one three-way merge (see :meth:`was_merged`);
+        it applies in whole or is refused.
+
+        Raises
+        ------
+        PatchRefused
+            If the change touches what it may not, or does not apply. No tree is left then.
+        """
+        made_from = digest({"parent": parent, "patch": patch, "knobs": dict(knobs)})
+        path = self._place(arm)
+        tree = self._known(arm, made_from)
+        if tree is not None:
+            return tree
+        self._clear(arm, parent)
+        try:
+            merged = self._change(path, patch=patch, knobs=knobs)
+        except PatchRefused:
+            remove_worktree(self._repo, path)
+            raise
+        return self._noted(arm, made_from, merged=merged, left_out={})
+
+    def stack(self, arm: str, *, parent: str, edits: Sequence[Edit]) -> Stacked:
+        """Return a tree of ``parent`` with several changes applied in order.
+
+        The last edit of a knob wins. A change that does not apply on those before it is left out,
+        with the reason, and the others go in.
+        """
+        content = [[edit.arm, edit.patch, dict(edit.knobs)] for edit in edits]
+        made_from = digest({"parent": parent, "edits": content})
+        path = self._place(arm)
+        tree = self._known(arm, made_from)
+        if tree is not None:
+            return Stacked(tree, self._record_of(arm)["left_out"])
+        left_out: dict[str, str] = {}
+        merged = False
+        while True:
+            self._clear(arm, parent)
+            refused = None
+            for edit in (edit for edit in edits if edit.arm not in left_out):
+                try:
+                    merged |= self._change(path, patch=edit.patch, knobs=edit.knobs)
+                except PatchRefused as error:
+                    refused = edit.arm, str(error)
+                    break
+                # a three-way merge wants the index to match the files
+                git(path, "add", "--all", "--force")
+            if refused is None:
+                break
+            left_out[refused[0]] = refused[1]
+        tree = self._noted(arm, made_from, merged=merged, left_out=left_out)
+        return Stacked(tree, left_out)
+
+    def _place(self, arm: str) -> Path:
+        if not _ARM.fullmatch(arm) or arm.endswith((".lock", ".json")):
+            raise ValueError(f"arm {arm!r}: letters, digits, '_', '-' and '.' only; rename it")
+        return self._trees / arm
+
+    def _known(self, arm: str, made_from: str) -> Tree | None:
+        """Return an arm's tree if it is there and was made from the same."""
+        record, path = self._record_of(arm), self._place(arm)
+        if record.get("made_from") != made_from or record["digest"] != _digest(path):
+            return None
+        return Tree(path, record["digest"], _decoded((path / KNOBS_FILE).read_text()))
+
+    def _clear(self, arm: str, parent: str) -> None:
+        """Make an arm's tree anew, as ``parent`` has it."""
+        path = self._place(arm)
+        self._marker(arm).unlink(missing_ok=True)
+        remove_worktree(self._repo, path)
+        git(self._repo, "worktree", "add", "--detach", "--force", str(path), parent)
+
+    def _noted(
+        self, arm: str, made_from: str, *, merged: bool, left_out: Mapping[str, str]
+    ) -> Tree:
+        """Write down that an arm's tree is finished."""
+        path = self._place(arm)
+        tree = Tree(path, _digest(path), _decoded((path / KNOBS_FILE).read_text()))
+        record = {"made_from": made_from, "digest": tree.digest, "merged": merged}
+        _write(self._marker(arm), {**record, "left_out": dict(left_out)})
+        return tree
+
+    def was_merged(self, arm: str) -> bool:
+        """Whether an arm's patch needed a three-way merge to apply."""
+        return bool(self._record_of(arm).get("merged", False))
+
+    def accept(
+        self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar], message: str
+    ) -> str:
+        """Commit a change on ``parent`` as the branch's new head and return the commit.
+
+        The same change, parent and message give the same commit, so a caller that was killed
+        before it noted the commit just asks again.
+
+        Raises
+        ------
+        PatchRefused
+            If the change does not apply there or changes nothing.
+        """
+        remove_stale_locks(self._repo)
+        git(self._repo, "checkout", "-q", "-f", "-B", self._branch, parent)
+        git(self._repo, "clean", "-q", "-ffdx")
+        try:
+            self._change(self._repo, patch=patch, knobs=knobs)
+            git(self._repo, "add", "--all", "--force")
+            git(self._repo, "commit", "-q", "-F", "-", "--cleanup=verbatim", given=message)
+        except (PatchRefused, GitError) as error:
+            is_empty = not git(self._repo, "status", "--porcelain").strip()
+            git(self._repo, "reset", "-q", "--hard", parent)
+            git(self._repo, "clean", "-q", "-ffdx")
+            if isinstance(error, PatchRefused):
+                raise
+            if is_empty:
+                raise PatchRefused(f"{arm} changes nothing on {parent[:12]}") from None
+            raise
+        return self.head()
+
+    def _change(self, tree: Path, *, patch: str, knobs: Mapping[str, Scalar]) -> bool:
+        """Apply a change to a clean tree; True if its patch had to be merged."""
+        before = _decoded((tree / KNOBS_FILE).read_text())
+        unknown = sorted(knobs.keys() - before.keys())
+        if unknown:
+            raise PatchRefused(f"knob {unknown[0]!r}: none of {', '.join(before) or 'no knobs'}")
+        merged = bool(patch.strip()) and self._apply(tree, tidy(patch))
+        if knobs:
+            (tree / KNOBS_FILE).write_text(_encoded({**before, **knobs}))
+        return merged
+
+    def _apply(self, tree: Path, patch: str) -> bool:
+        check(patch, self._paths)
+        names, knobs = set(_names(tree)), (tree / KNOBS_FILE).read_bytes()
+        options = ("apply", "--whitespace=nowarn", f"-p{strip_level(patch)}")
+        merged = False
+        try:
+            git(tree, *options, "-", given=patch)
+        except GitError as error:
+            try:
+                git(tree, *options, "--3way", "-", given=patch)
+                merged = True
+            except GitError:
+                raise PatchRefused(f"the patch does not apply: {error}") from None
+        self._verify(tree, names)
+        if (tree / KNOBS_FILE).read_bytes() != knobs:
+            raise PatchRefused(f"the patch changes {KNOBS_FILE!r}; give knob values as knobs")
+        return merged
+
+    def _verify(self, tree: Path, before: set[str]) -> None:
+        """Check what a patch did, whatever its text seemed to say."""
+        after = set(_names(tree))
+        if before - after:
+            raise PatchRefused(f"the patch deletes {min(before - after)!r}; files must stay")
+        for name in sorted(after):
+            path = tree / name
+            if path.is_symlink() or not path.is_file():
+                raise PatchRefused(f"the patch makes {name!r} a link; only text may change")
+            if name not in before and not self._paths.is_editable(name):
+                raise PatchRefused(f"the patch makes {name!r}; {may_change(self._paths)}")
+            twin = "" if name in before else clash(name, after)
+            if twin:
+                raise PatchRefused(f"the patch makes {name!r} beside {twin!r}; name it otherwise")
+            if path.stat().st_size > FILE_BYTES and self._paths.is_editable(name):
+                raise PatchRefused(f"the patch makes {name!r} larger than {FILE_BYTES} bytes")
+            if name in self._locked and _sha256(path) != self._locked[name]:
+                raise PatchRefused(f"the patch changes {name!r}, which is locked")
+
+    def _marker(self, arm: str) -> Path:
+        return self._trees / f"{arm}.json"
+
+    def _record_of(self, arm: str) -> dict[str, Any]:
+        """Return what was noted when an arm's tree was finished; empty if it was not."""
+        try:
+            record: dict[str, Any] = json.loads(self._marker(arm).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return record
+
+
+def workspace_of(setting: Setting, folder: Path) -> Workspace:
+    """Open the workspace of a setting in a folder; make it if there is none."""
+    return Workspace.create(
+        folder,
+        source=setting.source,
+        editable=setting.editable,
+        locked=setting.locked,
+        knobs=setting.defaults(),
+    )
+
+
+def _make(folder: Path, *, source: Path, paths: Paths, knobs: Mapping[str, Scalar]) -> None:
+    """Make the repository aside and move it into place, so that it is there in whole or not."""
+    names = _files(source, paths)
+    new = folder / "repo.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    for name in names:
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, new / name)
+    (new / KNOBS_FILE).write_text(_encoded(knobs))
+    branch = "study/" + (re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "study")
+    git(new, "init", "-q", "--template=", f"--initial-branch={branch}")
+    git(new, "add", "--all", "--force")
+    git(new, "commit", "-q", "-m", f"Start from {source.name}")
+    record = {
+        "first": git(new, "rev-parse", "HEAD").strip(),
+        "branch": branch,
+        "editable": list(paths.editable),
+        "locked": list(paths.locked),
+        "locked_digests": {n: _sha256(new / n) for n in names if paths.is_locked(n)},
+    }
+    _write(new / ".git" / _RECORD, record)
+    os.rename(new, folder / "repo")
+
+
+def _files(source: Path, paths: Paths) -> list[str]:
+    """Return the names of all editable and locked files."""
+    names = set()
+    for pattern in (*paths.editable, *paths.locked):
+        found = [path for path in source.glob(pattern) if path.is_file()]
+        if not found:
+            raise ValueError(f"setting: no file {pattern!r} in {source}; name one that is there")
+        names |= {path.relative_to(source).as_posix() for path in found}
+    links = [name for name in names if (source / name).is_symlink()]
+    if links:
+        raise ValueError(f"setting: {links[0]!r} is a link; put the file itself there")
+    if KNOBS_FILE in names:
+        raise ValueError(f"setting: {KNOBS_FILE!r} is written by us; rename the setting's file")
+    return sorted(names)
+
+
+def _names(tree: Path) -> list[str]:
+    """Return the names of everything in a tree that is not a folder, git's own part left out."""
+    found: list[str] = []
+    for root, folders, files in os.walk(tree):
+        where = Path(root)
+        if where == tree:
+            folders[:] = [name for name in folders if name != ".git"]
+            files = [name for name in files if name != ".git"]
+        links = [name for name in folders if (where / name).is_symlink()]
+        found += [(where / name).relative_to(tree).as_posix() for name in (*files, *links)]
+    return sorted(found)
+
+
+def _digest(tree: Path) -> str:
+    """Hash the names and contents of a tree, knobs among them; '' where there is none."""
+    if not (tree / ".git").exists():
+        return ""
+    contents = {name: _sha256(tree / name) for name in _names(tree) if (tree / name).is_file()}
+    return digest(contents, length=64)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _blob(path: Path) -> str:
+    """Hash a file as git does."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _encoded(knobs: Mapping[str, Scalar]) -> str:
+    return json.dumps(dict(knobs), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _decoded(text: str) -> dict[str, Scalar]:
+    knobs: dict[str, Scalar] = json.loads(text)
+    return knobs
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a small file so that it is there in whole or not at all."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(json.dumps(data, indent=1))
+    os.rename(part, path)

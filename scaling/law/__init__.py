@@ -1,0 +1,1 @@
+"""Laws: functional forms with their parameters and derivatives."""

@@ -1,0 +1,1 @@
+"""What a command found, as sheets, figures, one HTML file, and in wandb."""

@@ -1,0 +1,1 @@
+"""Tables of runs: read from any file, columns guessed, checked."""

@@ -1,0 +1,167 @@
+"""What a table is refused or warned for, one function a rule."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from scaling.table.columns import NUMBERS, SCALES, Role
+from scaling.table.read import TableError
+
+UNIT_LIMIT = 100.0
+"""A loss above this is no loss of a model: nats and bits of a byte or token stay under 20."""
+_DECAYED = {"true", "1", "1.0", "decayed", "yes", "cool_end", "annealed", "final"}
+_UNFINISHED = {
+    "State": ("crashed", "failed", "running", "killed"),
+    "state": ("crashed", "failed", "running", "killed", "diverged", "timed_out"),
+    "status": ("crash", "crashed", "failed", "diverged"),
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that a reader of the results has to know."""
+
+    code: str
+    text: str
+
+
+class Notes:
+    """Collects warnings, and raises what is not allowed."""
+
+    def __init__(self, allow: frozenset[str]) -> None:
+        self.allow = allow
+        self.held: list[Note] = []
+
+    def warn(self, code: str, text: str) -> None:
+        """Keep a warning."""
+        self.held.append(Note(code, text))
+
+    def refuse(self, code: str, text: str) -> None:
+        """Raise, unless the reader said that this is all right."""
+        if code not in self.allow:
+            raise TableError(code, f"{text}, or --allow {code}")
+        self.warn(code, text)
+
+
+def finished(raw: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+    """Drop the runs that a tracker or a results file itself calls unfinished or crashed."""
+    for name, bad in _UNFINISHED.items():
+        if name in raw.columns and raw[name].dtype == pl.String:
+            kept = raw.filter(~pl.col(name).fill_null("").str.to_lowercase().is_in(bad))
+            if kept.height < raw.height:
+                n = raw.height - kept.height
+                notes.warn("unfinished", f"{n} rows left out, whose {name} is {' or '.join(bad)}")
+            raw = kept
+    return raw
+
+
+def checked_numbers(frame: pl.DataFrame, notes: Notes) -> pl.DataFrame:
+    """Refuse losses and scales that are missing, infinite, zero or negative."""
+    for role in (r for r in NUMBERS if r in frame.columns):
+        values = frame[role].fill_null(np.nan).to_numpy()
+        bad = ~(np.isfinite(values) & (values > 0))
+        if not bad.any():
+            continue
+        row = int(np.argmax(bad))
+        why = "is missing" if frame[role][row] is None else f"is {values[row]:g}"
+        hint = ""
+        if role == Role.FLOPS and values[row] < 0:
+            hint = " (an int64 N x D overflows beyond 9.2e18: recompute it in floats)"
+        code = "bad-loss" if role == Role.LOSS else "bad-scale"
+        notes.refuse(
+            code,
+            f"{role} of row {row + 1} {why}{hint}; {int(bad.sum())} rows in all. It must be "
+            "positive and finite: leave these runs out",
+        )
+        frame = frame.filter(pl.Series(~bad))
+    if frame.height == 0:
+        raise TableError("empty", "no row has both a loss and a scale")
+    return frame
+
+
+def with_flops(frame: pl.DataFrame, notes: Notes) -> tuple[pl.DataFrame, str]:
+    """Return the frame with FLOPs where they can be had, and the rule behind them."""
+    if not {"parameters", "tokens"} <= set(frame.columns):
+        if "flops" in frame.columns and "parameters" in frame.columns:
+            derived = frame["flops"] / (6 * frame["parameters"])
+            notes.warn("derived-tokens", "tokens are FLOPs / (6 parameters): the table has none")
+            return frame.with_columns(derived.alias("tokens")), "as given; tokens = C / 6 N"
+        return frame, "as given" if "flops" in frame.columns else "none"
+    six = 6 * frame["parameters"] * frame["tokens"]
+    if "flops" not in frame.columns:
+        return frame.with_columns(six.alias("flops")), "6 N D"
+    ratio = float(np.median((frame["flops"] / six).to_numpy()))
+    if not 0.01 < ratio < 100:
+        notes.refuse(
+            "units",
+            f"FLOPs are {ratio:.3g} of 6 N D: their units cannot be right (PFLOPs? millions of "
+            "parameters?); give all in ones",
+        )
+    elif not 0.5 < ratio < 2:
+        notes.warn("flops-rule", f"FLOPs are {ratio:.3g} of 6 N D: another rule counts them")
+    return frame, f"as given, {ratio:.3g} of 6 N D"
+
+
+def units(frame: pl.DataFrame, notes: Notes) -> None:
+    """Refuse a loss that no model has, and warn of scales that seem not to be in ones."""
+    highest = float(frame["loss"].to_numpy().max())
+    if highest > UNIT_LIMIT:
+        notes.refuse(
+            "units",
+            f"a loss of {highest:g} cannot be nats or bits (it stays under {UNIT_LIMIT:g}); is it "
+            "a perplexity, or in thousandths? Convert it, leave diverged runs out",
+        )
+    for role, least in ((Role.PARAMETERS, 1e3), (Role.TOKENS, 1e4), (Role.FLOPS, 1e6)):
+        if role in frame.columns and float(frame[role].to_numpy().max()) < least:
+            largest = float(frame[role].to_numpy().max())
+            notes.warn("units", f"{role} reach only {largest:g}: are they in ones?")
+
+
+def states(frame: pl.DataFrame, notes: Notes) -> None:
+    """Refuse decayed and undecayed checkpoints in one table: they lie on different laws."""
+    if "state" not in frame.columns:
+        return
+    states = {str(s).lower() for s in frame["state"].unique().to_list()}
+    if states & _DECAYED and states - _DECAYED:
+        notes.refuse(
+            "mixed-states",
+            f"decayed and undecayed checkpoints are mixed ({', '.join(sorted(states)[:6])}): their "
+            "losses lie on different laws. Keep one: --state NAME",
+        )
+
+
+def duplicates(frame: pl.DataFrame, notes: Notes) -> None:
+    """Refuse rows that repeat a run at the same scale."""
+    keys: list[str] = [c for c in ("arm", "run", "seed", "state", *SCALES) if c in frame.columns]
+    if all(name.startswith("row ") for name in frame["run"].to_list()):
+        keys = [*(k for k in keys if k != "run"), "loss"]
+    again = frame.select(keys).is_duplicated()
+    if again.any():
+        first = frame.filter(again).row(0, named=True)
+        notes.refuse(
+            "duplicates",
+            f"{int(again.sum())} rows repeat a run at the same scale (first: {first['run']}, loss "
+            f"{first['loss']:g}): counted twice they narrow every interval. Keep one of each",
+        )
+
+
+def several_rows(frame: pl.DataFrame, notes: Notes) -> None:
+    """Warn that rows of one run are not independent."""
+    keys = ["run", *(c for c in ("arm", "seed") if c in frame.columns)]
+    n_runs = frame.select(keys).unique().height
+    if n_runs < frame.height:
+        notes.warn(
+            "several-rows",
+            f"{frame.height} rows are {n_runs} runs: checkpoints of a run are not independent, so "
+            "whole runs are resampled",
+        )
+
+
+def without_top(frame: pl.DataFrame, n: int, notes: Notes) -> pl.DataFrame:
+    """Return the frame without its highest losses, as asked."""
+    kept = frame.sort("loss", descending=True, maintain_order=True)[n:]
+    if kept.height == 0:
+        raise TableError("empty", f"no row is left of {frame.height} after dropping {n}")
+    notes.warn("dropped", f"the {n} highest losses were left out, as asked")
+    return kept

@@ -1,0 +1,250 @@
+"""The contract of a table of runs: what is refused, what is warned of, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from scaling.fit.form_fit import n_distinct
+from scaling.law.form import Form
+from scaling.table.checks import (
+    Note,
+    Notes,
+    checked_numbers,
+    duplicates,
+    finished,
+    several_rows,
+    states,
+    units,
+    with_flops,
+    without_top,
+)
+from scaling.table.columns import NUMBERS, SCALES, Role, counts_embeddings, guess_roles, rivals
+from scaling.table.read import TableError, read_frame, with_known_columns
+
+Array = NDArray[np.float64]
+
+RATIO_SPREAD = 2.0
+"""Largest spread of tokens per parameter over which one scale can stand for both."""
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """A checked table: one row a run or checkpoint, columns by role, loss to be minimised."""
+
+    frame: pl.DataFrame
+    columns: Mapping[Role, str]
+    """The column of the source that plays each part."""
+    flops_rule: str
+    notes: tuple[Note, ...] = ()
+    allow: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def loss(self) -> Array:
+        """Loss by row."""
+        return self.frame["loss"].to_numpy()
+
+    @property
+    def run(self) -> NDArray[np.str_]:
+        """Name of each row's run; rows of one run are resampled together."""
+        return np.asarray(self.frame["run"].to_list(), dtype=str)
+
+    def scale(self, role: Role) -> Array:
+        """Return a scale by row.
+
+        Raises
+        ------
+        TableError
+            If the table has no such column.
+        """
+        if role not in self.frame.columns:
+            held = ", ".join(c for c in self.frame.columns if c in SCALES)
+            raise TableError(
+                "no-scale",
+                f"the table has no {role}, only {held}; name its column: --{role} COLUMN",
+            )
+        return self.frame[role].to_numpy()
+
+    def scales_for(self, form: Form, x: Role | None = None) -> tuple[Array, ...]:
+        """Return the scales of a form, after checking that the table can carry it.
+
+        Raises
+        ------
+        TableError
+            Where a law of one scale is asked for and tokens per parameter spread more than 2x,
+            or there are fewer than three scales.
+        """
+        if form.n_scales == 2:
+            scales: tuple[Array, ...] = (self.scale(Role.PARAMETERS), self.scale(Role.TOKENS))
+        else:
+            scales = (self.scale(x or self.main_scale),)
+            self._check_ratio()
+        few = min(n_distinct(np.log(s)) for s in scales)
+        if few < 3 and "few-scales" not in self.allow:
+            raise TableError(
+                "few-scales",
+                f"{few} different scales: a law needs three, and its floor five; add rungs, or "
+                "say --allow few-scales to get a slope that is no law",
+            )
+        return scales
+
+    @property
+    def main_scale(self) -> Role:
+        """The scale that a law of one variable uses: FLOPs, else whatever there is."""
+        order = (Role.FLOPS, Role.SECONDS, Role.TOKENS, Role.PARAMETERS)
+        return next(role for role in order if role in self.frame.columns)
+
+    def _check_ratio(self) -> None:
+        if not {Role.PARAMETERS, Role.TOKENS} <= set(self.frame.columns):
+            return
+        ratio = self.frame[Role.TOKENS] / self.frame[Role.PARAMETERS]
+        low, high = np.quantile(ratio.to_numpy(), [0.0, 1.0])
+        if high > RATIO_SPREAD * low and "ratio-spread" not in self.allow:
+            raise TableError(
+                "ratio-spread",
+                f"tokens per parameter run from {low:.3g} to {high:.3g}, a spread of "
+                f"{high / low:.3g}x; a law of one scale holds up to {RATIO_SPREAD:g}x. Use a law "
+                "of both (--law hoffmann), isoflop, or --allow ratio-spread",
+            )
+
+    def arm(self, name: str) -> "RunTable":
+        """Return the rows of one arm."""
+        rows = self.frame.filter(pl.col("arm") == name)
+        if rows.height == 0:
+            held = ", ".join(sorted(self.frame["arm"].unique())[:12])
+            raise TableError("no-arm", f"no arm '{name}'; the table holds: {held}")
+        return RunTable(rows, self.columns, self.flops_rule, self.notes, self.allow)
+
+
+def read_table(
+    source: Path | str | pl.DataFrame,
+    *,
+    columns: Mapping[Role, str] | None = None,
+    constants: Mapping[Role, float] | None = None,
+    state: str | None = None,
+    drop_top: int = 0,
+    allow: Sequence[str] = (),
+) -> RunTable:
+    """Read and check a table of runs.
+
+    A path (csv, tsv, parquet, json, jsonl, a folder of wandb runs) or a frame. ``columns`` gives
+    the column by role where the guess by name is not right, ``constants`` one value for all rows.
+    ``state`` keeps the checkpoints of one state, ``drop_top`` leaves out so many of the highest
+    losses (never unasked), ``allow`` holds codes of refusals to turn into warnings.
+
+    Raises
+    ------
+    TableError
+        With a code; its message has the value, the rule and the next step.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"N": [1e6, 2e6, 4e6], "D": [2e7, 4e7, 8e7], "loss": [4.0, 3.6, 3.3]})
+    >>> table = read_table(frame)
+    >>> table.flops_rule, table.frame["flops"].to_list()
+    ('6 N D', [120000000000000.0, 480000000000000.0, 1920000000000000.0])
+    """
+    raw = with_known_columns(source) if isinstance(source, pl.DataFrame) else _read(source)
+    if raw.height == 0:
+        raise TableError("empty", "the table holds no rows; it needs a header and runs")
+    notes = Notes(frozenset(allow))
+    raw = finished(raw, notes)
+    chosen = _choose(raw, columns or {}, constants or {}, notes)
+    frame = _canonical(raw, chosen, constants or {})
+    if state is not None and "state" in frame.columns:
+        frame = frame.filter(pl.col("state").str.to_lowercase() == state.lower())
+    frame, rule = with_flops(checked_numbers(frame, notes), notes)
+    for check in (units, states, duplicates, several_rows):
+        check(frame, notes)
+    if drop_top:
+        frame = without_top(frame, drop_top, notes)
+    return RunTable(frame, chosen, rule, tuple(notes.held), notes.allow)
+
+
+def _read(path: Path | str) -> pl.DataFrame:
+    return read_frame(Path(path))
+
+
+def _choose(
+    raw: pl.DataFrame, given: Mapping[Role, str], constants: Mapping[Role, float], notes: Notes
+) -> dict[Role, str]:
+    missing = [f"{role}={name}" for role, name in given.items() if name not in raw.columns]
+    if missing:
+        raise TableError(
+            "no-column",
+            f"no column for {', '.join(missing)}; the table has: {', '.join(raw.columns[:20])}",
+        )
+    chosen = _filled(raw, guess_roles(raw.columns), notes) | dict(given)
+    if Role.LOSS not in chosen:
+        raise TableError(
+            "no-loss",
+            f"no column looks like a loss among: {', '.join(raw.columns[:20])}; name it: "
+            "--loss COLUMN",
+        )
+    if not (set(chosen) | set(constants)) & set(SCALES):
+        raise TableError(
+            "no-scale",
+            "no column looks like a scale (parameters, tokens, FLOPs, seconds) among: "
+            f"{', '.join(raw.columns[:20])}; name one, e.g. --flops COLUMN or --set flops=1e18",
+        )
+    for role in NUMBERS:
+        others = rivals(role, raw.columns, chosen[role]) if role in chosen else []
+        if others and role not in given:
+            notes.warn("rivals", f"{role} is read from '{chosen[role]}', not from {others}")
+    if Role.PARAMETERS in chosen and counts_embeddings(chosen[Role.PARAMETERS]) is not None:
+        counts = "with" if counts_embeddings(chosen[Role.PARAMETERS]) else "without"
+        notes.warn("embeddings", f"parameters '{chosen[Role.PARAMETERS]}' are {counts} embeddings")
+    return chosen
+
+
+def _filled(raw: pl.DataFrame, guess: dict[Role, str], notes: Notes) -> dict[Role, str]:
+    """Return the guesses without scales that most rows lack."""
+    for role in SCALES:
+        name = guess.get(role)
+        if name is not None and raw[name].null_count() > raw.height / 2:
+            notes.warn("sparse", f"'{name}' is empty in most rows and is not read as {role}")
+            del guess[role]
+    return guess
+
+
+def _canonical(
+    raw: pl.DataFrame, chosen: Mapping[Role, str], constants: Mapping[Role, float]
+) -> pl.DataFrame:
+    """Return the frame with a column a role; numbers as floats, names as text."""
+    columns: dict[str, pl.Series] = {}
+    for role, name in chosen.items():
+        series = raw[name]
+        columns[role] = _number(series, name) if role in NUMBERS else _word(series)
+    for role, value in constants.items():
+        columns[role] = pl.Series([float(value)] * raw.height)
+    frame = pl.DataFrame(columns)
+    if "arm" not in frame.columns:
+        frame = frame.with_columns(pl.lit("all").alias("arm"))
+    if "run" not in frame.columns:
+        names = pl.Series([f"row {i}" for i in range(frame.height)])
+        frame = frame.with_columns(names.alias("run"))
+    return frame.with_columns(pl.col("run").fill_null("unnamed"), pl.col("arm").fill_null("none"))
+
+
+def _word(series: pl.Series) -> pl.Series:
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Object, pl.Duration):
+        raise TableError("nested", f"column '{series.name}' holds {series.dtype}; names are text")
+    return series.cast(pl.String, strict=False)
+
+
+def _number(series: pl.Series, name: str) -> pl.Series:
+    if not (series.dtype.is_numeric() or series.dtype in (pl.String, pl.Boolean, pl.Null)):
+        raise TableError("not-numbers", f"column '{name}' holds {series.dtype}, not numbers")
+    number = series.cast(pl.Float64, strict=False)
+    lost = number.is_null() & series.is_not_null()
+    if lost.any():
+        row = int(lost.arg_true()[0])
+        raise TableError(
+            "not-numbers",
+            f"column '{name}' row {row + 1} holds '{str(series[row])[:40]}', not a number; mend "
+            "it, or leave its runs out",
+        )
+    return number

@@ -1,0 +1,266 @@
+"""What a ladder resolves on this machine: noise, cost, speed and power, from runs of its baseline.
+
+Nothing here runs anything; :mod:`transfer.audit.run_panel` does.
+"""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import Rung
+from miniscale.setting.trial import TrialResult
+from transfer.audit.agreement import detectable, planned_se
+from transfer.audit.panel_runs import Run, Runs
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.measure.noise import Noise
+from transfer.measure.trend import NORMAL
+from transfer.trust import Trust
+
+GAINS = (0.01, 0.03, 0.10)
+"""Gains in compute whose power is told."""
+SEEDS = (1, 2, 4, 8)
+SURVIVAL = 0.5
+"""assumption: half of the changes tried on a rung go on to the next one."""
+ALARM = 0.05
+"""Error of the test whose power is told, one-sided."""
+
+
+@dataclass(frozen=True)
+class RungCalibration:
+    """One rung as its baseline runs showed it; noise in nats of compute.
+
+    ``noise_df`` 0 means assumed. ``cost`` is of one run in the ladder's unit, ``seconds`` and
+    ``memory_gb`` are medians, None where no run told.
+    """
+
+    rung: str
+    n: int
+    value: float
+    """Mean of the objective, in its own direction."""
+    noise: float
+    noise_df: int
+    rho: float
+    cost: float
+    seconds: float | None
+    memory_gb: float | None
+    seeds: int
+    baseline_seeds: int
+
+    @property
+    def throughput(self) -> float | None:
+        """Cost done in a second."""
+        return self.cost / self.seconds if self.seconds else None
+
+    def resolves(self, seeds: int) -> float:
+        """Return the smallest gain that so many pairs tell from none, nats."""
+        base = max(self.baseline_seeds, seeds)
+        return detectable(self.noise, self.rho, seeds=seeds, baseline_seeds=base)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A ladder on one machine."""
+
+    ladder: str
+    digest: str
+    machine: str
+    law: str
+    """How the fit of the baseline's law ended, with advice."""
+    rungs: tuple[RungCalibration, ...]
+    budget: float
+    notes: tuple[str, ...] = ()
+
+    def rung(self, name: str) -> RungCalibration | None:
+        """Return one rung, or None if it was not calibrated."""
+        return next((rung for rung in self.rungs if rung.rung == name), None)
+
+    @property
+    def n_changes(self) -> int:
+        """How many changes the default budget tries, half of them going on from each rung."""
+        base = sum(rung.baseline_seeds * rung.cost for rung in self.rungs)
+        each = sum(r.seeds * r.cost * SURVIVAL**place for place, r in enumerate(self.rungs))
+        return max(int((self.budget - base) / each), 0)
+
+    def power(self, gain: float) -> float:
+        """Return the probability that a change worth so much compute everywhere is found.
+
+        Measured with the planned seeds on every rung, g = ln(1 + gain) is tested one-sided at
+        5 % by all rungs together: ``Phi(g / se - 1.64)``, ``se^-2 = sum (se_r^2 + m_r^2)^-1`` with
+        the misfit ``m_r = hypot(.2 g, .004)``.
+        """
+        nats = math.log1p(gain)
+        misfit = (0.2 * nats) ** 2 + Trust().misfit ** 2
+        weight = 0.0
+        for rung in self.rungs:
+            plan = {"seeds": rung.seeds, "baseline_seeds": rung.baseline_seeds}
+            weight += 1 / (planned_se(rung.noise, rung.rho, **plan) ** 2 + misfit)
+        return NORMAL.cdf(nats * math.sqrt(weight) - NORMAL.inv_cdf(1 - ALARM))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the calibration as plain JSON data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Calibration":
+        """Rebuild a calibration from :meth:`to_json`."""
+        rungs = tuple(RungCalibration(**rung) for rung in data["rungs"])
+        return Calibration(**{**data, "rungs": rungs, "notes": tuple(data["notes"])})
+
+
+def calibrate(
+    ladder: Ladder, runs: Sequence[Run], results: Sequence[TrialResult], *, machine: str
+) -> Calibration:
+    """Read a calibration off the baseline's runs.
+
+    Parameters
+    ----------
+    results
+        Of the same trials in the same order, for cost, time and memory.
+
+    Raises
+    ------
+    InputError
+        If the baseline left no number anywhere.
+    """
+    done = [run for run in runs if run.value is not None]
+    if not done:
+        why = next((run.reason for run in runs if run.reason), "no reason given")
+        raise InputError(
+            f"calibrate {ladder.name}: every run of the baseline failed "
+            f"({why.strip()[-200:]}); mend the setting first"
+        )
+    names = [rung.name for rung in ladder.rungs if any(r.rung == rung.name for r in done)]
+    notes = [f"{r.name}: no run of the baseline left a number"
+             for r in ladder.rungs if r.name not in names]  # fmt: skip
+    kept = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
+    analysis = Analysis(kept, Runs({}, tuple(done)).state(kept))
+    ruler = analysis.ruler("b0")
+    by_rung = {name: [results[i] for i, run in enumerate(runs) if run.rung == name]
+               for name in names}  # fmt: skip
+    found = []
+    for rung in kept.rungs:
+        there = [result for result in by_rung[rung.name] if result.is_complete]
+        values = {result.value for result in there}
+        if len(values) == 1 and len(there) > 1:
+            notes.append(
+                f"{rung.name}: all {len(there)} seeds give {values.pop():g}: the metric is "
+                "constant or the seed is not used, so noise is unknown; check the setting"
+            )
+        noise, slope = analysis.noise(rung.name), ruler.slopes[rung.name]
+        found.append(_rung(ladder, rung, noise, slope, there))
+    return Calibration(
+        ladder.name,
+        ladder.digest,
+        machine,
+        f"{ruler.fit.status}: {ruler.fit.status.advice}",
+        tuple(found),
+        ladder.budget,
+        tuple(notes),
+    )
+
+
+def _rung(
+    ladder: Ladder, rung: Rung, noise: Noise, slope: float, done: Sequence[TrialResult]
+) -> RungCalibration:
+    return RungCalibration(
+        rung=rung.name,
+        n=len(done),
+        value=statistics.fmean(r.value for r in done if r.value is not None),
+        noise=noise.sd / slope,
+        noise_df=noise.df,
+        rho=noise.rho,
+        cost=_cost(ladder, done, rung.cost),
+        seconds=statistics.median(r.seconds for r in done) or None,
+        memory_gb=_median(done, "peak_memory_gb"),
+        seeds=rung.seeds,
+        baseline_seeds=rung.baseline_seeds,
+    )
+
+
+def _cost(ladder: Ladder, results: Sequence[TrialResult], stated: float) -> float:
+    measured = _median(results, "flops")
+    return measured if measured and ladder.unit == "FLOPs" else stated
+
+
+def _median(results: Sequence[TrialResult], name: str) -> float | None:
+    values = [result.metrics[name] for result in results if name in result.metrics]
+    return statistics.median(values) if values else None
+
+
+# -- kept ----------------------------------------------------------------------------------
+
+
+def calibration_path(root: Path, ladder: Ladder, machine: str) -> Path:
+    """Return where the calibration of a ladder on a machine lies."""
+    return root / ".calibrations" / f"{ladder.name}-{ladder.digest}-{machine}.json"
+
+
+def store_calibration(root: Path, ladder: Ladder, found: Calibration) -> Path:
+    """Keep a calibration; an earlier one of the same ladder and machine is replaced."""
+    path = calibration_path(root, ladder, found.machine)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(found.to_json(), indent=1))
+    os.replace(part, path)
+    return path
+
+
+def stored_calibration(root: Path, ladder: Ladder, machine: str) -> Calibration | None:
+    """Return the calibration of exactly this ladder on this machine, None if there is none."""
+    path = calibration_path(root, ladder, machine)
+    if not path.exists():
+        return None
+    try:
+        return Calibration.from_json(json.loads(path.read_text()))
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no calibration ({error}); delete it, calibrate again") from (
+            None
+        )
+
+
+# -- words ---------------------------------------------------------------------------------
+
+
+def lines(found: Calibration, unit: str) -> list[str]:
+    """Tell a calibration: rungs, what each resolves, and what the default budget finds."""
+    head = "".join(f"{f'{n} seed' + ('s' if n > 1 else ''):>9}" for n in SEEDS)
+    said = [
+        f"calibrated {found.ladder} ({found.digest}) on machine {found.machine}",
+        f"{'rung':<10}{'runs':>5}{'value':>10}{'noise':>8}{'s/run':>8}{unit + '/s':>12}"
+        f"{'GB':>6}   resolves:{head}",
+        *[rung_line(rung) for rung in found.rungs],
+        "noise    of one run, in compute (? = assumed); resolves: smallest gain told from none",
+        f"law      {found.law}",
+        power_line(found, unit),
+        *[f"note     {note}" for note in found.notes],
+    ]
+    return said
+
+
+def rung_line(rung: RungCalibration) -> str:
+    """Say one rung in a line of the table."""
+    seconds = f"{rung.seconds:.1f}" if rung.seconds else "—"
+    speed = f"{rung.throughput:.2e}" if rung.throughput else "—"
+    memory = f"{rung.memory_gb:.2f}" if rung.memory_gb else "—"
+    resolves = "".join(f"{math.expm1(rung.resolves(n)):>9.1%}" for n in SEEDS)
+    known = " " if rung.noise_df else "?"
+    return (
+        f"{rung.rung:<10}{rung.n:>5}{rung.value:>10.4g}{rung.noise:>7.1%}{known}{seconds:>8}"
+        f"{speed:>12}{memory:>6}            {resolves}"
+    )
+
+
+def power_line(found: Calibration, unit: str) -> str:
+    """Say what the default budget can find."""
+    powers = ", ".join(f"{gain:.0%}: {found.power(gain):.0%}" for gain in GAINS)
+    return (
+        f"power    {found.budget:.2g} {unit} try about {found.n_changes} changes; a gain that "
+        f"holds everywhere is found with a probability of {powers}"
+    )

@@ -1,0 +1,1 @@
+"""Public tables of runs, replayed."""

@@ -1,0 +1,152 @@
+"""What ``python -m transfer audit`` and ``calibrate`` do, from a composed configuration."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from miniscale.box import choose, policy_for
+from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.rung import decode_rung
+from miniscale.setting.trial import digest
+from transfer.audit import audit_text, calibrate, run_panel
+from transfer.audit.archive import store
+from transfer.audit.audit_plot import forecasts
+from transfer.audit.judge_panel import audit
+from transfer.audit.panel_runs import Runs, checked, named_panel, read_runs
+from transfer.change import Change
+from transfer.ladder import Ladder, decode_ladder
+from transfer.report.designed import design_line
+from transfer.report.plots.axes import png
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command, decoded: the ladder as it is, and the rungs that the audit looks at."""
+
+    ladder: Ladder
+    audited: Ladder
+    panel: Mapping[str, Change]
+    root: Path
+    table: Path | None
+    seeds: int | None
+    slots: int | None
+    box: str = "prefer"
+
+
+def machine() -> str:
+    """Return a short name of this machine, the same every time."""
+    return digest([platform.node(), platform.machine(), os.cpu_count()], length=8)
+
+
+def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
+    """Read a composed configuration.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong.
+    """
+    node = Node(config, "config")
+    raw = node.raw("ladder")
+    ladder = decode_ladder(raw, roots=[*folders, Path.cwd()])
+    study, runner = Node(node.raw("study", {}), "study"), Node(node.raw("runner", {}), "runner")
+    runner.text("name", "local")
+    slots = runner.whole("slots", least=1) if "slots" in runner else runner.raw("slots")
+    table = node.text("table", "")
+    asked = Asked(
+        ladder=ladder,
+        audited=audited(ladder, raw, node.texts("rungs"), node.text("holdout", "")),
+        panel=named_panel(ladder, list((raw.get("panel") or {}).get("changes") or {})),
+        root=Path(study.text("root", "studies")).expanduser().resolve(),
+        table=Path(table).expanduser() if table else None,
+        seeds=node.whole("seeds", least=1) if "seeds" in node else node.raw("seeds"),
+        slots=slots,
+        box=policy_for(runner.text("box", "prefer"), ladder.setting),
+    )
+    for part in (study, runner, node):
+        part.finish()
+    return asked
+
+
+def audited(ladder: Ladder, raw: Mapping[str, Any], names: Sequence[str], top: str) -> Ladder:
+    """Return the ladder of the rungs to look at, with a held-out size on top if one is named."""
+    for name in names:
+        if name not in {rung.name for rung in ladder.rungs}:
+            known = [rung.name for rung in ladder.rungs]
+            raise InputError(f"rungs: '{name}' is not on the ladder; {nearest(name, known)}")
+    rungs = [rung for rung in ladder.rungs if not names or rung.name in names]
+    if top:
+        held = raw.get("holdout") or {}
+        if top not in held:
+            raise InputError(
+                f"holdout: '{top}' is no held-out size of ladder {ladder.name}; "
+                f"{nearest(top, held)}"
+            )
+        above = decode_rung(top, Node(held[top], f"ladder.holdout.{top}"))
+        if above.scale <= rungs[-1].scale:
+            raise InputError(f"holdout: {top} is not above {rungs[-1].name}; choose a larger one")
+        rungs.append(replace(above, seeds=1, baseline_seeds=max(above.baseline_seeds, 2)))
+    return replace(ladder, rungs=tuple(rungs), target=max(ladder.target, rungs[-1].scale))
+
+
+def run_audit(asked: Asked, progress: Progress) -> list[str]:
+    """Audit a ladder by a table or by running its panel; store what was found; return the words."""
+    if asked.table is not None:
+        runs = read_runs(asked.table, asked.audited, asked.panel)
+    else:
+        runs = _measured(asked, progress)
+    found = replace(
+        audit(asked.audited, runs), digest=asked.ladder.digest, content=asked.ladder.content()
+    )
+    path = store(asked.root, asked.ladder, found)
+    picture = path.with_suffix(".png")
+    picture.write_bytes(png(forecasts(found)))
+    designed = design_line(asked.ladder)
+    said = [f"design   {designed}"] if designed else []
+    return [*said, *audit_text.lines(found), f"kept     {path}", f"picture  {picture}"]
+
+
+def _measured(asked: Asked, progress: Progress) -> Runs:
+    if not asked.panel:
+        raise InputError(
+            f"ladder {asked.ladder.name} has no panel of known changes; add 'panel: {{changes: …}}'"
+            " or give a table=RUNS.csv"
+        )
+    wants = run_panel.panel_wants(asked.audited, list(asked.panel))
+    bench = run_panel.open_bench(asked.root, asked.ladder)
+    with LocalRunner(asked.slots, box=choose(asked.box)) as runner:
+        runs, _ = run_panel.run_all(
+            asked.audited, wants, asked.panel, bench=bench, runner=runner, progress=progress
+        )
+    return checked(asked.audited, asked.panel, runs, data=bench.data_digest)
+
+
+def run_calibrate(asked: Asked, progress: Progress) -> list[str]:
+    """Run the baseline on every rung, store what came of it and return it in words."""
+    wants = run_panel.baseline_wants(asked.audited, asked.seeds)
+    bench = run_panel.open_bench(asked.root, asked.ladder)
+    with LocalRunner(asked.slots, box=choose(asked.box)) as runner:
+        runs, results = run_panel.run_all(
+            asked.audited, wants, {}, bench=bench, runner=runner, progress=progress
+        )
+    found = calibrate.calibrate(asked.audited, runs, results, machine=machine())
+    found = replace(found, digest=asked.ladder.digest)
+    path = calibrate.store_calibration(asked.root, asked.ladder, found)
+    return [*calibrate.lines(found, asked.ladder.unit), f"kept     {path}"]
+
+
+def bar(done: int, n: int, words: str, *, spent: float, width: int = 24) -> str:
+    """Write one line of progress with the time that is left after so many seconds.
+
+    >>> bar(6, 12, "a on d2", spent=120.0, width=4)
+    '6/12 ██··  2 min left  a on d2'
+    """
+    full = round(width * done / n)
+    left = spent / done * (n - done) if done else 0.0
+    return f"{done}/{n} {'█' * full}{'·' * (width - full)}  {left / 60:.0f} min left  {words}"

@@ -1,0 +1,1 @@
+"""Where a design gets its runs from."""

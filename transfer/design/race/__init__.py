@@ -1,0 +1,1 @@
+"""Known changes raced on every candidate size against the reference."""

@@ -1,0 +1,1 @@
+"""The sizes that a design may look at, and what they cost."""

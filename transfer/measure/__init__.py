@@ -1,0 +1,1 @@
+"""From trials to effects: baseline law, noise, overuse, trend."""

@@ -1,0 +1,303 @@
+"""Effects and noise of a state that grows: only what changed is computed again.
+
+Everything here is a pure function of the state as it is. Sums do not round, and a cache is keyed
+by all that it was made from, so a study that was interrupted gives the same numbers to the last
+digit.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from miniscale.setting.setting import Kind
+from miniscale.setting.trial import State as Ended
+from miniscale.setting.trial import TrialResult
+from transfer.events import Effect, Proposed
+from transfer.journal.state import Key, State
+from transfer.ladder import Ladder
+from transfer.measure import overuse
+from transfer.measure.effect import Losses, Noise, Yardstick, effect, odd_spread, yardstick
+from transfer.measure.noise import Pool, share_of
+
+STEP = 1.3
+"""The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 4."""
+MOST_DF = 64
+LAWS = 16
+"""Fits kept, since noise may step to and fro."""
+
+
+class Analysis:
+    """Effects and noise of a state; call :meth:`refresh` when the state has grown."""
+
+    def __init__(self, ladder: Ladder, state: State) -> None:
+        self.ladder = ladder
+        self.state = state
+        self.version = 0
+        """Grows when a trial ended; numbers of one version are the same."""
+        self._seen = 0
+        self._losses: dict[Key, dict[int, float]] = {}
+        self._pool = Pool()
+        self._arms: dict[Key, dict[str, None]] = {}
+        """(baseline, rung) -> arms measured against it there."""
+        self._seeds: dict[Key, set[int]] = {}
+        """(baseline, rung) -> seeds of those arms, and of the baseline itself."""
+        self._known: dict[Key, set[int]] = {}
+        self._noise: dict[str, Noise] = {}
+        self._kinds: dict[tuple[str, Kind], Noise] = {}
+        self._laws: dict[tuple[object, ...], Yardstick] = {}
+        self._rulers: dict[str, Yardstick] = {}
+        self._effects: dict[str, tuple[Effect, ...]] = {}
+        self.refresh()
+
+    # -- runs ------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take in what ended since the last call."""
+        trail = self.state.trail
+        if self._seen == len(trail):
+            return
+        touched = dict.fromkeys(trail[self._seen :])
+        self._seen = len(trail)
+        self.version += 1
+        bases = self.state.bases
+        self._losses = {
+            key: losses
+            for key, losses in self._losses.items()
+            if key[0] in bases and key not in touched
+        }
+        for cache in (self._noise, self._kinds, self._rulers, self._effects):
+            cache.clear()
+        for arm, rung in touched:
+            self._pool_again(arm, rung)
+
+    def losses(self, arm: str, rung: str) -> Losses:
+        """Return an arm's losses on a rung by seed, in the order of seeds."""
+        key = (arm, rung)
+        if key not in self._losses:
+            ended, loss = self.state.ended.get(key), self.ladder.setting.objective.loss
+            if not ended:
+                return {}
+            self._losses[key] = {
+                seed: loss(result.value)
+                for seed in sorted(ended)
+                if (result := ended[seed]).value is not None
+            }
+        return self._losses[key]
+
+    def _pool_again(self, arm: str, rung: str) -> None:
+        losses, proposed = self.losses(arm, rung), self.state.changes.get(arm)
+        if proposed is not None:
+            there = (proposed.base, rung)
+            self._arms.setdefault(there, {})[arm] = None
+            self._seeds.setdefault(there, set()).update(losses)
+            share = share_of(losses, self.losses(proposed.base, rung))
+            self._pool.put(arm, rung, share, proposed.change.kind)
+            return
+        self._pool.put(arm, rung, share_of(losses, None), None)
+        known = self._known.setdefault((arm, rung), set())
+        new = losses.keys() - known
+        known |= new
+        if not self._seeds.get((arm, rung), set()).isdisjoint(new):
+            for other in self._arms[arm, rung]:
+                change = self.state.changes[other].change
+                share = share_of(self.losses(other, rung), losses)
+                self._pool.put(other, rung, share, change.kind)
+
+    def broken(self, arm: str) -> tuple[str, int, TrialResult] | None:
+        """Return rung, seed and result of an arm's lowest trial that left no number, if any.
+
+        One that diverged is run once more on a new seed and counts where that diverges too; a
+        change that took far more seconds than its compute accounts for is over its budget.
+        """
+        if arm not in self.state.broken:
+            return self._over_budget(arm)
+        for rung in self.ladder.rungs:
+            for seed, result in self.state.losses(arm, rung.name).items():
+                if result.is_complete or self.state.is_exam(arm, rung.name, seed):
+                    continue
+                if not self.state.is_forgiven(arm, rung.name, result):
+                    return rung.name, seed, result
+        return None
+
+    def _over_budget(self, arm: str) -> tuple[str, int, TrialResult] | None:
+        for rung in self.ladder.rungs if arm in self.state.changes else ():
+            times = self._overuse(arm, rung.name)
+            if times > overuse.MOST:
+                seed, result = next(iter(self.state.ended[arm, rung.name].items()))
+                why = overuse.reason(times, on_device=rung.gpus > 0)
+                over = replace(result, state=Ended.OVER_BUDGET, value=None, reason=why)
+                return rung.name, seed, over
+        return None
+
+    def _overuse(self, arm: str, rung: str) -> float:
+        """Return how many times its baseline's seconds a change took; 1 within the band."""
+        proposed = self.state.changes.get(arm)
+        if proposed is None or self.ladder.unit != "FLOPs":
+            return 1.0
+        here, there = ((self.state.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
+        on_device = self.ladder.rung(rung).gpus > 0
+        return overuse.overuse(here.values(), there.values(), on_device=on_device)
+
+    def failure(self, arm: str) -> str:
+        """Say why an arm has a trial without a number; empty if it has none."""
+        found = self.broken(arm)
+        if found is None:
+            return ""
+        rung, seed, result = found
+        what = f"{result.state} {result.cause}".strip()
+        if len(self.state.diverged.get((arm, rung), ())) > 1:
+            what = f"{what} twice"
+        said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
+        return f"{what} on {rung}, seed {seed}: {said.strip()[:300]}"
+
+    # -- noise -----------------------------------------------------------------------------
+
+    def noise(self, rung: str, kind: Kind | None = None) -> Noise:
+        """Return the pooled noise of a rung, with the correlation of one kind of change."""
+        if not self._noise:
+            self._noise = self._pooled()
+        noise = self._noise[rung]
+        if kind is None:
+            return noise
+        if (rung, kind) not in self._kinds:
+            rho, n_pairs = self._pool.rho(rung, kind)
+            self._kinds[rung, kind] = replace(noise, rho=rho, n_pairs=n_pairs)
+        return self._kinds[rung, kind]
+
+    def _pooled(self) -> dict[str, Noise]:
+        means = self._means(self.state.first_base)
+        names = [rung.name for rung in self.ladder.rungs]
+        return self._pool.noise(self._rough_slopes(), means, names)
+
+    def _rough_slopes(self) -> Mapping[str, float]:
+        """Slopes by the first baseline's own seeds: what noise is expected before replicates."""
+        runs = self._runs(self.state.first_base)
+        runs = {name: {min(losses): losses[min(losses)]} for name, losses in runs.items()}
+        return self._law("rough", runs, None).slopes
+
+    # -- the law ---------------------------------------------------------------------------
+
+    def ruler(self, base: str) -> Yardstick:
+        """Return the law of a baseline.
+
+        One law serves all baselines, the first one's, read where each stands; a rung not yet run
+        on a newer one is lent by the oldest.
+        """
+        if base not in self._rulers:
+            self._rulers[base] = self._ruler(base)
+        return self._rulers[base]
+
+    def _ruler(self, base: str) -> Yardstick:
+        first = self.state.first_base
+        noise = {rung.name: stepped(self.noise(rung.name)) for rung in self.ladder.rungs}
+        law = self._law(first, self._runs(first), noise)
+        return law.at(self._means(base)) if base != first else law
+
+    def _runs(self, base: str) -> dict[str, Losses]:
+        found = {rung.name: self.losses(base, rung.name) for rung in self.ladder.rungs}
+        return {name: losses for name, losses in found.items() if losses}
+
+    def _means(self, base: str) -> dict[str, float]:
+        runs = self._runs(base)
+        return {name: math.fsum(one.values()) / len(one) for name, one in runs.items()}
+
+    def _law(
+        self, name: str, runs: Mapping[str, Losses], noise: Mapping[str, Noise] | None
+    ) -> Yardstick:
+        """Fit a law, unless a late fit of this name was made from the same."""
+        content = tuple((rung, *losses.items()) for rung, losses in runs.items())
+        weights = tuple((n.sd, n.df) for n in noise.values()) if noise else ()
+        key: tuple[object, ...] = (name, content, weights)
+        if key not in self._laws:
+            if len(self._laws) >= LAWS:
+                del self._laws[next(iter(self._laws))]
+            self._laws[key] = yardstick(self.ladder, runs, noise)
+        return self._laws[key]
+
+    # -- effects ---------------------------------------------------------------------------
+
+    def effects(self, proposed: Proposed) -> tuple[Effect, ...]:
+        """Return a change's effects on all rungs where both arms have a run."""
+        if proposed.arm not in self._effects:
+            found = [self._effect(proposed, rung.name) for rung in self.ladder.rungs]
+            self._effects[proposed.arm] = tuple(one for one in found if one is not None)
+        return self._effects[proposed.arm]
+
+    def _effect(self, proposed: Proposed, rung: str) -> Effect | None:
+        baseline, change = self.losses(proposed.base, rung), self.losses(proposed.arm, rung)
+        if not baseline or not change:
+            return None
+        noise = self.noise(rung, proposed.change.kind)
+        found = effect(
+            self.ladder,
+            rung,
+            baseline=baseline,
+            change=change,
+            noise=noise,
+            ruler=self.ruler(proposed.base),
+            own_sd=odd_spread(self._pool.share(proposed.arm, rung), noise),
+        )
+        return self._priced(found, proposed.arm, proposed.base)
+
+    def _priced(
+        self, found: Effect, arm: str, base: str, seeds: Sequence[int] | None = None
+    ) -> Effect:
+        """Take off a gain what its arm's trials cost beyond the baseline's, where both say so."""
+        if self.ladder.unit != "FLOPs":
+            return found
+        here, there = (self._flops(name, found.rung, seeds) for name in (arm, base))
+        if here is None or there is None or here == there:
+            return found
+        dearer = math.log(here / there)
+        return replace(found, gain=found.gain - dearer, dearer=dearer)
+
+    def _flops(self, arm: str, rung: str, seeds: Sequence[int] | None) -> float | None:
+        """Return the mean compute of an arm's complete trials, None unless all report it."""
+        ended = self.state.ended.get((arm, rung), {})
+        done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
+        flops = [result.metrics.get("flops", 0.0) for result in done]
+        if not flops or min(flops) <= 0:
+            return None
+        return math.fsum(flops) / len(flops) * self._overuse(arm, rung)
+
+    def compared(
+        self, arm: str, base: str, seeds: Mapping[str, Sequence[int]] | None = None
+    ) -> tuple[Effect, ...]:
+        """Return what one baseline gains over another, on all rungs where both have a run.
+
+        Parameters
+        ----------
+        seeds
+            Rung -> seeds to compare on; all that there are if not given.
+        """
+        found = []
+        for rung in self.ladder.rungs:
+            both = [self.losses(name, rung.name) for name in (base, arm)]
+            if seeds is not None:
+                only = seeds.get(rung.name, ())
+                both = [{s: loss for s, loss in one.items() if s in only} for one in both]
+            if all(both):
+                one = effect(
+                    self.ladder,
+                    rung.name,
+                    baseline=both[0],
+                    change=both[1],
+                    noise=self.noise(rung.name),
+                    ruler=self.ruler(base),
+                )
+                priced_on = None if seeds is None else seeds.get(rung.name, ())
+                found.append(self._priced(one, arm, base, priced_on))
+        return tuple(found)
+
+
+def stepped(noise: Noise) -> Noise:
+    """Round noise to the steps in which the law's weights take it.
+
+    A fit costs as much as ten trials in memory, and its weights need no third digit.
+
+    >>> stepped(Noise(sd=0.0101, df=13, rho=0.5, n_pairs=3)).df
+    16
+    """
+    sd = STEP ** round(math.log(noise.sd) / math.log(STEP))
+    df = min(4 ** round(math.log(noise.df, 4)), MOST_DF) if noise.df else 0
+    return replace(noise, sd=sd, df=df)

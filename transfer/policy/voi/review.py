@@ -1,0 +1,271 @@
+"""The end of an epoch: what it took is measured as a stack, and each member is judged by that."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from miniscale.setting.setting import Kind
+from transfer.belief.stack import Claim, Part
+from transfer.events import Judged, Outcome, Outlook
+from transfer.policy.protocol import Review, Standing
+from transfer.policy.voi.context import Reading
+from transfer.policy.voi.reasons import measured, percent
+from transfer.policy.voi.stacks import (
+    Stacks,
+    allowance,
+    alone,
+    belief_of,
+    claim_of,
+    contradicted,
+    exam_seeds,
+    exam_words,
+    highest,
+    parts_of,
+    stacks_of,
+    worth_of,
+)
+from transfer.trust import Light
+
+CERTIFIED_RUNGS, CERTIFIED_SPAN = 3, 15.0
+MOST_MEMBERS = 12
+
+
+def candidates(study: Reading) -> list[str]:
+    """Return the arms of this epoch that the head would take now, at most one a knob.
+
+    All judged changes are scored again with what is known by now.
+    """
+    scored = []
+    for standing in study.tally.on_base(study.scene.base):
+        if not standing.effects or standing.failure or standing.change.is_twin:
+            continue
+        if standing.verdict is None or standing.is_accepted or standing.deferred:
+            continue
+        if standing.change.kind is Kind.HYPERPARAMETER and len(standing.effects) < 2:
+            continue
+        gain = belief_of(study, standing).at(study.target)
+        worth = worth_of(study, gain)
+        if worth > 0 and gain.odds > study.rules.odds:
+            scored.append((worth, standing))
+    kept: list[Standing] = []
+    for _, standing in sorted(scored, key=lambda pair: -pair[0])[:MOST_MEMBERS]:
+        if not any(standing.change.knobs.keys() & other.change.knobs.keys() for other in kept):
+            kept.append(standing)
+    order = list(study.scene.standings)
+    return sorted((standing.arm for standing in kept), key=order.index)
+
+
+def _alone(study: Reading, standing: Standing) -> tuple[Outlook, float]:
+    gain = belief_of(study, standing).at(study.target)
+    return gain.outlook(), worth_of(study, gain)
+
+
+def close(study: Reading) -> Review:
+    """Return what the epoch's end needs next, or its members' verdicts."""
+    stacks = stacks_of(study)
+    if stacks.root is None:
+        members = tuple(candidates(study))
+        if not members or not _needs_stack(study, members):
+            return Review(verdicts=conclude(study, stacks, members))
+        return Review(stacks=(members,), is_settled=False)
+    asked = _asked(study, stacks)
+    if asked is None:
+        return Review(verdicts=conclude(study, stacks, stacks.epoch))
+    return Review(stacks=asked, is_settled=False)
+
+
+def _needs_stack(study: Reading, members: tuple[str, ...]) -> bool:
+    """Whether a stack is worth running: more than one member, or one that may yet be certified."""
+    if not exam_seeds(study, 0, allowance(study)):
+        return False
+    if len(members) > 1:
+        return True
+    effects = study.scene.standings[members[0]].effects
+    top = study.ladder.rungs[highest(study)].name
+    is_there = any(effect.rung == top for effect in effects)
+    is_barred = study.trust.light is Light.RED or bool(_unmatched(study))
+    may_certify = not is_barred and len(study.ladder.rungs) >= CERTIFIED_RUNGS
+    return may_certify and not is_there
+
+
+def _asked(study: Reading, stacks: Stacks) -> tuple[tuple[str, ...], ...] | None:
+    """Return the stacks that are still wanted; empty while some are on their way, None if done."""
+    root = stacks.root
+    assert root is not None
+    running = [part for part in (root, *stacks.parts.values()) if part.verdict is None]
+    if running:
+        return ()
+    members = root.change.members
+    is_first = members == stacks.epoch
+    wanted = [tuple(arm for arm in members if arm != out) for out in members]
+    if (
+        is_first
+        and len(members) >= 3
+        and not stacks.parts
+        and exam_seeds(study, 0, allowance(study))
+    ):
+        return tuple(wanted)
+    against = set(contradicted(study, stacks))
+    rest = tuple(arm for arm in members if arm not in against)
+    if is_first and len(against) > 1 and len(rest) > 1 and exam_seeds(study, 0, allowance(study)):
+        return (rest,)
+    return None
+
+
+def conclude(study: Reading, stacks: Stacks, members: Sequence[str]) -> tuple[Judged, ...]:
+    """Return the verdicts of an epoch's members, and of those it accepted but does not keep."""
+    dropped, final, parts = _standing_stack(study, stacks)
+    kept = [arm for arm in members if arm not in dropped]
+    verdicts = []
+    if final is not None and final.effects and set(final.change.members) >= set(kept) and kept:
+        inside = [arm for arm in final.change.members if arm in kept]
+        claim = claim_of(study, final.change.members, final, parts)
+        verdicts += [_judge_member(study, arm, claim, final) for arm in inside]
+    else:
+        verdicts += [_judge_alone(study, arm) for arm in kept]
+    verdicts += [_drop(study, arm, reason) for arm, reason in dropped.items() if arm in members]
+    for standing in study.tally.on_base(study.scene.base):
+        verdict = standing.verdict
+        was_taken = verdict is not None and verdict.outcome.is_accepted
+        is_done = standing.arm in members or standing.is_accepted or standing.change.is_twin
+        if was_taken and not is_done and not standing.deferred:
+            verdicts.append(_drop(study, standing.arm, _why_left(study, standing, members)))
+    return tuple(verdicts)
+
+
+def _standing_stack(
+    study: Reading, stacks: Stacks
+) -> tuple[dict[str, str], Standing | None, list[Part]]:
+    """Return who is dropped and why, the stack that stands, and the parts that speak of it."""
+    root = stacks.root
+    if root is None:
+        return {}, None, []
+    if root.change.members != stacks.epoch:  # members were dropped once already
+        left = [arm for arm in stacks.epoch if arm not in root.change.members]
+        reason = "the stack is better without it"
+        return dict.fromkeys(left, reason), root, []
+    against = contradicted(study, stacks)
+    if root.failure:
+        return _after_crash(study, stacks, against)
+    parts = parts_of(study, stacks)
+    by_arm = {part.arm: part for part in parts}
+    dropped = {arm: _against_words(by_arm.get(arm)) for arm in against}
+    if len(against) == 1 and len(stacks.parts[against[0]].effects) > 1:
+        return dropped, stacks.parts[against[0]], []
+    return dropped, root, parts
+
+
+def _after_crash(
+    study: Reading, stacks: Stacks, culprits: Sequence[str]
+) -> tuple[dict[str, str], Standing | None, list[Part]]:
+    """Drop who makes the stack crash; where that is not known keep the best member alone."""
+    assert stacks.root is not None
+    if len(culprits) == 1:
+        reason = f"the stack fails with it and not without: {stacks.root.failure}"
+        return {culprits[0]: reason}, stacks.parts[culprits[0]], []
+    members = stacks.root.change.members
+    best = max(members, key=lambda arm: _alone(study, study.scene.standings[arm])[1])
+    reason = f"fails together with others: {stacks.root.failure}"
+    return {arm: reason for arm in members if arm != best}, None, []
+
+
+def _against_words(part: Part | None) -> str:
+    if part is None:
+        return "the measured stack leaves nothing for it"
+    return f"left out, the stack loses {percent(part.gain)} +- {percent(part.sd)} at {part.rung}"
+
+
+def _why_left(study: Reading, standing: Standing, members: Sequence[str]) -> str:
+    for arm in members:
+        shared = standing.change.knobs.keys() & study.scene.standings[arm].change.knobs.keys()
+        if shared:
+            return f"{arm} sets the knob {sorted(shared)[0]} better: one accept a knob"
+    return "scored again at the epoch's end it is not worth taking"
+
+
+def _drop(study: Reading, arm: str, reason: str) -> Judged:
+    standing = study.scene.standings[arm]
+    look, _ = _alone(study, standing)
+    reasons = (measured(standing.effects), reason)
+    return Judged(arm, Outcome.REJECTED, standing.effects, look, reasons, prior=study.prior_digest)
+
+
+def _judge_alone(study: Reading, arm: str, *, further: Standing | None = None) -> Judged:
+    """Judge a member by its own rungs, and by those it climbed alone at the epoch's end."""
+    standing = study.scene.standings[arm]
+    if further is not None:
+        standing = replace(standing, effects=alone(standing, further), failure=further.failure)
+    look, worth = _alone(study, standing)
+    gain = belief_of(study, standing).at(study.target)
+    severe = worth_of(study, gain, study.trust.certified_harm)
+    short = _short_of_certified(study, (standing,), severe)
+    return _verdict(study, standing, look, worth, short, ())
+
+
+def _judge_member(study: Reading, arm: str, claim: Claim, stack: Standing) -> Judged:
+    """Judge a member by what its stack left for it."""
+    standing = study.scene.standings[arm]
+    if len(stack.change.members) == 1:
+        return _judge_alone(study, arm, further=stack)
+    gain = claim.members[arm]
+    look, harm = gain.outlook(), study.trust.certified_harm
+    short = _short_of_certified(study, (standing, stack), worth_of(study, gain, harm))
+    if not short and claim.is_doubtful:
+        short = "the stack falls short of its forecast"
+    words = exam_words(claim, stack)
+    return _verdict(study, standing, look, worth_of(study, gain), short, (words,))
+
+
+def _verdict(
+    study: Reading,
+    standing: Standing,
+    look: Outlook,
+    worth: float,
+    short: str,
+    words: tuple[str, ...],
+) -> Judged:
+    odds = f"P(gain) {look.odds:.2f}, {percent(look.mean)} of compute at the target"
+    reasons = (measured(standing.effects), *words, odds)
+    if worth <= 0 or look.odds <= study.rules.odds:
+        outcome, why = Outcome.REJECTED, "not worth taking by what the stack showed"
+    elif short:
+        outcome, why = Outcome.PROVISIONAL, f"not certified: {short}"
+    else:
+        outcome, why = Outcome.CERTIFIED, "measured to the highest rung that the study affords"
+    return Judged(
+        standing.arm, outcome, standing.effects, look, (*reasons, why), prior=study.prior_digest
+    )
+
+
+def _unmatched(study: Reading) -> str:
+    """Say what of the data the ladder leaves unmatched while no audit was made."""
+    return "" if study.trust.source else study.ladder.unmatched_data
+
+
+def _short_of_certified(study: Reading, measured_in: Sequence[Standing], worth: float) -> str:
+    """Say what a certified accept lacks; empty if nothing.
+
+    It wants an audit that is not red (any at all where the ladder leaves data unmatched), utility
+    with harm counted in full, and one measurement, alone or in a stack, on three rungs over 15x of
+    compute up to the highest affordable.
+    """
+    if study.trust.light is Light.RED:
+        return "the ladder's audit is red"
+    if unmatched := _unmatched(study):
+        return f"the ladder does not match the target in {unmatched}, and no audit vouches for it"
+    if worth <= 0:
+        return f"harm counted {study.trust.certified_harm:g} times outweighs the gain"
+    top = study.ladder.rungs[highest(study)].name
+    why = ""
+    for standing in measured_in:
+        names = [effect.rung for effect in standing.effects]
+        span = math.exp(standing.effects[-1].position - standing.effects[0].position)
+        if standing.failure:
+            why = "it fails on a rung"
+        elif top not in names:
+            why = f"not measured at {top}"
+        elif len(names) < CERTIFIED_RUNGS or span < CERTIFIED_SPAN * 0.999:
+            why = f"measured on {len(names)} rung(s) over {span:.0f}x of compute only"
+        else:
+            return ""
+    return why

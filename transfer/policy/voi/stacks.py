@@ -1,0 +1,307 @@
+"""Stacks of an epoch: their roles, what they may take, how they climb, what they say."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from transfer.belief.mixture import Mixture
+from transfer.belief.posterior import Belief
+from transfer.belief.stack import AGAINST, VISIBLE, Claim, Part, examine
+from transfer.events import Action, Effect, Outcome, Outlook
+from transfer.policy.protocol import Decision, Evidence, Standing
+from transfer.policy.voi.context import Reading, rungs_of
+from transfer.policy.voi.reasons import measured, percent
+
+FALLS_SHORT = 3.0
+"""Sd below its forecast from which a stack is not climbed further."""
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """The stacks of this epoch by their roles.
+
+    root
+        The set under examination; the newest where members were dropped.
+    parts
+        Arm left out -> the root without it.
+    epoch
+        The members that the epoch's first stack had.
+    """
+
+    root: Standing | None
+    parts: Mapping[str, Standing]
+    epoch: tuple[str, ...]
+
+
+def stacks_of(study: Reading) -> Stacks:
+    """Tell the epoch's stacks apart: a set less one of the root is a part of it.
+
+    No change enters while an epoch closes, so a stack with changes after it is of an earlier one
+    that accepted nothing and left the baseline as it was.
+    """
+    root: Standing | None = None
+    parts: dict[str, Standing] = {}
+    epoch: tuple[str, ...] = ()
+    for standing in study.scene.standings.values():
+        members = standing.change.members
+        if standing.base != study.scene.base:
+            continue
+        if not members:
+            root, parts, epoch = None, {}, ()
+            continue
+        missing = set(root.change.members) - set(members) if root is not None else set()
+        if root is not None and len(missing) == 1 and set(members) < set(root.change.members):
+            parts[missing.pop()] = standing
+            continue
+        epoch = epoch or members
+        root, parts = standing, {}
+    return Stacks(root, parts, epoch)
+
+
+# -- money ----------------------------------------------------------------------------------
+
+
+def allowance(study: Reading) -> float:
+    """Return what stacks may still take, in the ladder's unit."""
+    left = study.rules.closing_share * study.scene.budget - study.scene.spent_closing
+    return min(left, study.scene.budget - study.scene.spent)
+
+
+def exam_seeds(study: Reading, place: int, room: float, *, n_baseline: int = 0) -> int:
+    """Return how often a stack is run on a rung: fewer where the room is short, 0 for not at all.
+
+    The baseline runs as often; ``n_baseline`` of its runs are there.
+    """
+    rung = study.ladder.rungs[place]
+    wanted = study.rules.exam_seeds[min(place, len(study.rules.exam_seeds) - 1)]
+    for seeds in range(wanted, 0, -1):
+        missing = max(max(seeds, rung.baseline_seeds) - n_baseline, 0)
+        if (seeds + missing) * rung.cost <= room:
+            return seeds
+    return 0
+
+
+def _n_baseline(study: Reading, place: int) -> int:
+    """Return how many runs this epoch's baseline has on a rung, as far as effects show."""
+    name, base = study.ladder.rungs[place].name, study.scene.base
+    return max(
+        (
+            effect.n_baseline
+            for standing in study.scene.standings.values()
+            if standing.base == base
+            for effect in standing.effects
+            if effect.rung == name
+        ),
+        default=0,
+    )
+
+
+def highest(study: Reading) -> int:
+    """Return the place of the highest rung that a study of this budget affords a stack on."""
+    room = study.rules.closing_share * study.scene.budget
+    places = range(len(study.ladder.rungs))
+    return max((place for place in places if exam_seeds(study, place, room)), default=0)
+
+
+# -- one stack ------------------------------------------------------------------------------
+
+
+def decide_stack(study: Reading, evidence: Evidence) -> Decision:
+    """Return a stack's next step: the root climbs, a part is seen on one rung only."""
+    stacks = stacks_of(study)
+    first = study.ladder.rungs[0].name
+    if evidence.failure:
+        last = evidence.effects[-1].rung if evidence.effects else first
+        reasons = ("the stack fails", evidence.failure)
+        return Decision(Action.STOP, last, reasons, outcome=Outcome.REJECTED)
+    left_out = next((arm for arm, part in stacks.parts.items() if part.arm == evidence.arm), "")
+    if left_out:
+        return _decide_part(study, evidence, stacks, left_out)
+    return _climb(study, evidence)
+
+
+def _climb(study: Reading, evidence: Evidence) -> Decision:
+    """Take a stack one rung up, until the highest, its room or its forecast ends it."""
+    rungs = study.ladder.rungs
+    measured_places = [study.ladder.index(effect.rung) for effect in evidence.effects]
+    place = max(measured_places, default=-1) + 1
+    look: Outlook | None = None
+    said = "stack of " + ", ".join(evidence.change.members)
+    if len(evidence.change.members) == 1 and evidence.effects:
+        standing = study.scene.standings[evidence.change.members[0]]
+        further = replace(standing, effects=alone(standing, evidence))
+        look = belief_of(study, further).outlook(study.target)
+        said = f"climbs alone: {measured(evidence.effects)}; P(gain) {look.odds:.2f}"
+        if look.odds < 1 - study.rules.odds:
+            return _measured(evidence, look, (said, "not worth climbing further"))
+    elif evidence.effects:
+        claim = claim_of(study, evidence.change.members, evidence)
+        look, said = claim.outlook, exam_words(claim, evidence)
+        if claim.short > FALLS_SHORT:
+            return _measured(evidence, look, (said, "far short of its forecast"))
+    if place > highest(study) or place >= len(rungs):
+        return _measured(evidence, look, (said, "on the highest rung that the study affords"))
+    there = _n_baseline(study, place)
+    seeds = exam_seeds(study, place, allowance(study), n_baseline=there)
+    if not seeds:
+        return _measured(evidence, look, (said, f"no room for {rungs[place].name}"))
+    return Decision(Action.PROMOTE, rungs[place].name, (said,), look, seeds=seeds)
+
+
+def _measured(evidence: Evidence, look: Outlook | None, reasons: tuple[str, ...]) -> Decision:
+    """End a stack's climb; a stack itself is never accepted, its members are."""
+    first = evidence.ladder.rungs[0].name
+    last = evidence.effects[-1].rung if evidence.effects else first
+    return Decision(Action.STOP, last, reasons, look, outcome=Outcome.UNDECIDED)
+
+
+def _decide_part(study: Reading, evidence: Evidence, stacks: Stacks, left_out: str) -> Decision:
+    """Measure a part once; it climbs on where it alone is better than the whole."""
+    if not evidence.effects:
+        place, seeds = _part_runs(study, stacks)
+        rung = study.ladder.rungs[place].name
+        return Decision(Action.PROMOTE, rung, (f"stack without {left_out}",), seeds=seeds)
+    against = contradicted(study, stacks)
+    is_seen = all(part.effects or part.failure for part in stacks.parts.values())
+    n_above = 0 if stacks.root is None else len(stacks.root.effects) - len(evidence.effects)
+    if is_seen and against == [left_out] and n_above > 0:
+        return _climb(study, evidence)
+    part = part_of(study, stacks, left_out)
+    worth = "" if part is None else f"{left_out} adds {percent(part.gain)} at {part.rung}"
+    return _measured(evidence, None, (f"stack without {left_out}", worth))
+
+
+def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
+    """Return the lowest rung on which members are visible within the parts' room, and the runs.
+
+    Where the stack falls short, that is the rung on which it does first. Twice as many runs where
+    the exam is doubtful.
+    """
+    root = stacks.root
+    if root is None or not root.effects:
+        return 0, study.rules.part_seeds
+    claim = claim_of(study, root.change.members, root)
+    n = study.rules.part_seeds * (2 if claim.is_doubtful else 1)
+    room = min(study.rules.parts_share * study.scene.budget, allowance(study))
+    if claim.falls_at:
+        place = study.ladder.index(claim.falls_at)
+        each = len(root.change.members) * study.ladder.rungs[place].cost
+        if each <= room:
+            return place, min(n, int(room / each))
+    beliefs = [belief_of(study, study.scene.standings[arm]) for arm in root.change.members]
+    steps = study.steps(())
+    for effect in root.effects:
+        place = study.ladder.index(effect.rung)
+        gains = sorted(abs(float(b.moments([effect.position])[0][0])) for b in beliefs)
+        visible = VISIBLE * steps[place].own_sd * math.sqrt(2 / n)
+        cost = n * len(beliefs) * study.ladder.rungs[place].cost
+        if gains[len(gains) // 2] > visible and cost <= room:
+            return place, n
+    return 0, n
+
+
+def part_of(study: Reading, stacks: Stacks, arm: str) -> Part | None:
+    """Return what a member adds to the root, if both were measured on a rung.
+
+    Arms on the same seeds share noise beyond what the baseline took off: 2 sd^2 (1 - rho) / n.
+    """
+    if stacks.root is None or arm not in stacks.parts:
+        return None
+    whole = rungs_of(stacks.root.effects)
+    for effect in stacks.parts[arm].effects:
+        if effect.rung in whole:
+            other = whole[effect.rung]
+            noise = study.scene.noise.get(effect.rung)
+            rho = 0.0 if noise is None else noise.rho
+            own = [max(e.gain_se**2 - e.shared_se**2, 1e-12) for e in (effect, other)]
+            sd = math.sqrt(sum(own) / (1 + rho))
+            return Part(arm, effect.rung, other.gain - effect.gain, sd)
+    return None
+
+
+def parts_of(study: Reading, stacks: Stacks) -> list[Part]:
+    """Return what each member adds to the root, as far as it was measured."""
+    found = [part_of(study, stacks, arm) for arm in stacks.parts]
+    return [part for part in found if part is not None]
+
+
+def contradicted(study: Reading, stacks: Stacks) -> list[str]:
+    """Return the members that the root is better without."""
+    root = stacks.root
+    if root is None:
+        return []
+    if root.failure:
+        return [arm for arm, part in stacks.parts.items() if part.effects and not part.failure]
+    parts = parts_of(study, stacks)
+    claim = claim_of(study, root.change.members, root, parts)
+    clear = {part.arm for part in parts if _falls_short(study, part)}
+    return [
+        arm
+        for arm in root.change.members
+        if arm in clear or (parts and worth_of(study, claim.members[arm]) <= 0)
+    ]
+
+
+def _falls_short(study: Reading, part: Part) -> bool:
+    """Whether a member adds so much less on a rung than alone that nothing is left at the target.
+
+    A member that was known to lose there, and to win above, is not contradicted by losing there.
+    """
+    belief = belief_of(study, study.scene.standings[part.arm])
+    position = study.ladder.position(study.ladder.rung(part.rung).scale)
+    mean, covariance = belief.moments([position])
+    missing = part.gain - float(mean[0])
+    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
+    left = belief.at(study.target).mean + missing
+    return missing < AGAINST * sd and left < study.rules.carrying
+
+
+# -- beliefs --------------------------------------------------------------------------------
+
+
+def belief_of(study: Reading, standing: Standing) -> Belief:
+    """Return what is believed of a change by its own rungs."""
+    return study.belief(standing.arm, standing.change, standing.effects, base=standing.base)
+
+
+def alone(standing: Standing, stack: Standing | Evidence) -> tuple[Effect, ...]:
+    """Return a change's effects with those of the stack of it alone, which holds its own runs."""
+    found = {effect.rung: effect for effect in standing.effects}
+    for effect in stack.effects:
+        if effect.rung not in found or effect.n > found[effect.rung].n:
+            found[effect.rung] = effect
+    return tuple(sorted(found.values(), key=lambda effect: effect.position))
+
+
+def claim_of(
+    study: Reading,
+    members: Sequence[str],
+    stack: Standing | Evidence,
+    parts: Sequence[Part] = (),
+) -> Claim:
+    """Return what a stack's effects and its parts say of its members and of their sum."""
+    standings = [study.scene.standings[arm] for arm in members]
+    return examine(
+        members,
+        [belief_of(study, standing) for standing in standings],
+        measured=stack.effects,
+        parts=[part for part in parts if part.arm in members],
+        positions={r.name: study.ladder.position(r.scale) for r in study.ladder.rungs},
+        target=study.target,
+    )
+
+
+def worth_of(study: Reading, gain: Mixture, harm: float | None = None) -> float:
+    """Return the utility of accepting a gain, with harm counted as for the head or more."""
+    return gain.worth(harm=harm or study.rules.head_harm, cost=study.rules.carrying)
+
+
+def exam_words(claim: Claim, stack: Standing | Evidence) -> str:
+    """Say how a stack's forecast did: measured, share of the forecast, what is claimed."""
+    last = stack.effects[-1]
+    ratio = "" if math.isnan(claim.ratio) else f", {claim.ratio:.2f} of the forecast"
+    look = claim.outlook
+    return (
+        f"stack of {len(claim.members)} {percent(last.gain)} at {last.rung}{ratio}; at the target "
+        f"{percent(look.mean)} [{percent(look.low)}, {percent(look.high)}]"
+    )

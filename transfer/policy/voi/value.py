@@ -1,0 +1,255 @@
+"""What to run next: the value of information of every plan against the price of compute."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from transfer.belief.posterior import Belief
+from transfer.belief.prior import Array
+
+SETTLED = 0.8
+"""Share of what a rung could ever teach that counts as settling a change."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rung as a plan sees it.
+
+    cost
+        Of one run, in lowest-rung runs.
+    own_sd
+        Error of one run's gain that replicates remove, nats.
+    shared_sd
+        Error of the baseline's mean there, nats.
+    n
+        Runs of the change so far.
+    first
+        Runs that a first visit takes.
+    most
+        Runs allowed in all.
+    """
+
+    name: str
+    position: float
+    cost: float
+    own_sd: float
+    shared_sd: float
+    n: int = 0
+    first: int = 1
+    most: int = 16
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a gain is worth and what runs cost.
+
+    price
+        lambda: nats of gain that a lowest-rung run must promise.
+    """
+
+    target: float
+    harm: float = 1.5
+    carrying: float = 0.004
+    price: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs on one rung or several in a row, the first of which is what would be done next.
+
+    legs
+        (place of the rung, runs more there).
+    value
+        Expected utility after the runs, before their cost.
+    cost
+        Expected, in lowest-rung runs: later legs count by the odds that they are reached.
+    """
+
+    legs: tuple[tuple[int, int], ...]
+    value: float
+    cost: float
+    spread: float
+    """Sd of the expected utility that the runs bring, tau."""
+
+    def net(self, price: float) -> float:
+        """Return the value less the cost."""
+        return self.value - price * self.cost
+
+
+def expected_best(mean: float, spread: float) -> float:
+    """Return E max(m', 0) for m' ~ N(mean, spread^2): what a choice after looking is worth.
+
+        m Phi(m / tau) + tau phi(m / tau)
+
+    Examples
+    --------
+    >>> round(expected_best(-0.01, 0.02), 5), expected_best(0.03, 0.0)
+    (0.00396, 0.03)
+    """
+    if spread <= 1e-12:
+        return max(mean, 0.0)
+    z = mean / spread
+    density = math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    return mean * _cdf(z) + spread * density
+
+
+def _cdf(z: float) -> float:
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+class Prospects:
+    """A belief's moments over a ladder's rungs, from which any plan is valued.
+
+    For runs at rungs q with u the utility of an atom and g_q its gain there,
+
+        tau^2 = c' (V + N)^-1 c,   c = Cov(u, g_q),   V = Cov(g_q),
+        N = noise, and misfit where the rung is new
+
+    u is taken as it will be after the runs: what lies below the highest rung measured is no
+    longer a forecast. The normal form overrates what is nearly surely bad, so no plan is worth
+    more than E max(u, 0), what knowing the atom would be.
+    """
+
+    def __init__(self, belief: Belief, steps: Sequence[Step], terms: Terms) -> None:
+        self._steps = steps
+        self._belief = belief
+        self._terms = terms
+        weights = belief.weights
+        gains = np.stack([belief.curve(step.position) for step in steps])
+        mean = gains @ weights
+        self._weighted = (gains - mean[:, None]) * weights
+        self._within = self._weighted @ gains.T
+        self._misfit = belief.model.misfit**2 + belief.model.misfit_share**2 * (gains**2 @ weights)
+        self._by_last: dict[float, tuple[float, Array, float]] = {}
+        self.mean = self._at(belief.last)[0]
+
+    def _at(self, last: float) -> tuple[float, Array, float]:
+        """Return mean utility, its covariance with each rung, and its value under certainty."""
+        if last not in self._by_last:
+            terms = self._terms
+            utility = self._belief.utility(
+                terms.target, harm=terms.harm, cost=terms.carrying, last=last
+            )
+            weights = self._belief.weights
+            certain = float(weights @ np.maximum(utility, 0.0))
+            self._by_last[last] = (float(weights @ utility), self._weighted @ utility, certain)
+        return self._by_last[last]
+
+    def ceiling(self) -> float:
+        """Return what perfect knowledge of the atom would be worth: no plan beats it."""
+        return self._at(max(step.position for step in self._steps))[2]
+
+    def plan(self, legs: Sequence[tuple[int, int]]) -> Plan:
+        """Value runs: (place of the rung, runs more) for each leg."""
+        legs = tuple(legs)
+        mean, spread, certain = self._after(legs)
+        cost = legs[0][1] * self._steps[legs[0][0]].cost
+        if len(legs) > 1:
+            first_mean, first_spread, _ = self._after(legs[:1])
+            odds = _cdf(first_mean / max(first_spread, 1e-12))
+            cost += odds * sum(n * self._steps[place].cost for place, n in legs[1:])
+        value = max(min(expected_best(mean, spread), certain), mean, 0.0)
+        return Plan(legs, value, cost, spread)
+
+    def _after(self, legs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+        """Return the utility's mean after the legs, its sd seen from now, its value if certain."""
+        places = [place for place, _ in legs]
+        last = max(self._belief.last, *(self._steps[place].position for place in places))
+        mean, link, certain = self._at(last)
+        if len(legs) == 1:
+            place, n = legs[0]
+            spread = abs(float(link[place])) / math.sqrt(
+                float(self._within[place, place]) + self._noise(place, n)
+            )
+            return mean, spread, certain
+        matrix = self._within[places][:, places]
+        for k, (place, n) in enumerate(legs):
+            matrix[k, k] += self._noise(place, n)
+        c = link[places]
+        return mean, math.sqrt(max(float(c @ np.linalg.solve(matrix, c)), 0.0)), certain
+
+    def _noise(self, place: int, n: int) -> float:
+        step = self._steps[place]
+        noise = step.own_sd**2 / n
+        if step.n == 0:
+            noise += step.shared_sd**2 + float(self._misfit[place])
+        return noise
+
+
+def plans(prospects: Prospects, steps: Sequence[Step], *, replicates: Sequence[int]) -> list[Plan]:
+    """Value what could be run next: repeat here, jump to a rung, climb to it, repeat at the bottom.
+
+    Steps that are not affordable must not be among ``steps``.
+    """
+    measured = [place for place, step in enumerate(steps) if step.n > 0]
+    here = max(measured, default=-1)
+    legs: list[tuple[tuple[int, int], ...]] = []
+    if here >= 0:
+        legs += [((here, n),) for n in replicates if steps[here].n + n <= steps[here].most]
+    above = range(here + 1, len(steps))
+    legs += [((place, steps[place].first),) for place in above]
+    legs += [
+        tuple((place, steps[place].first) for place in range(here + 1, top + 1))
+        for top in above
+        if top > here + 1
+    ]
+    if here > 0 and 0 < steps[0].n <= steps[0].most - 2:
+        legs.append(((0, 2),))
+    return [prospects.plan(leg) for leg in legs]
+
+
+def settling(prospects: Prospects, steps: Sequence[Step]) -> Plan | None:
+    """Return the cheapest plan on one rung that teaches most of what the ladder could teach.
+
+    None if nothing more may be run.
+    """
+    found = []
+    for place, step in enumerate(steps):
+        rooms = [n for n in (1, 2, 4, 8, 16, 32) if step.n + n <= max(step.most, 32)]
+        goal = prospects.plan(((place, 10_000),)).spread
+        enough = [
+            plan for n in rooms if (plan := prospects.plan(((place, n),))).spread >= SETTLED * goal
+        ]
+        found += enough[:1]
+    if not found:
+        return None
+    best = max(plan.spread for plan in found)
+    return min((plan for plan in found if plan.spread >= 0.7 * best), key=lambda plan: plan.cost)
+
+
+def price_of_compute(
+    earned: float, spent: float, budget: float, *, greed: float, prior: float, share: float
+) -> float:
+    """Return lambda: what search has earned per lowest-rung run so far, times ``greed``.
+
+        lambda = greed (prior n + sum of max(0, m)) / (n + spent),   n = share budget
+
+    Parameters
+    ----------
+    earned
+        Sum of max(0, m) over the changes judged.
+    spent, budget
+        In lowest-rung runs.
+    """
+    n = share * budget
+    return greed * (prior * n + earned) / (n + spent)
+
+
+def normal_utility(mean: float, sd: float, *, harm: float, cost: float) -> float:
+    """Return E max(g, 0) + h E min(g, 0) - kappa for g ~ N(mean, sd^2).
+
+    Examples
+    --------
+    >>> normal_utility(0.02, 0.0, harm=4.0, cost=0.004)
+    0.016
+    """
+    gain = expected_best(mean, sd)
+    return gain + harm * (mean - gain) - cost
+
+
+def odds_of(mean: float, sd: float) -> float:
+    """Return P(g > 0) for g ~ N(mean, sd^2)."""
+    return float(ndtr(mean / max(sd, 1e-12)))

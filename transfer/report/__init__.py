@@ -1,0 +1,1 @@
+"""What a study found, for people: tables, text, plots, one HTML page."""

@@ -1,0 +1,324 @@
+"""What a study found, as numbers for every reader: report, plots, tracker. Made from the state."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scaling import Fit
+from transfer.belief.exam import Exam, examined
+from transfer.events import Effect, Forecast, Judged, Outcome, Outlook, Proposed
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.measure.effect import Noise
+from transfer.measure.trend import NORMAL, Z80
+
+
+class Group(StrEnum):
+    """Where a change ended, as a reader sorts it."""
+
+    ACCEPTED = "accepted"
+    SET_ASIDE = "passed, not taken"
+    SCALE_BOUND = "scale-bound"
+    UNDECIDED = "undecided"
+    IN_FLIGHT = "in flight"
+    REJECTED = "rejected"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One change with its evidence as it was judged, or as it stands while in flight."""
+
+    proposed: Proposed
+    group: Group
+    effects: tuple[Effect, ...]
+    outlook: Outlook | None
+    verdict: Judged | None
+    note: str = ""
+    """Why an accepted change is not on the branch, or which change repeats it."""
+
+    @property
+    def arm(self) -> str:
+        """The change's name in the study."""
+        return self.proposed.arm
+
+    @property
+    def title(self) -> str:
+        """What the change does, in a few words."""
+        return self.proposed.change.title
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether it changes nothing and only measures the false-positive rate."""
+        return self.proposed.change.is_twin
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A forecast and what came; nats of compute, positive is better."""
+
+    forecast: Forecast
+    effect: Effect
+
+    @property
+    def half(self) -> float:
+        """Half-width of the forecast's 80 % interval with the measurement's own noise."""
+        return math.hypot((self.forecast.high - self.forecast.low) / 2, Z80 * self.effect.gain_se)
+
+    @property
+    def miss(self) -> float:
+        """What came minus what was predicted."""
+        return self.effect.gain - self.forecast.mean
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether the rung's effect fell into the interval."""
+        return abs(self.miss) <= self.half
+
+    @property
+    def odds(self) -> float:
+        """Odds of a gain that the forecast's interval states, as of a normal."""
+        half = max((self.forecast.high - self.forecast.low) / 2, 1e-12)
+        return NORMAL.cdf(self.forecast.mean * Z80 / half)
+
+    @property
+    def brier(self) -> float:
+        """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
+        return (self.odds - (self.effect.gain > 0)) ** 2
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The accepted changes together at the target, in nats of compute.
+
+    Means add and variances add.
+    """
+
+    # assumption: gains of changes measured apart add up; an exam of the whole stack would tell.
+    arms: tuple[str, ...]
+    mean: float
+    sd: float
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 80 % interval."""
+        return self.mean - Z80 * self.sd
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 80 % interval."""
+        return self.mean + Z80 * self.sd
+
+    @property
+    def odds(self) -> float:
+        """Probability that the stack gains at the target."""
+        return NORMAL.cdf(self.mean / self.sd)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study's results; ``fit`` is the first baseline's law, None before its first run."""
+
+    ladder: Ladder
+    state: State
+    rows: tuple[Row, ...]
+    scored: tuple[Scored, ...]
+    fit: Fit | None
+    slopes: Mapping[str, float]
+    """Loss per nat of compute by rung; empty before the first run."""
+    noise: Mapping[str, Noise]
+    stack: Stack | None
+    stacks: tuple[Row, ...] = ()
+    """Changes measured together; ``rows`` holds single changes only."""
+    exam: Exam | None = None
+
+    @property
+    def target_noise(self) -> float:
+        """Standard deviation expected of one run at the target, in loss.
+
+        As on the highest rung measured, in nats of compute.
+        """
+        # assumption: public ladders show noise in compute that falls or stays over scale.
+        if self.fit is None or not self.fit.status.is_law:
+            return 0.0
+        top = [rung.name for rung in self.ladder.rungs if rung.name in self.noise][-1]
+        nats = self.noise[top].sd / self.slopes[top]
+        return nats * self.fit.law.slope(self.ladder.target)
+
+    def of(self, *groups: Group) -> tuple[Row, ...]:
+        """Return changes by where they ended, in the order proposed."""
+        return tuple(row for row in self.rows if row.group in groups)
+
+    @property
+    def is_examined(self) -> bool:
+        """Whether the exam is of exactly the changes that are accepted now."""
+        return self.exam is not None and set(self.exam.arms) == set(self.state.accepted)
+
+    @property
+    def twins(self) -> tuple[Row, ...]:
+        """Null twins with a verdict."""
+        return tuple(row for row in self.rows if row.is_twin and row.verdict is not None)
+
+    @property
+    def refuted(self) -> tuple[Row, ...]:
+        """Changes that scored better at the lowest rung and did not pass."""
+        return tuple(row for row in self.rows if _is_refuted(row, self.ladder))
+
+    @property
+    def refuted_clearly(self) -> tuple[Row, ...]:
+        """Those of them whose win at the lowest rung lay beyond its 80 % interval."""
+        return tuple(row for row in self.refuted if is_clear_win(row.effects[0]))
+
+    @property
+    def n_hits(self) -> int:
+        """How many forecasts came true."""
+        return sum(scored.is_hit for scored in self.scored)
+
+    def warnings(self) -> list[str]:
+        """Say what to mind when reading, one line each."""
+        said = self.ladder.warnings()
+        if self.fit is None:
+            return said
+        if self.fit.status.value != "converged":
+            said.append(f"the baseline's law: {self.fit.status}; {self.fit.status.advice}")
+        for scale in self.fit.scales:
+            if self.fit.status.is_law and abs(scale.misfit) > 3:
+                said.append(
+                    f"the baseline at {scale.compute:.3g} {self.ladder.unit} lies "
+                    f"{scale.misfit:+.1f} standard errors from its law: that rung is suspect"
+                )
+        passed = [row.arm for row in self.twins if row.verdict and row.verdict.outcome.is_accepted]
+        if passed:
+            said.append(f"null twin {', '.join(passed)} passed: this study's odds are too good")
+        return said
+
+
+def is_clear_win(effect: Effect) -> bool:
+    """Whether an effect's 80 % interval lies above zero."""
+    return effect.gain - Z80 * effect.gain_se > 0
+
+
+def is_clear(effect: Effect) -> bool:
+    """Whether an effect's 80 % interval excludes zero."""
+    return abs(effect.gain) > Z80 * effect.gain_se
+
+
+def _is_refuted(row: Row, ladder: Ladder) -> bool:
+    if row.is_twin or row.verdict is None or row.verdict.outcome.is_accepted:
+        return False
+    first = row.effects[0] if row.effects else None
+    return first is not None and first.rung == ladder.rungs[0].name and first.gain > 0
+
+
+def survey(ladder: Ladder, state: State) -> Findings:
+    """Add a study up; works at any moment of it, an empty one included."""
+    analysis = Analysis(ladder, state)
+    every = [_row(analysis, state, proposed) for proposed in state.changes.values()]
+    rows = tuple(row for row in every if not row.proposed.change.members)
+    fit, slopes, noise = None, {}, {}
+    base = next(iter(state.bases), "")
+    if any(analysis.losses(base, rung.name) for rung in ladder.rungs):
+        ruler = analysis.ruler(base)
+        fit, slopes = ruler.fit, dict(ruler.slopes)
+        noise = {name: analysis.noise(name) for name in slopes}
+    return Findings(
+        ladder=ladder,
+        state=state,
+        rows=rows,
+        scored=scored(state, rows),
+        fit=fit,
+        slopes=slopes,
+        noise=noise,
+        stack=_stack(rows),
+        stacks=tuple(row for row in every if row.proposed.change.members),
+        exam=examined(analysis),
+    )
+
+
+def _row(analysis: Analysis, state: State, proposed: Proposed) -> Row:
+    arm = proposed.arm
+    verdict = state.verdicts.get(arm)
+    again = state.rescreened.get(arm)
+    if verdict is None:
+        effects = analysis.effects(proposed)
+        latest = state.latest.get(arm)
+        outlook = latest.outlook if latest is not None else None
+        return Row(proposed, Group.IN_FLIGHT, effects, outlook, None)
+    note = state.deferred.get(arm) or state.dropped.get(arm, "")
+    if again:
+        note += f"; measured again as {again}"
+    elif proposed.rescreens:
+        note = f"repeats {proposed.rescreens} on baseline {proposed.base}"
+    return Row(proposed, _group(state, verdict), verdict.effects, verdict.outlook, verdict, note)
+
+
+def _group(state: State, verdict: Judged) -> Group:
+    if verdict.arm in state.accepted:
+        return Group.ACCEPTED
+    if verdict.outcome.is_accepted:
+        return Group.SET_ASIDE
+    if verdict.outcome is Outcome.SCALE_BOUND:
+        return Group.SCALE_BOUND
+    if verdict.outcome is Outcome.UNDECIDED:
+        return Group.UNDECIDED
+    return Group.CRASHED if verdict.arm in state.broken else Group.REJECTED
+
+
+def _stack(rows: Sequence[Row]) -> Stack | None:
+    taken = [(row.arm, row.outlook) for row in rows if row.group is Group.ACCEPTED]
+    looks = [look for _, look in taken if look is not None]
+    if not looks:
+        return None
+    return Stack(
+        arms=tuple(arm for arm, _ in taken),
+        mean=math.fsum(look.mean for look in looks),
+        sd=math.sqrt(math.fsum(look.sd**2 for look in looks)),
+    )
+
+
+def scored(state: State, rows: Sequence[Row]) -> tuple[Scored, ...]:
+    """Pair every forecast with the first measurement of the rung that it predicted."""
+    first: dict[tuple[str, str], Effect] = {}
+    known = [(d.arm, d.effects) for d in state.decisions]
+    known += [(row.arm, row.effects) for row in rows]
+    for arm, effects in known:
+        for effect in effects:
+            first.setdefault((arm, effect.rung), effect)
+    return tuple(
+        Scored(forecast, first[key]) for key, forecast in state.forecasts.items() if key in first
+    )
+
+
+def hit_interval(hits: int, n: int, *, confidence: float = 0.8) -> tuple[float, float]:
+    """Interval of a hit rate from ``hits`` of ``n`` (Wilson score).
+
+    >>> low, high = hit_interval(8, 10)
+    >>> round(low, 2), round(high, 2)
+    (0.6, 0.91)
+    """
+    if not n:
+        return 0.0, 1.0
+    z = NORMAL.inv_cdf(0.5 + confidence / 2)
+    share, size = hits / n, 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / size
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / size
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def times(gain: float, *, digits: int = 2) -> str:
+    """Write a gain in nats as the compute it is worth.
+
+    >>> times(0.06), times(-0.7), times(9.0)
+    ('1.06x', '0.50x', '8103x')
+    """
+    value = math.exp(min(max(gain, -700.0), 700.0))
+    if 100 <= value < 1e6:
+        return f"{value:.0f}x"
+    return f"{value:.{digits}f}x" if 0.01 <= value < 100 else f"{value:.1g}x"
+
+
+def interval(low: float, mean: float, high: float) -> str:
+    """Write a gain with its interval: ``1.06x [1.02, 1.10]``."""
+    return f"{times(mean)} [{times(low)[:-1]}, {times(high)[:-1]}]"

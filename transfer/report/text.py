@@ -1,0 +1,232 @@
+"""A study in words: the lines that ``status`` and ``show`` print."""
+
+import json
+from collections import Counter
+
+from transfer.events import Effect, Judged, Outcome, Proposed
+from transfer.journal.load import Loaded
+from transfer.journal.spending import added
+from transfer.journal.state import State
+from transfer.measure.trend import Z80
+from transfer.report.expected import calibration_words
+from transfer.report.findings import Findings, interval, survey
+from transfer.report.pace import pace_of, pace_words
+from transfer.report.page.exam_and_stacks import shrinkage
+from transfer.study.commit_message import multiplier
+
+
+def status(loaded: Loaded) -> list[str]:
+    """Say where a study stands: budget, verdicts, and one line a change."""
+    state, ladder = loaded.state, loaded.ladder
+    better = "lower" if ladder.setting.objective.is_minimized else "higher"
+    found = survey(ladder, state)
+    lines = [
+        f"study    {loaded.folder.path}",
+        *claim_lines(found),
+        f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
+        f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
+        f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
+        f"{len(state.results)} trials, {state.n_changes} changes",
+        *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
+        *([f"box      {box_words(state)}"] if box_words(state) else []),
+        f"verdicts {verdict_words(loaded)}",
+        f"forecast {forecast_words(loaded)}",
+        *(f"expected {text}" for text in calibration_words(ladder, state)),
+        *exam_lines(found),
+    ]
+    if state.closing:
+        lines.append(f"epoch    is closing, {state.closing}: no change is taken in")
+    if state.stopped is not None:
+        lines.append(f"stopped  {state.stopped.reason}")
+    elif state.pending():
+        lines.append(f"running  {len(state.pending())} trials asked for have not ended")
+    lines.append("")
+    singles = [one for one in state.changes.values() if not one.change.members]
+    lines += [change_line(loaded, proposed) for proposed in singles]
+    stacks = [one for one in state.changes.values() if one.change.members]
+    lines += ["", *(stack_line(loaded, proposed) for proposed in stacks)] if stacks else []
+    return lines
+
+
+def box_words(state: State) -> str:
+    """Say what the trials ran in, the most frequent first; empty for studies before the box."""
+    boxes = Counter(result.box for result in state.results.values() if result.box)
+    return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
+
+
+def claim_lines(found: Findings) -> list[str]:
+    """Say what the accepted changes bring together at the target, and what the exam left of it."""
+    stack, exam = found.stack, found.exam
+    if stack is None:
+        return []
+    at, n = found.ladder.target_name, len(stack.arms)
+    if exam is None or not found.is_examined:
+        gain = interval(stack.low, stack.mean, stack.high)
+        return [f"claim    {gain} compute at {at} by {n} accepted, added up: not examined"]
+    gain = interval(exam.total.low, exam.total.mean, exam.total.high)
+    return [f"claim    {gain} compute at {at} by {n} accepted; {shrinkage(exam)}"]
+
+
+def exam_lines(found: Findings) -> list[str]:
+    """Say what the accepted changes bring together, against what was forecast of them."""
+    exam, target, dropped = found.exam, found.ladder.target_name, found.state.dropped
+    if exam is None:
+        return []
+    seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
+    lines = [f"exam     {exam.base} with {' '.join(exam.arms)} against the first baseline, {seeds}"]
+    for effect in exam.effects:
+        told = exam.claimed[effect.rung]
+        short = ", short of it" if exam.is_short(effect) else ""
+        lines.append(
+            f"         {effect_words(effect)}, forecast "
+            f"{interval(told.low, told.mean, told.high)}{short}"
+        )
+    ratio = "no gain was" if exam.ratio is None else f"{exam.ratio:.2f} of what was"
+    total = interval(exam.total.low, exam.total.mean, exam.total.high)
+    lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
+    lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
+    lines += [f"dropped  {arm}: {dropped[arm]}" for arm in dropped]
+    return lines
+
+
+def stack_line(loaded: Loaded, proposed: Proposed) -> str:
+    """Say a stack and what it gained on its highest rung in one line."""
+    verdict = loaded.state.verdicts.get(proposed.arm)
+    head = f"{proposed.arm:<4} {proposed.change.title:<36.36}"
+    if verdict is None:
+        return f"{head} in flight"
+    if not verdict.effects:
+        return f"{head} {'; '.join(verdict.reasons)[:60]}"
+    return f"{head} {effect_words(verdict.effects[-1])}"
+
+
+def verdict_words(loaded: Loaded) -> str:
+    """Count verdicts: ``2 accepted, certified · 5 rejected · 3 in flight``."""
+    counted = {name: n for name, n in count(loaded.state).items() if n}
+    counted["in flight"] = len(loaded.state.in_flight())
+    return " · ".join(f"{n} {name}" for name, n in counted.items() if n) or "none yet"
+
+
+def forecast_words(loaded: Loaded) -> str:
+    """Say how forecasts of the next rung fared: hits of their 80 % intervals."""
+    found = survey(loaded.ladder, loaded.state)
+    if not found.scored:
+        return "none scored yet"
+    return f"{found.n_hits} of {len(found.scored)} fell into their 80 % interval"
+
+
+def change_line(loaded: Loaded, proposed: Proposed) -> str:
+    """Say a change and its verdict in one line."""
+    verdict = loaded.state.verdicts.get(proposed.arm)
+    if verdict is None:
+        return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
+    look = verdict.outlook
+    odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
+    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {verdict.outcome:<22}{odds}"
+
+
+def show(loaded: Loaded, arm: str) -> list[str]:
+    """Tell one change in full: hypothesis, edit, trials, forecasts, verdict and why."""
+    state = loaded.state
+    proposed = state.changes[arm]
+    change = proposed.change
+    lines = [
+        f"{arm}  {change.title}",
+        f"hypothesis  {change.hypothesis or 'none given'}",
+        f"kind        {change.kind}, {change.category or 'no category'}, by {change.proposer}",
+        f"against     {proposed.base} (commit {state.bases[proposed.base][:7]})",
+    ]
+    if change.members:
+        lines.append(f"members     {' '.join(change.members)}")
+    if change.known:
+        lines.append(f"known       {change.known}")
+    if change.is_twin:
+        lines.append("edit        none: a null twin on seeds of its own")
+    if change.knobs:
+        lines.append(f"knobs       {json.dumps(dict(change.knobs))}")
+    if change.patch:
+        lines += ["patch", *(f"  {line}" for line in change.patch.splitlines())]
+    lines += ["", *trial_lines(loaded, arm), *forecast_lines(loaded, arm), ""]
+    verdict = state.verdicts.get(arm)
+    return lines + (verdict_lines(loaded, verdict) if verdict else ["verdict     in flight"])
+
+
+def trial_lines(loaded: Loaded, arm: str) -> list[str]:
+    """List a change's trials."""
+    lines = []
+    for rung in loaded.ladder.rungs:
+        for seed, result in loaded.state.losses(arm, rung.name).items():
+            value = "—" if result.value is None else f"{result.value:.5f}"
+            why = "" if result.is_complete else f"  {result.cause} {result.reason.strip()[-200:]}"
+            lines.append(
+                f"trial       {rung.name:<8} seed {seed:<6} {result.state:<10} {value:>9} "
+                f"{result.seconds:6.1f} s  {result.identity}{why}"
+            )
+    return lines
+
+
+def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
+    """List a change's forecasts, each written down before its rung was run."""
+    scored = {
+        (s.forecast.arm, s.forecast.rung): "hit" if s.is_hit else "missed"
+        for s in survey(loaded.ladder, loaded.state).scored
+    }
+    return [
+        f"forecast    {rung:<8} {interval(forecast.low, forecast.mean, forecast.high)}  "
+        f"{scored.get((name, rung), 'not run yet')}"
+        for (name, rung), forecast in loaded.state.forecasts.items()
+        if name == arm
+    ]
+
+
+def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
+    """Tell a verdict: effects by rung, outlook, reasons, price."""
+    lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
+    base = loaded.state.changes[verdict.arm].base
+    for effect in verdict.effects:
+        pace = pace_of(loaded.state, verdict.arm, base, effect.rung)
+        if pace is not None:
+            lines.append(f"pace        {pace_words(effect, pace)}")
+    lines.append(f"verdict     {verdict.outcome}")
+    if verdict.outlook is not None:
+        lines.append(
+            f"at target   {multiplier(verdict.outlook)} compute (80 % interval), "
+            f"odds of a gain {verdict.outlook.odds:.2f}"
+        )
+    lines += [f"because     {reason}" for reason in verdict.reasons]
+    if verdict.price:
+        lines.append(f"price       {verdict.price:.2g} {loaded.ladder.unit} more to decide it")
+    if verdict.prior:
+        lines.append(f"prior       {verdict.prior}")
+    commit = loaded.state.accepted.get(verdict.arm)
+    if commit:
+        lines.append(f"commit      {commit}")
+    if verdict.arm in loaded.state.deferred:
+        lines.append(f"waits       {loaded.state.deferred[verdict.arm]}")
+    return lines
+
+
+def effect_words(effect: Effect) -> str:
+    """Write an effect on a rung, loss and compute, with 80 % intervals; positive is better."""
+    wide = Z80 * effect.gain_se
+    return (
+        f"{effect.rung:<8} {loss_words(effect)}  = "
+        f"{interval(effect.gain - wide, effect.gain, effect.gain + wide)} compute"
+    )
+
+
+def loss_words(effect: Effect) -> str:
+    """Write an effect in the objective's unit: ``+0.0041 [+0.0019, +0.0063]  5 pairs``."""
+    half = Z80 * effect.loss_se
+    low, high = effect.loss_gain - half, effect.loss_gain + half
+    n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
+    return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
+
+
+def count(state: State) -> dict[str, int]:
+    """Count verdicts on single changes by outcome, for a person's first line."""
+    counted = {outcome.value: 0 for outcome in Outcome}
+    for arm, verdict in state.verdicts.items():
+        if not state.changes[arm].change.members:
+            counted[verdict.outcome.value] += 1
+    return counted

@@ -1,0 +1,313 @@
+"""How far this framework's own words can be trusted: every forecast and odds, scored.
+
+Over all studies under a folder: forecasts of the next rung against what the rung showed, and claims
+at the target against runs made there after all.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import Rung
+from scaling import local_slope
+from transfer.events import Action, Effect
+from transfer.journal.load import Loaded, load
+from transfer.measure.analysis import Analysis
+from transfer.measure.effect import Losses, effect
+from transfer.measure.trend import reach
+from transfer.report.findings import Findings, Stack, hit_interval, survey
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that was said with an interval and odds, and what came; nats of compute.
+
+    ``what`` is ``next rung``, ``target`` or ``stack``; ``low`` and ``high`` are of the 80 %
+    interval of the gain, ``came_se`` of the measurement that resolved it.
+    """
+
+    study: str
+    arm: str
+    what: str
+    kind: str
+    mean: float
+    low: float
+    high: float
+    odds: float
+    came: float
+    came_se: float
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether it fell into the interval, the measurement's own noise counted."""
+        far = reach(self.mean, self.low, self.high, came=self.came, came_se=self.came_se)
+        return abs(self.came - self.mean) <= far
+
+    @property
+    def brier(self) -> float:
+        """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
+        return (self.odds - (self.came > 0)) ** 2
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Null twins with a verdict: how many there were and how far they came."""
+
+    n: int = 0
+    passed_first: int = 0
+    """Sent on from the lowest rung."""
+    accepted: int = 0
+    stated: float = 0.0
+    """Sum of the stated odds of those accepted."""
+
+    def __add__(self, other: "Twins") -> "Twins":
+        return Twins(
+            self.n + other.n,
+            self.passed_first + other.passed_first,
+            self.accepted + other.accepted,
+            self.stated + other.stated,
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that was said in some studies and has been resolved."""
+
+    told: tuple[Told, ...] = ()
+    twins: Twins = Twins()
+    studies: tuple[str, ...] = ()
+    open_claims: int = 0
+    """Verdicts with odds whose change has no run at the target."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def survey_root(root: Path) -> Record:
+    """Score every study under a folder; one that cannot be read is a note.
+
+    Raises
+    ------
+    InputError
+        If there is no study at all.
+    """
+    root = root.expanduser().resolve()
+    paths = sorted(path.parent for path in root.rglob("study.json"))
+    if not paths:
+        raise InputError(f"{root}: no study under it; name the folder that studies lie in")
+    found = Record()
+    for path in paths:
+        try:
+            one = score(load(path))
+        except InputError as error:
+            found = replace(found, notes=(*found.notes, f"{path.name} is left out: {error}"))
+            continue
+        found = Record(
+            told=(*found.told, *one.told),
+            twins=found.twins + one.twins,
+            studies=(*found.studies, *one.studies),
+            open_claims=found.open_claims + one.open_claims,
+            notes=(*found.notes, *one.notes),
+        )
+    return found
+
+
+def score(loaded: Loaded) -> Record:
+    """Score one study's forecasts, claims and twins."""
+    found = survey(loaded.ladder, loaded.state)
+    claims, notes = target_claims(loaded, found)
+    resolved = {claim.arm for claim in claims}
+    verdicts = [v for v in loaded.state.verdicts.values() if v.outlook is not None]
+    return Record(
+        told=(*_next_rungs(loaded, found), *claims),
+        twins=twins(loaded),
+        studies=(loaded.name,),
+        open_claims=sum(verdict.arm not in resolved for verdict in verdicts),
+        notes=notes,
+    )
+
+
+def _kind(loaded: Loaded, arm: str) -> str:
+    change = loaded.state.changes[arm].change
+    return "stack" if change.members else "null twin" if change.is_twin else str(change.kind)
+
+
+def _next_rungs(loaded: Loaded, found: Findings) -> list[Told]:
+    told = []
+    for one in found.scored:
+        said = one.forecast
+        told.append(
+            Told(
+                study=loaded.name,
+                arm=said.arm,
+                what="next rung",
+                kind=_kind(loaded, said.arm),
+                mean=said.mean,
+                low=said.low,
+                high=said.high,
+                odds=one.odds,
+                came=one.effect.gain,
+                came_se=one.effect.gain_se,
+            )
+        )
+    return told
+
+
+# -- the target ----------------------------------------------------------------------------
+
+
+def target_losses(loaded: Loaded, arm: str) -> Losses:
+    """Return an arm's losses at the target by seed, from runs made elsewhere."""
+    loss = loaded.ladder.setting.objective.loss
+    runs = loaded.state.at_target.get(arm, {})
+    return {seed: loss(r.value) for seed, r in runs.items() if r.value is not None}
+
+
+def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Effect | None:
+    """Measure an arm at the target as on any rung; None without runs of both.
+
+    The noise of a run there is taken from the top rung, in nats of compute.
+    """
+    baseline, change = target_losses(loaded, base), target_losses(loaded, arm)
+    if not baseline or not change:
+        return None
+    ladder, name = loaded.ladder, loaded.ladder.target_name
+    ruler, top = (
+        analysis.ruler(base),
+        [r for r in ladder.rungs if analysis.losses(base, r.name)][-1],
+    )
+    mean = math.fsum(baseline.values()) / len(baseline)
+    slope = ruler.slopes[top.name]
+    if ruler.laws:
+        slope = local_slope(ruler.laws, baseline_loss=mean, slope=slope)
+    noise = analysis.noise(top.name)
+    noise = replace(noise, sd=noise.sd / ruler.slopes[top.name] * slope)
+    size = Rung(name=name, scale=ladder.target, cost=ladder.target)
+    return effect(
+        replace(ladder, rungs=(*ladder.rungs, size)),
+        name,
+        baseline=baseline,
+        change=change,
+        noise=noise,
+        ruler=replace(ruler, slopes={**ruler.slopes, name: slope}),
+    )
+
+
+def target_claims(loaded: Loaded, found: Findings) -> tuple[list[Told], tuple[str, ...]]:
+    """Score verdicts, and the stack, by runs at the target."""
+    state = loaded.state
+    if not state.at_target:
+        return [], ()
+    analysis, told, notes = Analysis(loaded.ladder, state), [], []
+    for arm in state.at_target:
+        if arm in state.bases:
+            if arm != state.first_base and found.stack is not None:
+                told += _stack(loaded, arm, found.stack, analysis)
+            continue
+        proposed, verdict = state.changes[arm], state.verdicts.get(arm)
+        came = target_effect(loaded, arm, proposed.base, analysis)
+        if came is None:
+            notes.append(
+                f"{loaded.name}: {arm} has a run at {loaded.ladder.target_name} and its baseline "
+                f"{proposed.base} has none; import that too"
+            )
+        elif verdict is not None and verdict.outlook is not None:
+            look = verdict.outlook
+            told.append(
+                Told(loaded.name, arm, "target", _kind(loaded, arm), look.mean, look.low,
+                     look.high, look.odds, came.gain, came.gain_se)
+            )  # fmt: skip
+    return told, tuple(notes)
+
+
+def _stack(loaded: Loaded, arm: str, stack: Stack, analysis: Analysis) -> list[Told]:
+    came = target_effect(loaded, arm, loaded.state.first_base, analysis)
+    if came is None:
+        return []
+    claim = Told(
+        loaded.name, arm, "stack", "stack", stack.mean, stack.low, stack.high, stack.odds,
+        came.gain, came.gain_se,
+    )  # fmt: skip
+    return [claim]
+
+
+def twins(loaded: Loaded) -> Twins:
+    """Count null twins, those sent on from the lowest rung and those accepted."""
+    state, lowest = loaded.state, loaded.ladder.rungs[0].name
+    judged = [
+        verdict for arm, verdict in state.verdicts.items() if state.changes[arm].change.is_twin
+    ]
+    sent = {d.arm for d in state.decisions if d.action is Action.PROMOTE and d.rung != lowest}
+    taken = [verdict for verdict in judged if verdict.outcome.is_accepted]
+    return Twins(
+        n=len(judged),
+        passed_first=sum(v.arm in sent or v.outcome.is_accepted for v in judged),
+        accepted=len(taken),
+        stated=sum(v.outlook.odds for v in taken if v.outlook is not None),
+    )
+
+
+# -- words ---------------------------------------------------------------------------------
+
+
+def lines(found: Record) -> list[str]:
+    """Tell a record as a person reads it."""
+    n = len(found.studies)
+    said = [f"record   {n} {'study' if n == 1 else 'studies'}: {', '.join(found.studies)}"]
+    if found.told:
+        said.append(
+            f"{'said of':<12}{'kind':<16}{'n':>5}{'hit':>6}{'80 % of rate':>14}{'Brier':>8}"
+            f"{'odds':>7}{'gained':>8}{'width':>8}{'mean miss':>11}"
+        )
+    for what in ("next rung", "target", "stack"):
+        there = [told for told in found.told if told.what == what]
+        kinds = sorted({told.kind for told in there})
+        if len(kinds) > 1:
+            said.append(row(what, "all", there))
+        said += [row(what, kind, [t for t in there if t.kind == kind]) for kind in kinds]
+    if not found.told:
+        said.append("         nothing that was said has been resolved yet")
+    else:
+        said += [
+            "hit      share in the 80 % interval; Brier: of the odds of a gain, 0 best, .25 knows",
+            "         nothing; odds: mean stated; gained: how many did; width: of the interval,",
+            "         in nats; mean miss: came minus said, in nats",
+        ]
+    said.append(twin_line(found.twins))
+    if found.open_claims:
+        said.append(
+            f"open     {found.open_claims} verdicts wait for a run at the target: "
+            "python -m transfer import STUDY TABLE"
+        )
+    return said + [f"note     {note}" for note in found.notes]
+
+
+def row(what: str, kind: str, told: Sequence[Told]) -> str:
+    """Score one kind of claim in a line."""
+    hits, n = sum(one.is_hit for one in told), len(told)
+    low, high = hit_interval(hits, n)
+
+    def mean(of: Callable[[Told], float]) -> float:
+        return float(np.mean([of(one) for one in told]))
+
+    return (
+        f"{what:<12}{kind:<16}{n:>5}{hits / n:>6.0%}{f'{low:.0%} - {high:.0%}':>14}"
+        f"{mean(lambda t: t.brier):>8.3f}{mean(lambda t: t.odds):>7.2f}"
+        f"{mean(lambda t: t.came > 0):>8.2f}{mean(lambda t: t.high - t.low):>8.3f}"
+        f"{mean(lambda t: t.came - t.mean):>+11.4f}"
+    )
+
+
+def twin_line(found: Twins) -> str:
+    """Say how null twins fared."""
+    if not found.n:
+        return "twins    none: no study ran a null twin, so false positives are only stated"
+    _, most = hit_interval(found.accepted, found.n)
+    stated = f", with mean odds {found.stated / found.accepted:.2f}" if found.accepted else ""
+    return (
+        f"twins    {found.n} null twins: {found.passed_first} passed the lowest rung "
+        f"({found.passed_first / found.n:.0%}), {found.accepted} accepted{stated} "
+        f"(at most {most:.0%} by its 80 % interval)"
+    )

@@ -1,0 +1,71 @@
+"""The report of a study: one HTML page, its pictures and its tables, made from the state alone."""
+
+import io
+import os
+from pathlib import Path
+
+import polars as pl
+
+from transfer.audit.archive import stored_audit
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.report import tables
+from transfer.report.designed import design_line
+from transfer.report.findings import survey
+
+NOT_LOOKED = "no audit was looked for"
+
+
+def write_report(ladder: Ladder, state: State, folder: Path, *, audits: Path | None = None) -> None:
+    """Write ``index.html``, the pictures and the tables of a study.
+
+    The same state gives the same files. Each is renamed into place, so a reader never sees half
+    of one. Works at any moment of a study.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if need be. Existing files of the same names are replaced.
+    audits
+        The folder of studies in which an audit of the ladder may lie.
+    """
+    from transfer.audit.audit_plot import forecasts
+    from transfer.report.page.page import page
+    from transfer.report.plots.axes import png, svg
+    from transfer.report.plots.plots import draw_all
+
+    folder.mkdir(parents=True, exist_ok=True)
+    findings = survey(ladder, state)
+    audit, words = stored_audit(audits, ladder) if audits is not None else (None, NOT_LOOKED)
+    drawn = {**draw_all(findings), **({"audit": forecasts(audit)} if audit is not None else {})}
+    for name, figure in drawn.items():
+        _put(folder / f"{name}.png", png(figure))
+    figures = {name: svg(figure, salt=name) for name, figure in drawn.items()}
+    designed = design_line(ladder)
+    html = page(findings, figures, audit=audit, audit_words=words, design_words=designed)
+    _put(folder / "index.html", html.encode())
+    write_tables(ladder, state, folder)
+
+
+def write_tables(ladder: Ladder, state: State, folder: Path) -> None:
+    """Write trials, effects and changes as Parquet and as CSV."""
+    frames = {
+        "trials": tables.trials(ladder, state),
+        "effects": tables.effects(ladder, state),
+        "changes": tables.changes(state),
+    }
+    for name, frame in frames.items():
+        _put(folder / f"{name}.parquet", _parquet(frame))
+        _put(folder / f"{name}.csv", frame.write_csv().encode())
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+def _put(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)

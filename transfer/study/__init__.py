@@ -1,0 +1,1 @@
+"""One study: its loop, its schedule, its rounds, its exams."""

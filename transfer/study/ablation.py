@@ -1,0 +1,124 @@
+"""After a short exam: each accepted change is left out in turn, on fresh seeds, and may fall.
+
+The head with all of them and the head without one run side by side on seeds that nothing was
+chosen by. What the head loses without a change updates the exam's belief of it; a change that is
+not worth taking by that is rejected, and the rest is examined again.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from transfer.belief.exam import Exam, beliefs_of, exam_of
+from transfer.belief.posterior import Belief
+from transfer.belief.stack import AGAINST, VISIBLE, Part
+from transfer.events import Judged, Outcome, Questioned
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.policy.voi.reasons import percent
+
+RUNS, FEWEST_RUNS = 8, 2
+"""Runs of the head and of each part; fewer where the room is short, but no fewer than two."""
+HARM, CARRYING = 1.5, 0.004
+"""How often harm counts in the worth of keeping a change, and what carrying it costs, nats."""
+
+
+def question(
+    analysis: Analysis,
+    exam: Exam,
+    *,
+    room: float,
+    seeds: Sequence[int],
+    is_whole: Callable[[str, tuple[str, ...]], bool],
+) -> Questioned | None:
+    """Return the question that a short exam raises; None where there is no room for it.
+
+    It is asked on the rung where the exam falls short first, if its room allows, else on the lowest
+    rung where half of the changes are visible.
+
+    Parameters
+    ----------
+    room
+        What it may cost, in the ladder's unit.
+    seeds
+        As many as a question may take, which nothing ran on.
+    is_whole
+        Arm, changes -> whether they apply together; those that do not are not asked about.
+    """
+    ladder = analysis.ladder
+    parts = {analysis.state.first_base: exam.arms[0]}
+    if len(exam.arms) > 1:
+        rest = {out: tuple(arm for arm in exam.arms if arm != out) for out in exam.arms}
+        named = {f"{exam.base}-{out}": out for out in exam.arms}
+        parts = {part: out for part, out in named.items() if is_whole(part, rest[out])}
+    if not parts:
+        return None
+    each = {rung.name: (1 + len(parts)) * rung.cost for rung in ladder.rungs}
+    rung = exam.claim.falls_at
+    if not rung or each[rung] * RUNS > room:
+        rung = _visible(analysis, exam, {name: cost * RUNS for name, cost in each.items()}, room)
+    n = min(RUNS, int(room / each[rung]))
+    return Questioned(exam.base, rung, tuple(seeds[:n]), parts) if n >= FEWEST_RUNS else None
+
+
+def least_cost(ladder: Ladder, n: int) -> float:
+    """Return what a question of n changes on the lowest rung costs."""
+    return (1 + n) * RUNS * ladder.rungs[0].cost
+
+
+def _visible(analysis: Analysis, exam: Exam, costs: Mapping[str, float], room: float) -> str:
+    beliefs = beliefs_of(analysis, exam.arms, analysis.state.exams.get(exam.base))
+    slopes = analysis.ruler(analysis.state.first_base).slopes
+    for effect in exam.effects:
+        gains = sorted(abs(float(b.moments([effect.position])[0][0])) for b in beliefs)
+        noise = analysis.noise(effect.rung)
+        own = noise.sd / slopes[effect.rung] * math.sqrt(1 - noise.rho**2)
+        is_visible = gains[len(gains) // 2] > VISIBLE * own * math.sqrt(2 / RUNS)
+        if is_visible and costs[effect.rung] <= room:
+            return effect.rung
+    return analysis.ladder.rungs[0].name
+
+
+def answer(analysis: Analysis, asked: Questioned) -> tuple[Judged, ...]:
+    """Return the verdicts on the changes that fail: those the head is not better with."""
+    analysis.refresh()
+    parts = _parts(analysis, asked)
+    exam = exam_of(analysis, asked.arm, parts)
+    if exam is None:
+        return ()
+    beliefs = beliefs_of(analysis, exam.arms, analysis.state.exams.get(exam.base))
+    known = dict(zip(exam.arms, beliefs, strict=True))
+    return tuple(
+        _rejected(analysis, exam, part)
+        for part in parts
+        if is_contradicted(part, known[part.arm], analysis.ladder)
+        or exam.claim.members[part.arm].worth(harm=HARM, cost=CARRYING) <= 0
+    )
+
+
+def is_contradicted(part: Part, belief: Belief, ladder: Ladder) -> bool:
+    """Whether a change adds so much less than alone that nothing is left of it at the target."""
+    mean, covariance = belief.moments([ladder.position(ladder.rung(part.rung).scale)])
+    missing = part.gain - float(mean[0])
+    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
+    left = belief.at(ladder.position(ladder.target)).mean + missing
+    return missing < AGAINST * sd and left < CARRYING
+
+
+def _parts(analysis: Analysis, asked: Questioned) -> Sequence[Part]:
+    found = []
+    for part, arm in asked.parts.items():
+        for effect in analysis.compared(asked.arm, part, {asked.rung: asked.seeds}):
+            own = math.sqrt(max(effect.gain_se**2 - effect.shared_se**2, 1e-18))
+            found.append(Part(arm, effect.rung, effect.gain, effect.gain_se, whole_sd=own))
+    return found
+
+
+def _rejected(analysis: Analysis, exam: Exam, part: Part) -> Judged:
+    before = analysis.state.verdicts[part.arm]
+    told = (
+        f"the exam of {exam.base} fell short, and on fresh seeds it loses {percent(part.gain)} +- "
+        f"{percent(part.sd)} without it at {part.rung}"
+    )
+    look = exam.claim.members[part.arm].outlook()
+    return replace(before, outcome=Outcome.REJECTED, outlook=look, reasons=(told,), price=0.0)

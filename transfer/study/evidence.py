@@ -1,0 +1,110 @@
+"""What a policy sees of the study around a change, kept up to date as the study grows."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from transfer.events import Proposed
+from transfer.measure.analysis import Analysis
+from transfer.measure.effect import Noise
+from transfer.policy.protocol import Evidence, Scene, Standing
+
+Numbers = tuple[Mapping[str, Noise], Mapping[str, float]]
+"""By rung: noise and slopes."""
+
+
+class Lookout:
+    """Owns the standings of a state's changes; each is made again only when it changed.
+
+    A change with a verdict stands as it was judged; while its epoch is closing, what waits for
+    that is measured by all that is known, as a change in flight is, and so are its stacks.
+    """
+
+    def __init__(self, analysis: Analysis, *, budget: float) -> None:
+        self._analysis = analysis
+        self._state = analysis.state
+        self._budget = budget
+        self._standings: dict[str, Standing] = {}
+        self._seen = 0
+        self._fresh: dict[str, None] = {}
+        """Arms whose standing is not as judged."""
+        self._made_at = (-1, "", "")
+        self._numbers_at = (-1, "")
+        self._numbers: Numbers | None = None
+
+    def scene(self) -> Scene:
+        """Return the whole study as it is now."""
+        analysis, state = self._analysis, self._state
+        analysis.refresh()
+        self._catch_up()
+        noise, slopes = self._measures()
+        return Scene(
+            standings=MappingProxyType(self._standings),
+            base=state.base if state.bases else "b0",
+            spent=state.spent,
+            budget=self._budget,
+            noise=noise,
+            slopes=slopes,
+            is_closing=bool(state.closing),
+            ladder=analysis.ladder,
+            spent_closing=state.spent_closing,
+        )
+
+    def evidence(self, proposed: Proposed) -> Evidence:
+        """Return what a policy may know of a change."""
+        scene = self.scene()
+        return Evidence(
+            ladder=self._analysis.ladder,
+            change=proposed.change,
+            effects=self._analysis.effects(proposed),
+            failure=self._analysis.failure(proposed.arm),
+            arm=proposed.arm,
+            scene=scene,
+        )
+
+    def _catch_up(self) -> None:
+        state = self._state
+        due = dict.fromkeys(state.moves[self._seen :])
+        self._seen = len(state.moves)
+        now = (self._analysis.version, state.closing, next(reversed(state.bases), ""))
+        if now != self._made_at:
+            self._made_at = now
+            due |= self._fresh
+            due |= dict.fromkeys(proposed.arm for proposed in state.in_flight())
+            if state.closing:
+                due |= state.waiting
+                due |= {arm: None for (base, _), arm in state.stacks.items() if base == state.base}
+            self._fresh = {}
+        for arm in due:
+            self._standings[arm] = self._standing(state.changes[arm])
+
+    def _standing(self, proposed: Proposed) -> Standing:
+        state, arm = self._state, proposed.arm
+        verdict = state.verdicts.get(arm)
+        judged = () if verdict is None else verdict.effects
+        is_open = arm in state.waiting or bool(proposed.change.members)
+        is_ours = bool(state.closing) and proposed.base == state.base
+        is_fresh = verdict is None or (is_ours and is_open)
+        if is_fresh:
+            self._fresh[arm] = None
+        return Standing(
+            arm=arm,
+            base=proposed.base,
+            change=proposed.change,
+            effects=self._analysis.effects(proposed) if is_fresh else judged,
+            failure=self._analysis.failure(arm),
+            verdict=verdict,
+            is_accepted=arm in state.accepted,
+            deferred=state.deferred.get(arm, ""),
+        )
+
+    def _measures(self) -> Numbers:
+        """Return noise and slopes by rung; empty before the first run."""
+        analysis, state = self._analysis, self._state
+        first = state.first_base
+        if not any(analysis.losses(first, rung.name) for rung in analysis.ladder.rungs):
+            return {}, {}
+        if self._numbers is None or self._numbers_at != (analysis.version, state.base):
+            self._numbers_at = (analysis.version, state.base)
+            slopes = analysis.ruler(state.base).slopes
+            self._numbers = {name: analysis.noise(name) for name in slopes}, slopes
+        return self._numbers

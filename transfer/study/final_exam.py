@@ -1,0 +1,174 @@
+"""The end of a study: its head is examined, questioned where it falls short, and examined again."""
+
+from collections.abc import Callable
+
+from miniscale.tree.patch import PatchRefused
+from transfer.belief.exam import exam_of
+from transfer.events import Accepted, Answered, Based, Dropped, Event, Examined
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.plan import Plan
+from transfer.study.ablation import RUNS, answer, least_cost, question
+from transfer.study.checkout import Checkouts
+from transfer.study.commit_message import message
+from transfer.study.schedule import FRESH, SEEDS_A_STUDY
+from transfer.trust import Trust
+
+EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
+"""Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
+QUESTIONS = 100
+"""Questions begin on seeds so far above those of exams; either goes on where none is used."""
+
+
+class Exams:
+    """Examines the head of one study, within the exams' share of its budget.
+
+    Every question takes a change off the branch or is the last one, so it ends.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        state: State,
+        *,
+        trust: Trust,
+        plan: Plan,
+        analysis: Analysis,
+        checkouts: Checkouts,
+        record: Callable[[Event], None],
+    ) -> None:
+        self._ladder = ladder
+        self._state = state
+        self._trust = trust
+        self._plan = plan
+        self._analysis = analysis
+        self._checkouts = checkouts
+        self._record = record
+
+    def step(self) -> bool:
+        """Take the next step; False when there is none. All that was asked for has ended."""
+        state = self._state
+        base = state.base
+        if base in state.answers and state.answers[base].verdicts:
+            self._carry_out(state.answers[base])
+            return True
+        if base in state.questions and base not in state.answers:
+            self._record(Answered(base, answer(self._analysis, state.questions[base])))
+            return True
+        if base in state.exams:
+            return base not in state.answers and self._question(base)
+        return base != state.first_base and bool(state.accepted) and self._ask()
+
+    def _ask(self) -> bool:
+        state = self._state
+        seeds = self._seeds(self._room())
+        if seeds:
+            self._record(Examined(state.base, seeds, tuple(state.accepted), self._trust))
+        return bool(seeds)
+
+    def _room(self) -> float:
+        """Return what exams may still take, in the ladder's unit."""
+        most = self._plan.exam_share * self._plan.budget
+        left = self._plan.budget - self._state.spent
+        cost = {rung.name: rung.cost for rung in self._ladder.rungs}
+        taken = sum(
+            2 * len(seeds) * cost[rung]
+            for exam in self._state.exams.values()
+            for rung, seeds in exam.seeds.items()
+        ) + sum(
+            (1 + len(one.parts)) * len(one.seeds) * cost[one.rung]
+            for one in self._state.questions.values()
+        )
+        return min(most - taken, left)
+
+    def _seeds(self, room: float) -> dict[str, tuple[int, ...]]:
+        """Return seeds by rung: up to the highest affordable rung, then as many as may be.
+
+        Half of the room at most is left for a question on the lowest rung and an exam after it.
+        """
+        state, rungs = self._state, self._ladder.rungs
+        again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
+        room -= min(again, room / 2)
+        fresh = fresh_seeds(state, self._plan.seed, place=8 * len(state.exams), n=EXAM_SEEDS[0][0])
+        if not fresh:
+            return {}
+        for top in range(len(rungs), 0, -1):
+            for counts in EXAM_SEEDS:
+                n = [counts[min(place, 3)] for place in range(top)]
+                cost = sum(2 * k * rung.cost for k, rung in zip(n, rungs, strict=False))
+                if cost <= room:
+                    return {rung.name: fresh[:k] for k, rung in zip(n, rungs, strict=False)}
+        return {}
+
+    # -- a short exam ----------------------------------------------------------------------
+
+    def _question(self, base: str) -> bool:
+        """Leave each change out in turn if the exam fell short and there is room."""
+        self._analysis.refresh()
+        exam = exam_of(self._analysis, base)
+        place = QUESTIONS + 8 * len(self._state.questions)
+        seeds = fresh_seeds(self._state, self._plan.seed, place=place, n=RUNS)
+        if exam is None or not exam.is_fresh or not exam.is_doubtful or not seeds:
+            return False
+        asked = question(
+            self._analysis, exam, room=self._room(), seeds=seeds, is_whole=self._is_whole
+        )
+        if asked is not None:
+            self._record(asked)
+        return asked is not None
+
+    def _is_whole(self, part: str, members: tuple[str, ...]) -> bool:
+        """Whether the changes apply without the one that is left out."""
+        return not self._checkouts.stack(part, self._state.first_base, members).left_out
+
+    def _carry_out(self, found: Answered) -> None:
+        """Take what failed off the branch: the rest is committed again, the baseline moves there.
+
+        Each event is recorded by what the state lacks, so that a killed study goes on.
+        """
+        state = self._state
+        for verdict in found.verdicts:
+            if state.verdicts.get(verdict.arm) != verdict:
+                self._record(verdict)
+            if verdict.arm in state.accepted:
+                self._record(Dropped(verdict.arm, verdict.reasons[0]))
+        for arm in list(state.rebuilt):
+            self._commit_again(arm)
+        self._record(Based(f"b{len(state.bases)}", state.head))
+
+    def _commit_again(self, arm: str) -> None:
+        state = self._state
+        done = [commit for other, commit in state.accepted.items() if other not in state.rebuilt]
+        parent = done[-1] if done else state.bases[state.first_base]
+        proposed, verdict = state.changes[arm], state.verdicts[arm]
+        try:
+            commit = self._checkouts.trees.accept(
+                arm,
+                parent=parent,
+                patch=proposed.change.patch,
+                knobs=proposed.change.knobs,
+                message=message(self._ladder, state, proposed, verdict),
+            )
+        except PatchRefused as error:
+            self._record(Dropped(arm, f"does not apply without what was dropped: {error}"))
+            return
+        self._record(Accepted(arm, commit))
+
+
+def fresh_seeds(state: State, study_seed: int, *, place: int, n: int) -> tuple[int, ...]:
+    """Return n seeds that nothing of a study ran on; none if too few of its thousand are left.
+
+    Parameters
+    ----------
+    place
+        Where they should begin, counted from the first seed kept for exams; if any of those is
+        used, the next ones follow, and then those before.
+    """
+    used = {seed for seeds in state.requests.values() for seed in seeds}
+    first, end = study_seed * SEEDS_A_STUDY + FRESH, (study_seed + 1) * SEEDS_A_STUDY
+    last = end - n + 1
+    for start in (*range(first + place, last, 8), *range(first, min(first + place, last), 8)):
+        if used.isdisjoint(range(start, start + n)):
+            return tuple(range(start, start + n))
+    return ()

@@ -1,0 +1,45 @@
+"""Verdicts computed again from a journal: equal ones prove that nothing else went into them."""
+
+from collections.abc import Iterable
+
+from transfer.events import Answered, Decided, Event, Judged, Reviewed
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.policy.protocol import Policy, Reviewer
+from transfer.study.ablation import answer
+from transfer.study.schedule import Climb
+
+
+def rejudge(
+    ladder: Ladder, events: Iterable[Event], *, policy: Policy, budget: float
+) -> dict[str, Judged]:
+    """Take every decision of a journal again, from what was known just before it.
+
+    With the study's own policy the verdicts equal the stored ones. Another policy may want trials
+    that were never run; its changes without a verdict are absent then.
+
+    Parameters
+    ----------
+    budget
+        The study's, in the ladder's unit.
+
+    Returns
+    -------
+    dict
+        Arm -> verdict.
+    """
+    state = State()
+    climb = Climb(ladder, state, policy, budget=budget)
+    found: dict[str, Judged] = {}
+    for event in events:
+        if isinstance(event, Decided):
+            verdict = climb.step(state.changes[event.arm]).verdict
+            if verdict is not None:
+                found[event.arm] = verdict
+        elif isinstance(event, Reviewed) and isinstance(policy, Reviewer):
+            found |= {verdict.arm: verdict for verdict in policy.review(climb.scene()).verdicts}
+        elif isinstance(event, Answered):
+            verdicts = answer(climb.analysis, state.questions[event.arm])
+            found |= {verdict.arm: verdict for verdict in verdicts}
+        state.apply(event)
+    return found

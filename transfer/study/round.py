@@ -1,0 +1,271 @@
+"""How an epoch ends: accepted changes go onto the branch, and the baseline moves to its head.
+
+A policy that reviews first measures what it accepted in stacks; every step is an event, and each
+is taken by what stands in the state alone, so that a study killed between any two goes on.
+"""
+
+from collections.abc import Callable, Iterable
+
+from miniscale.setting.trial import TrialSpec
+from miniscale.tree.patch import PatchRefused
+from transfer.events import (
+    Accepted,
+    Based,
+    Closed,
+    Closing,
+    Deferred,
+    Dropped,
+    Event,
+    Judged,
+    Outcome,
+    Proposed,
+    Request,
+    Reviewed,
+    Tick,
+)
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.plan import Plan
+from transfer.policy.protocol import Policy, Reviewer, reserve_of
+from transfer.study.checkout import Checkouts, stack_of
+from transfer.study.commit_message import message
+from transfer.study.final_exam import Exams
+from transfer.study.schedule import Climb
+from transfer.trust import Trust
+
+REVIEWS = 40
+"""Looks at one epoch, at most."""
+
+
+class Epochs:
+    """Ends the epochs of one study."""
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        state: State,
+        *,
+        policy: Policy,
+        plan: Plan,
+        climb: Climb,
+        checkouts: Checkouts,
+        record: Callable[[Event], None],
+        spec: Callable[[str, str, int], TrialSpec],
+    ) -> None:
+        self._ladder = ladder
+        self._state = state
+        self._plan = plan
+        self._climb = climb
+        self._checkouts = checkouts
+        self._record = record
+        self._spec = spec
+        self._exams = Exams(
+            ladder,
+            self._state,
+            trust=getattr(policy, "trust", Trust()),
+            plan=plan,
+            analysis=climb.analysis,
+            checkouts=checkouts,
+            record=record,
+        )
+        is_reviewer = isinstance(policy, Reviewer) and reserve_of(policy) > 0
+        self.reviewer: Reviewer | None = policy if is_reviewer else None  # type: ignore[assignment]
+
+    def settle(self) -> None:
+        """Go as far towards the epoch's end as the trials that ended allow."""
+        self._retreat()
+        if self.reviewer is None:
+            self._accept_all()
+            self._move_if_due()
+        else:
+            self._close(self.reviewer)
+        self._claim()
+
+    # -- without a review ------------------------------------------------------------------
+
+    def _accept_all(self) -> None:
+        for arm in list(self._state.waiting):
+            proposed, verdict = self._state.changes[arm], self._state.verdicts[arm]
+            reason = self._conflict(proposed)
+            if not reason:
+                try:
+                    self._record(Accepted(arm, self._commit(proposed, verdict)))
+                    continue
+                except PatchRefused as error:
+                    reason = str(error)
+            self._record(Deferred(arm, reason))
+
+    def _conflict(self, proposed: Proposed) -> str:
+        """Say why an accepted change must first be measured on a newer baseline."""
+        state = self._state
+        if proposed.base != state.base:
+            return f"was measured against {proposed.base}, the baseline is {state.base} now"
+        for arm in state.taken:
+            shared = sorted(state.changes[arm].change.knobs.keys() & proposed.change.knobs.keys())
+            if shared:
+                return f"sets the knob {shared[0]} as accepted {arm} does"
+        return ""
+
+    def _commit(self, proposed: Proposed, verdict: Judged) -> str:
+        return self._checkouts.trees.accept(
+            proposed.arm,
+            parent=self._state.head,
+            patch=proposed.change.patch,
+            knobs=proposed.change.knobs,
+            message=message(self._ladder, self._state, proposed, verdict),
+        )
+
+    def _move_if_due(self) -> None:
+        state, rule = self._state, self._plan.epoch
+        share = len(state.bases) * rule.budget_share * self._plan.budget
+        is_due = (
+            len(state.taken) >= rule.accepts
+            or state.on_base.get(state.base, 0) >= rule.changes
+            or state.spent_by_trials >= share
+        )
+        if is_due:
+            self._move()
+
+    def _move(self) -> None:
+        if self._state.taken:
+            self._record(Based(f"b{len(self._state.bases)}", self._state.head))
+
+    # -- with a review ---------------------------------------------------------------------
+
+    def _due(self) -> str:
+        """Say why the epoch is due to end; empty if it is not."""
+        state, rule = self._state, self._plan.epoch
+        if len(state.waiting) >= rule.accepts:
+            return f"{len(state.waiting)} changes are accepted"
+        if state.n_since >= rule.changes:
+            return f"{state.n_since} changes were tried"
+        share = (state.n_closed + 1) * rule.budget_share
+        if state.n_since and state.spent_by_trials >= share * self._plan.budget:
+            return f"{share:.0%} of the budget is spent"
+        return ""
+
+    def _close(self, reviewer: Reviewer) -> None:
+        state = self._state
+        if not state.closing:
+            reason = self._due()
+            if not reason:
+                return
+            self._record(Closing(reason))
+        self._carry_out()
+        while not state.in_flight():
+            if state.review is not None and state.review.is_settled:
+                self._accept_all()
+                self._move()
+                self._record(Closed(state.n_closed + 1))
+                return
+            self._look(reviewer)
+            self._carry_out()
+
+    def _look(self, reviewer: Reviewer) -> None:
+        """Let the policy review the epoch; it is settled when nothing new is to be measured."""
+        review = reviewer.review(self._climb.scene())
+        wanted = dict.fromkeys(self._members(stack) for stack in review.stacks)
+        new = tuple(stack for stack in wanted if stack and not self._is_known(stack))
+        if self._state.n_reviews >= REVIEWS:
+            new = ()
+        self._record(Reviewed(new, review.verdicts, not new))
+
+    def _members(self, arms: Iterable[str]) -> tuple[str, ...]:
+        """Return those of a stack that can be in one now, in the order they were proposed."""
+        state = self._state
+        fit = {
+            arm: state.changes[arm]
+            for arm in arms
+            if state.changes[arm].base == state.base and arm not in state.deferred
+        }
+        changes = [arm for arm, one in fit.items() if not one.change.is_twin]
+        return tuple(sorted(changes, key=lambda arm: int(arm[1:])))
+
+    def _is_known(self, members: tuple[str, ...]) -> bool:
+        return (self._state.base, members) in self._state.stacks
+
+    def _carry_out(self) -> None:
+        """Record the verdicts of the last review and propose its stacks, those left to do."""
+        state = self._state
+        if state.review is None:
+            return
+        for verdict in state.review.verdicts:
+            if state.verdicts.get(verdict.arm) != verdict:
+                self._record(verdict)
+        for stack in state.review.stacks:
+            self._propose(self._members(stack))
+
+    def _propose(self, members: tuple[str, ...]) -> None:
+        """Take a stack in; members that do not apply on those before them wait."""
+        arm, base = f"g{self._state.n_stacks + 1}", self._state.base
+        if not members or self._is_known(members):
+            return
+        left_out = self._checkouts.stack(arm, base, members).left_out
+        for member, reason in left_out.items():
+            self._record(Deferred(member, f"does not go with {arm}: {reason}"))
+        members = self._members(members)
+        if members and not self._is_known(members):
+            self._record(Proposed(arm, base, stack_of(self._state, members)))
+
+    # -- after it --------------------------------------------------------------------------
+
+    def again(self) -> list[Proposed]:
+        """Return deferred changes that can be measured on a newer baseline now."""
+        state = self._state
+        waiting = [state.changes[arm] for arm in state.deferred if arm not in state.rescreened]
+        return [proposed for proposed in waiting if proposed.base != state.base]
+
+    def _retreat(self) -> None:
+        """Give up a head that left no number: back to the baseline before it."""
+        state = self._state
+        found = self._climb.analysis.broken(state.base) if state.bases else None
+        if found is None or state.base == state.first_base:
+            return
+        rung, seed, result = found
+        reason = f"{state.base} ended {result.state} on {rung}, seed {seed}"
+        stuck, previous = state.base, list(state.bases)[-2]
+        for arm in list(state.accepted):
+            if state.changes[arm].base in (previous, stuck):
+                self._record(Dropped(arm, reason))
+        for arm, verdict in list(state.verdicts.items()):
+            is_open = verdict.outcome is Outcome.UNDECIDED or verdict.outcome.is_accepted
+            proposed = state.changes[arm]
+            is_ours = proposed.base == stuck and not proposed.change.members
+            if is_ours and is_open and arm not in state.deferred:
+                self._record(Deferred(arm, reason))
+        self._record(Based(f"b{len(state.bases)}", state.bases[previous]))
+
+    def _claim(self) -> None:
+        """Take over trials of a new baseline that were run already as a stack of equal content."""
+        state = self._state
+        base, first = state.base, state.first_base
+        if base == first or any((base, rung.name) in state.requests for rung in self._ladder.rungs):
+            return
+        found = []
+        for rung in self._ladder.rungs:
+            for seed in sorted(state.requests.get((first, rung.name), ())):
+                identity = self._spec(base, rung.name, seed).identity
+                if identity in state.results:
+                    found.append(Request(base, rung.name, seed, identity))
+        if found:
+            self._record(Tick(len(state.ticks), tuple(found)))
+
+    # -- at the end ------------------------------------------------------------------------
+
+    def wind_up(self) -> bool:
+        """Take the next step towards the study's end; False when there is none."""
+        state = self._state
+        is_open = state.closing or state.n_since or state.waiting
+        if self.reviewer is not None and is_open:
+            if not state.closing:
+                self._record(Closing("the study ends"))
+            return True
+        return self._examine()
+
+    def _examine(self) -> bool:
+        """Ask for a comparison of the head with the first baseline, or go on with one."""
+        if not self._plan.exam_share:
+            return False
+        if self._state.accepted:
+            self._move()
+        return self._exams.step()

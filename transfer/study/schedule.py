@@ -1,0 +1,230 @@
+"""The climb: what each change in flight needs next, as a pure function of the state."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from miniscale.setting.rung import Rung
+from transfer.events import Action, Decided, Forecast, Judged, Outcome, Proposed
+from transfer.journal.state import State
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.policy.protocol import Decision, Evidence, Policy, Scene, reserve_of
+from transfer.study.evidence import Lookout
+
+SEEDS_A_STUDY = 1000
+SALT = 500
+"""Twins run on seeds that no baseline has."""
+FRESH = 800
+"""Exams run on seeds that nothing was chosen by."""
+
+Trial = tuple[str, str, int]
+"""(arm, rung, seed)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was decided for one change: an event, and a verdict or a forecast with it."""
+
+    decided: Decided
+    verdict: Judged | None = None
+    forecast: Forecast | None = None
+
+
+class Climb:
+    """Decides for one change after another, each by all that stands in the state by then."""
+
+    def __init__(self, ladder: Ladder, state: State, policy: Policy, *, budget: float) -> None:
+        self.analysis = Analysis(ladder, state)
+        self._ladder = ladder
+        self._state = state
+        self._policy = policy
+        self._budget = budget
+        self._reserve = reserve_of(policy) * budget
+        self._lookout = Lookout(self.analysis, budget=budget)
+        self._planned: dict[str, set[Trial]] = {}
+        self._planned_at = -1
+
+    def scene(self) -> Scene:
+        """Return the study as a policy may see it now."""
+        return self._lookout.scene()
+
+    def undecided(self) -> list[Proposed]:
+        """Return the changes in flight that this tick has not dealt with."""
+        return [proposed for proposed in self._state.in_flight() if not self._is_done(proposed)]
+
+    def _is_done(self, proposed: Proposed) -> bool:
+        latest = self._state.latest.get(proposed.arm)
+        is_now = latest is not None and latest.tick == len(self._state.ticks)
+        return is_now and latest is not None and asks(latest.action)
+
+    def step(self, proposed: Proposed) -> Step:
+        """Decide for one change.
+
+        A change whose trials do not fit into the budget any more is undecided, with their price;
+        so is one whose baseline left no number.
+        """
+        evidence = self._lookout.evidence(proposed)
+        stranded = self._stranded(proposed)
+        again = None if stranded or evidence.failure else self._again(proposed)
+        decision = stranded or again or self._policy.decide(evidence)
+        if not decision.is_verdict:
+            decision = self._fitted(proposed, decision)
+        return self._written(proposed, evidence, decision, is_retry=again is not None)
+
+    def _again(self, proposed: Proposed) -> Decision | None:
+        """Ask for one more seed on a rung where a change diverged, the first time it does."""
+        state = self._state
+        for rung in self._ladder.rungs:
+            key = (proposed.arm, rung.name)
+            if key in state.retried or not state.n_spare(*key):
+                continue
+            seed = min(state.diverged[key])
+            reason = f"diverged on {rung.name}, seed {seed}: once more on a new seed"
+            n = len(state.requests[key])
+            return Decision(Action.REPEAT, rung.name, (reason,), seeds=n)
+        return None
+
+    def room(self, *, is_stack: bool) -> float:
+        """Return what may still be spent; single changes leave the reserve for stacks."""
+        room = self._budget - self._state.spent
+        return room if is_stack else room - max(self._reserve - self._state.spent_closing, 0.0)
+
+    def _fitted(self, proposed: Proposed, decision: Decision) -> Decision:
+        trials = self.new_trials(proposed, decision.rung, decision.seeds)
+        if not trials:
+            reason = f"{decision.seeds} runs on {decision.rung} were wanted, and are there"
+            return _undecided(decision, reason, 0.0)
+        planned = self._planned_now()
+        cost = self._cost(trials - planned)
+        room = self.room(is_stack=bool(proposed.change.members)) - self._cost(planned)
+        if cost > room:
+            return _undecided(decision, f"the budget ends before {decision.rung}", cost)
+        return decision
+
+    def _cost(self, trials: Iterable[Trial]) -> float:
+        return math.fsum(self._ladder.rung(rung).cost for _, rung, _ in trials)
+
+    def _planned_now(self) -> set[Trial]:
+        """Return the trials that decisions of this tick ask for already."""
+        now = len(self._state.ticks)
+        if self._planned_at != now:
+            self._planned, self._planned_at = {}, now
+        for proposed in self._state.in_flight():
+            latest = self._state.latest.get(proposed.arm)
+            if latest is None or latest.tick != now or proposed.arm in self._planned:
+                continue
+            if asks(latest.action):
+                trials = self.new_trials(proposed, latest.rung, latest.seeds)
+                self._planned[proposed.arm] = trials
+        return set().union(*self._planned.values())
+
+    def new_trials(self, proposed: Proposed, rung: str, n: int) -> set[Trial]:
+        """Return the trials that n runs of a change on a rung ask for the first time."""
+        asked = wanted(self._ladder, self._state, proposed, self._ladder.rung(rung), n)
+        requests = self._state.requests
+        return {trial for trial in asked if trial[2] not in requests.get(trial[:2], {})}
+
+    def _stranded(self, proposed: Proposed) -> Decision | None:
+        if proposed.base not in self._state.broken:
+            return None
+        found = self.analysis.broken(proposed.base)
+        if found is None:
+            return None
+        rung, seed, result = found
+        reason = f"its baseline {proposed.base} ended {result.state} on {rung}, seed {seed}"
+        return Decision(Action.STOP, rung, (reason,), outcome=Outcome.UNDECIDED)
+
+    def _written(
+        self, proposed: Proposed, evidence: Evidence, decision: Decision, *, is_retry: bool
+    ) -> Step:
+        decided = Decided(
+            arm=proposed.arm,
+            tick=len(self._state.ticks),
+            rung=decision.rung,
+            action=decision.action,
+            effects=evidence.effects,
+            outlook=decision.outlook,
+            seeds=decision.seeds,
+            reason="; ".join(decision.reasons),
+            is_retry=is_retry and not decision.is_verdict,
+        )
+        if decision.outcome is not None:
+            verdict = Judged(
+                arm=proposed.arm,
+                outcome=decision.outcome,
+                effects=evidence.effects,
+                outlook=decision.outlook,
+                reasons=decision.reasons,
+                price=decision.price,
+                prior=decision.prior,
+            )
+            return Step(decided, verdict=verdict)
+        if decision.action is not Action.PROMOTE:
+            return Step(decided)
+        foreseen = self._policy.foresee(evidence, decision.rung)
+        if foreseen is None:
+            return Step(decided)
+        interval = (foreseen.mean, foreseen.low, foreseen.high)
+        return Step(decided, forecast=Forecast(proposed.arm, decision.rung, *interval))
+
+
+def asks(action: Action) -> bool:
+    """Whether a decision asks for trials."""
+    return action in (Action.PROMOTE, Action.REPEAT)
+
+
+def _undecided(decision: Decision, reason: str, price: float) -> Decision:
+    return replace(
+        decision,
+        action=Action.STOP,
+        reasons=(*decision.reasons, reason),
+        outcome=Outcome.UNDECIDED,
+        price=price,
+    )
+
+
+def seeds_of(study_seed: int, n: int, *, salt: int = 0) -> list[int]:
+    """Return the seeds of an arm's first n trials on a rung."""
+    start = study_seed * SEEDS_A_STUDY + salt
+    return list(range(start, start + n))
+
+
+def _salt(proposed: Proposed) -> int:
+    """Return what a twin's seeds are moved by: each of seventy twins has seeds of its own."""
+    if not proposed.change.is_twin:
+        return 0
+    return SALT + 4 * (int(proposed.arm[1:]) % 70)
+
+
+def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int) -> list[Trial]:
+    """Return all trials that n runs of a change on a rung need.
+
+    The baseline runs on the same seeds, and the first one once on every rung, for the law. Where
+    the study tops up, a baseline has as many seeds as the root of the number of changes measured
+    against it: all of them share its error. An arm that diverged on a seed gets one more.
+    """
+    seed = state.started.seed if state.started is not None else 0
+    salt = _salt(proposed)
+    base = proposed.base
+    n += state.n_spare(proposed.arm, rung.name)
+    asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
+    shared = max(n, rung.baseline_seeds)
+    if state.started is not None and state.started.tops_up:
+        there = state.measured.get((base, rung.name), 0)
+        there += (proposed.arm, rung.name) not in state.requests
+        shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)
+    shared += state.n_spare(base, rung.name)
+    asked += [(base, rung.name, s) for s in seeds_of(seed, shared)]
+    if base == state.first_base:
+        asked += [
+            (base, other.name, s)
+            for other in ladder.rungs
+            for s in seeds_of(seed, 1 + state.n_spare(base, other.name))
+        ]
+    return asked
+
+
+def unique(asked: Iterable[Trial]) -> Sequence[Trial]:
+    """Drop repeated trials, keeping the order."""
+    return list(dict.fromkeys(asked))

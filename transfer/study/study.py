@@ -1,0 +1,323 @@
+"""One search, one folder, one journal: the study as an object that resumes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
+from miniscale.setting.trial import State as TrialState
+from miniscale.setting.trial import TrialResult, TrialSpec
+from miniscale.tree.workspace import PatchRefused
+from transfer.change import Change, checked
+from transfer.events import (
+    Based,
+    Event,
+    Proposed,
+    Refused,
+    Request,
+    Started,
+    Stopped,
+    Tick,
+    Tried,
+)
+from transfer.journal.state import State, replay
+from transfer.ladder import Ladder
+from transfer.measure.analysis import Analysis
+from transfer.plan import EpochRule, Plan
+from transfer.policy.protocol import Policy
+from transfer.study.checkout import Checkouts, Trees
+from transfer.study.round import Epochs
+from transfer.study.schedule import Climb, Trial, asks, unique, wanted
+
+__all__ = ["EpochRule", "Ledger", "Plan", "Specs", "Study", "Trees"]
+
+
+class Specs(Protocol):
+    """How a trial of an arm is described, where :func:`trial_spec` is too much."""
+
+    def __call__(self, rung: Rung, *, arm: str, seed: int, tree: Tree) -> TrialSpec:
+        """Return the trial's spec; equal content has equal identity."""
+
+
+class Ledger(Protocol):
+    """Where events go; :class:`transfer.journal.store.Journal` is the real one."""
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far."""
+
+    def append(self, event: Event) -> None:
+        """Keep one more event."""
+
+
+class Study:
+    """Owns a study: takes changes in, says which trials to run, decides, accepts.
+
+    Everything it does is an event in the ledger; a study opened on an existing ledger goes on
+    where that one ends. Decisions are taken between ticks, in the order of the changes, so neither
+    the number of slots nor the order of completion matters.
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        *,
+        policy: Policy,
+        plan: Plan,
+        ledger: Ledger,
+        trees: Trees,
+        folders: Folders,
+        data: Mapping[str, str],
+        specs: Specs | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.ladder = ladder
+        self.policy = policy
+        self.plan = plan
+        self.state: State = replay(ledger.events)
+        self._ledger = ledger
+        self._folders = folders
+        self._data = dict(data)
+        self._specs = specs
+        self._on_event = on_event
+        self._checkouts = Checkouts(trees, self.state, ladder.setting)
+        self._climb = Climb(ladder, self.state, policy, budget=plan.budget)
+        self._epochs = Epochs(
+            ladder,
+            self.state,
+            policy=policy,
+            plan=plan,
+            climb=self._climb,
+            checkouts=self._checkouts,
+            record=self.record,
+            spec=self.spec,
+        )
+
+    @property
+    def analysis(self) -> Analysis:
+        """Effects and noise so far; call its ``refresh`` before reading."""
+        return self._climb.analysis
+
+    @property
+    def trees(self) -> Trees:
+        """Where checkouts come from."""
+        return self._checkouts.trees
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that has happened, in order."""
+        return self._ledger.events
+
+    def record(self, event: Event) -> None:
+        """Journal an event, then take it into account, then tell who listens."""
+        self._ledger.append(event)
+        self.state.apply(event)
+        self._on_event(event)
+
+    def start(self, name: str, environment: Mapping[str, str]) -> None:
+        """Open the study's first page, if it is new."""
+        if self.state.started is None:
+            self.record(
+                Started(
+                    name,
+                    self.ladder.digest,
+                    self.plan.seed,
+                    self.policy.name,
+                    dict(environment),
+                    tops_up=self.plan.tops_up,
+                )
+            )
+        if not self.state.bases:
+            self.record(Based("b0", self._checkouts.trees.first()))
+
+    # -- changes in ------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Whether another change may enter: a place in flight, and budget for its first rung.
+
+        Never while an epoch is closing, nor once those that entered are being decided on.
+        """
+        waiting = self.state.in_flight()
+        is_late = self.state.is_deciding and bool(waiting)
+        if self.state.closing or is_late or len(waiting) >= self.plan.in_flight:
+            return False
+        lowest = self.ladder.rungs[0]
+        first = [change for change in waiting if not self._has_run(change.arm)]
+        cost = lowest.cost * lowest.seeds
+        room = self._climb.room(is_stack=False)
+        return room >= cost * (len(first) + 1) + self.plan.idea_cost
+
+    def _has_run(self, arm: str) -> bool:
+        return (arm, self.ladder.rungs[0].name) in self.state.requests
+
+    def add(self, change: Change, *, rescreens: str = "") -> str:
+        """Take a change in, or refuse it.
+
+        Returns
+        -------
+        str
+            Empty, or why it was refused: a duplicate, a knob or a patch that cannot be.
+        """
+        arm, base = f"c{self.state.n_changes + 1}", self.state.base
+        try:
+            change = checked(change, self.ladder.setting)
+            refusal = self._checkouts.duplicate_of(change, base)
+            cost = 0.0 if rescreens else self.plan.idea_cost
+            proposed = Proposed(arm, base, change, rescreens, cost)
+            if not refusal:
+                self._checkouts.make(proposed)
+                program, refusal = self._checkouts.program(proposed)
+                proposed = replace(proposed, program=program)
+        except (InputError, PatchRefused) as error:
+            refusal = str(error)
+        if refusal:
+            self.refuse(replace(change, proposer="" if rescreens else change.proposer), refusal)
+            return refusal
+        self.record(proposed)
+        return ""
+
+    def refuse(self, change: Change, reason: str) -> None:
+        """Write down that a change is not tried."""
+        self.record(Refused(change.title, reason, change.proposer, change.repairs))
+
+    # -- decisions -------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Decide for every change in flight; call it when no trial of the last tick is pending."""
+        self._check_first_baseline()
+        self._decide(is_begun=True)
+        self._epochs.settle()
+        for proposed in self._epochs.again():
+            self.add(proposed.change, rescreens=proposed.arm)
+
+    def _decide(self, *, is_begun: bool = False) -> None:
+        """Decide for changes in flight; ``is_begun`` leaves those without trials for the tick.
+
+        A study cut while changes entered thus goes on as if it had not been.
+        """
+        now = len(self.state.ticks)
+        for proposed in self._climb.undecided():
+            if is_begun and proposed.arm not in self.state.begun:
+                continue
+            step = self._climb.step(proposed)
+            forecast, latest = step.forecast, self.state.latest.get(proposed.arm)
+            if forecast is not None and (forecast.arm, forecast.rung) not in self.state.forecasts:
+                self.record(forecast)
+            if latest is None or latest.tick != now:
+                self.record(step.decided)
+            if step.verdict is not None:
+                self.record(step.verdict)
+                self._checkouts.forget(proposed.arm)
+
+    def _check_first_baseline(self) -> None:
+        base = self.state.first_base
+        found = self._climb.analysis.broken(base)
+        if found is not None:
+            rung, seed, result = found
+            raise InputError(
+                f"baseline {base} on {rung}, seed {seed}: {result.state} {result.cause} "
+                f"({result.reason.strip()[-300:]}); nothing can be measured against it: mend the "
+                "setting, then start a new study"
+            )
+
+    def wind_up(self) -> bool:
+        """Take a step towards the end, once no more changes come in and none is in flight.
+
+        Ends the last epoch as any other, then examines the head if the plan says so.
+
+        Returns
+        -------
+        bool
+            Whether something was begun: go on with :meth:`settle` then. If not, the study is over.
+        """
+        return self._epochs.wind_up()
+
+    # -- trials ----------------------------------------------------------------------------
+
+    def next_tick(self) -> list[TrialSpec]:
+        """Write down the next batch of trials and return those that have no result yet.
+
+        Empty when no change is in flight and no exam is asked for.
+        """
+        self._decide()
+        requests = self.state.requests
+        new = [
+            (arm, rung, seed)
+            for arm, rung, seed in unique([*self._asked(), *self._examined()])
+            if seed not in requests.get((arm, rung), {})
+        ]
+        if not new:
+            return []
+        specs = {key: self.spec(*key) for key in new}
+        asked = tuple(Request(*key, spec.identity) for key, spec in specs.items())
+        self.record(Tick(len(self.state.ticks), asked))
+        pending = {request.identity for request in self.state.pending()}
+        return self._longest_first(s for s in specs.values() if s.identity in pending)
+
+    def _asked(self) -> list[Trial]:
+        """Return the trials that this tick's decisions ask for."""
+        asked: list[Trial] = []
+        for proposed in self.state.in_flight():
+            step = self.state.latest[proposed.arm]
+            if asks(step.action):
+                rung = self.ladder.rung(step.rung)
+                asked += wanted(self.ladder, self.state, proposed, rung, step.seeds)
+        return asked
+
+    def _examined(self) -> list[Trial]:
+        """Return the trials that exams ask for, and questions after them."""
+        first = self.state.first_base
+        asked = [
+            (arm, rung, seed)
+            for exam in self.state.exams.values()
+            for arm in (exam.arm, first)
+            for rung, seeds in exam.seeds.items()
+            for seed in seeds
+        ]
+        return asked + [
+            (arm, question.rung, seed)
+            for question in self.state.questions.values()
+            for arm in (question.arm, *question.parts)
+            for seed in question.seeds
+        ]
+
+    def pending_specs(self) -> list[TrialSpec]:
+        """Return the trials of the last tick that have no result, the longest first."""
+        pending = self.state.pending()
+        return self._longest_first(self.spec(r.arm, r.rung, r.seed) for r in pending)
+
+    def _longest_first(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
+        found = {spec.identity: spec for spec in specs}
+        return sorted(found.values(), key=lambda spec: -self.ladder.index(spec.rung))
+
+    def spec(self, arm: str, rung: str, seed: int) -> TrialSpec:
+        """Describe one trial of an arm."""
+        size, tree = self.ladder.rung(rung), self._checkouts.tree(arm)
+        if self._specs is not None:
+            return self._specs(size, arm=arm, seed=seed, tree=tree)
+        return trial_spec(
+            self.ladder.setting,
+            size,
+            arm=arm,
+            seed=seed,
+            tree=tree,
+            data=self._data,
+            folders=self._folders,
+        )
+
+    def finish(self, result: TrialResult) -> None:
+        """Take a trial's result in; one that is known already is ignored."""
+        if result.identity in self.state.results or result.state is TrialState.CANCELLED:
+            return
+        request = self.state.awaited(result.identity)
+        if request is None:
+            raise ValueError(f"result {result.identity}: no trial of this study; submit its specs")
+        rung = self.ladder.rung(request.rung)
+        measured = result.metrics.get("flops", rung.cost)
+        cost = measured if result.is_complete and self.ladder.unit == "FLOPs" else rung.cost
+        self.record(Tried(result, cost))
+
+    def stop(self, reason: str, *, is_final: bool) -> None:
+        """Write down that the study ends or pauses."""
+        self.record(Stopped(reason, is_final))
