@@ -16,17 +16,17 @@ from transfer.policy.protocol import Policy
 from transfer.policy.registry import content, decode_policy, expecting, trusting
 from transfer.study.limits import Limits
 from transfer.study.proposer import Proposer
-from transfer.study.study import EpochRule, Plan
+from transfer.study.study import RoundRule, StudyPlan
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """All that a command asks for, decoded."""
 
     name: str
     folder: Path
     ladder: Ladder
-    plan: Plan
+    plan: StudyPlan
     policy: Policy
     proposer: Proposer
     limits: Limits
@@ -47,13 +47,13 @@ class Job:
             "policy": content(self.policy),
             "seed": self.plan.seed,
             "in_flight": self.plan.in_flight,
-            "epoch": asdict(self.plan.epoch),
+            "round": asdict(self.plan.round),
             # studies begun before ideas had a price go on
             **({"idea_cost": self.plan.idea_cost} if self.plan.idea_cost else {}),
         }
 
 
-def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
+def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> StudyJob:
     """Read a composed configuration.
 
     Raises
@@ -68,14 +68,14 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     seed = study.whole("seed", 0)
     name = study.text("name", ladder.name)
     plan = _plan(
-        study, budget, seed, epoch=_epoch(Node(node.raw("epoch", {}), "epoch")), ladder=ladder
+        study, budget, seed, round=_round(Node(node.raw("round", {}), "round")), ladder=ladder
     )
     limits = _limits(budget)
     runner = Node(node.raw("runner", {}), "runner")
     folder = Path(study.text("root", "studies")).expanduser().resolve() / name
     trust, audit = trust_for(StudyFolder(folder), ladder)
     policy = decode_policy(node.raw("policy", {"name": "atoms"}))
-    job = Job(
+    job = StudyJob(
         name=name,
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
@@ -98,12 +98,12 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> Job:
     return job
 
 
-def _plan(study: Node, budget: Node, seed: int, *, epoch: EpochRule, ladder: Ladder) -> Plan:
-    plan = Plan(
+def _plan(study: Node, budget: Node, seed: int, *, round: RoundRule, ladder: Ladder) -> StudyPlan:
+    plan = StudyPlan(
         seed=seed,
         in_flight=study.whole("in_flight", 4, least=1),
         budget=budget.number("compute", ladder.budget, above=0.0),
-        epoch=epoch,
+        round=round,
         idea_cost=study.number("idea_cost", 0.0),
         tops_up=study.flag("tops_up", True),
         exam_share=budget.number("exam_share", 0.15),
@@ -124,7 +124,7 @@ def _limits(budget: Node) -> Limits:
     return Limits(budget.whole("changes", 40, least=1), **caps)
 
 
-def _check_budget(job: Job) -> None:
+def _check_budget(job: StudyJob) -> None:
     lowest = job.ladder.rungs[0]
     seeds = lowest.seeds + max(lowest.seeds, lowest.baseline_seeds)
     least = sum(rung.cost for rung in job.ladder.rungs[1:]) + lowest.cost * seeds
@@ -135,8 +135,8 @@ def _check_budget(job: Job) -> None:
         )
 
 
-def _epoch(node: Node) -> EpochRule:
-    rule = EpochRule(
+def _round(node: Node) -> RoundRule:
+    rule = RoundRule(
         accepts=node.whole("accepts", 3, least=1),
         changes=node.whole("changes", 150, least=1),
         budget_share=node.number("budget_share", 0.34, above=0.0),

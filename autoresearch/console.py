@@ -11,23 +11,23 @@ from miniscale.run.progress import progress as read_progress
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.trial import TrialSpec
 from transfer.events import (
+    AblationConcluded,
+    AblationRequested,
     Accepted,
-    Answered,
-    Based,
-    Decided,
+    BaselineSet,
     Deferred,
     Dropped,
     Effect,
     Event,
-    Examined,
-    Judged,
+    ExamRequested,
     Proposed,
-    Questioned,
     Refused,
+    StepChosen,
     Stopped,
-    Tried,
+    TrialFinished,
+    VerdictReached,
 )
-from transfer.report.findings import Scored, survey, times
+from transfer.report.findings import ScoredForecast, survey, times
 from transfer.report.text import claim_lines, exam_lines, loss_words
 from transfer.study.commit_message import multiplier
 from transfer.study.limits import Limits, spend_words
@@ -95,28 +95,28 @@ class Console:
                 self._line(event.arm, event.change.title, f"new   {event.change.kind}{again}")
             case Refused():
                 self._line("--", event.title, f"refused: {event.reason}", style="dim")
-            case Decided():
+            case StepChosen():
                 self._decided(study, event)
-            case Judged():
+            case VerdictReached():
                 self._judged(study, event)
             case Accepted():
                 self._line(event.arm, "", f"commit {event.commit[:7]}", style="green")
             case Deferred():
                 self._line(event.arm, "", f"waits for the next baseline: {event.reason}")
-            case Based():
+            case BaselineSet():
                 title = "first baseline" if event.arm == "b0" else "new baseline: the working head"
                 self._line(event.arm, title, f"commit {event.commit[:7]}")
-            case Tried() if not event.result.is_complete:
+            case TrialFinished() if not event.result.is_complete:
                 reason = (event.result.reason.strip().splitlines() or [""])[-1]
                 self._line("", "", f"trial {event.result.state}: {reason}", style="red")
-            case Examined():
+            case ExamRequested():
                 seeds = ", ".join(f"{rung} {len(each)}" for rung, each in event.seeds.items())
                 text = f"exam on fresh seeds against the first baseline: {seeds}"
                 self._line(event.arm, "the working head", text)
-            case Questioned():
+            case AblationRequested():
                 text = f"the exam fell short: each change left out, {event.rung}, "
                 self._line(event.arm, "the working head", f"{text}{len(event.seeds)} fresh seeds")
-            case Answered() if not event.verdicts:
+            case AblationConcluded() if not event.verdicts:
                 self._line(event.arm, "the working head", "no change fails by itself")
             case Dropped():
                 self._line(event.arm, "", f"off the branch: {event.reason}", style="red")
@@ -128,7 +128,7 @@ class Console:
     def _line(self, arm: str, title: str, text: str, style: str = "") -> None:
         self._rich.print(f"{arm:<4} {title:<36.36} {text}", style=style, markup=False)
 
-    def _decided(self, study: Study, event: Decided) -> None:
+    def _decided(self, study: Study, event: StepChosen) -> None:
         change = study.state.changes[event.arm]
         for effect in event.effects:
             key = (event.arm, effect.rung, effect.n)
@@ -145,11 +145,11 @@ class Console:
         forecast = study.state.forecasts.get((arm, effect.rung))
         if forecast is None:
             return ""
-        word = "hit" if Scored(forecast, effect).is_hit else "missed"
+        word = "hit" if ScoredForecast(forecast, effect).is_hit else "missed"
         return f"   forecast {times(forecast.mean)}, came {times(effect.gain)} {word}"
 
-    def _judged(self, study: Study, event: Judged) -> None:
-        look = event.outlook
+    def _judged(self, study: Study, event: VerdictReached) -> None:
+        look = event.gain_forecast
         where = f"at {study.ladder.target_name} "
         text = "" if look is None else f"{where}{multiplier(look)} compute, odds {look.odds:.2f}"
         outcome = str(event.outcome)

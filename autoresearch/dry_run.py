@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.bill import bill_lines
-from autoresearch.build import Job
+from autoresearch.build import StudyJob
 from autoresearch.console import Console
 from miniscale.box import choose
 from miniscale.run import prepare_data
@@ -64,7 +64,7 @@ def detectable(rung: Rung, known: RungCalibration | RungAudit | None = None) -> 
     )
 
 
-def probe(job: Job, scratch: Path) -> Speed:
+def probe(job: StudyJob, scratch: Path) -> Speed:
     """Train on the lowest rung for two seconds, on all slots at once, and extrapolate."""
     setting, rung = job.ladder.setting, job.ladder.rungs[0]
     folders = Folders(scratch / "trials", scratch / "cache")
@@ -103,7 +103,7 @@ def _watch(runner: LocalRunner, spec: TrialSpec, started: float) -> float:
     return time.monotonic() - started
 
 
-def seconds_by_rung(job: Job, speed: Speed) -> dict[str, float]:
+def seconds_by_rung(job: StudyJob, speed: Speed) -> dict[str, float]:
     """Return seconds a trial takes here by rung: the ladder's own times, scaled by the probe."""
     lowest = job.ladder.rungs[0]
     found = {}
@@ -115,7 +115,7 @@ def seconds_by_rung(job: Job, speed: Speed) -> dict[str, float]:
     return found
 
 
-def forecast_seconds(job: Job, by_rung: dict[str, float], slots: int) -> float:
+def forecast_seconds(job: StudyJob, by_rung: dict[str, float], slots: int) -> float:
     """Forecast the wall time of a study that spends its budget."""
     spent = seconds = 0.0
     for place, rung in enumerate(job.ladder.rungs):
@@ -157,7 +157,7 @@ def noise_source(calibration: Calibration | None, audit: Audit | None) -> str:
     return f"as {' or '.join(found)} showed" if found else "as the ladder states"
 
 
-def show(job: Job) -> int:
+def show(job: StudyJob) -> int:
     """Print the dry run; leaves nothing behind."""
     console = Console(sys.stdout, limits=job.limits)
     ladder = job.ladder

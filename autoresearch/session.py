@@ -11,12 +11,12 @@ from types import FrameType
 from typing import Any
 
 from autoresearch.bill import bill_lines
-from autoresearch.build import Job
+from autoresearch.build import StudyJob
 from autoresearch.console import Console, budget_words, header
-from autoresearch.proposer.choose import with_desk
-from autoresearch.proposer.store import Desk
+from autoresearch.proposer.choose import with_store
+from autoresearch.proposer.store import ProposalStore
 from autoresearch.tracking.tracker import make_tracker
-from miniscale.box import Report, choose
+from miniscale.box import BoxReport, choose
 from miniscale.run import prepare_data
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.rung import Folders
@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions}
 
 
-class Stop:
+class StopSignal:
     """The first interrupt asks for a stop, the second one insists."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Stop:
         self.is_asked = True
 
 
-def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
+def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
     """Run or resume a study, print its end, and return the exit code.
 
     Raises
@@ -104,16 +104,16 @@ def run_study(job: Job, config: Mapping[str, Any], *, command: str) -> int:
     return code
 
 
-def bill(job: Job) -> list[str]:
+def bill(job: StudyJob) -> list[str]:
     """Forecast what the study's models will take."""
     return bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
 
 
 def loop(
-    job: Job, study: Study, observers: list[Observer], console: Console, box: Report
+    job: StudyJob, study: Study, observers: list[Observer], console: Console, box: BoxReport
 ) -> tuple[str, int]:
     """Run the loop until it ends or is interrupted; return why, and the exit code."""
-    runner, stop = LocalRunner(job.slots, box=box), Stop()
+    runner, stop = LocalRunner(job.slots, box=box), StopSignal()
     try:
         study.start(job.name, {**environment(), "box": box.name})
         reason = run(
@@ -134,8 +134,8 @@ def loop(
         close(study, observers, console.warn)
 
 
-def seated(job: Job, study: Study, stop: Stop, console: Console) -> Proposer:
-    """Give proposers that call somebody a desk; a wait of theirs ends when a stop is asked."""
+def seated(job: StudyJob, study: Study, stop: StopSignal, console: Console) -> Proposer:
+    """Give proposers that call somebody a store; a wait of theirs ends when a stop is asked."""
 
     def sleep(seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -144,7 +144,7 @@ def seated(job: Job, study: Study, stop: Stop, console: Console) -> Proposer:
                 raise Interrupted
             time.sleep(min(0.5, max(until - time.monotonic(), 0.0)))
 
-    desk = Desk(
+    store = ProposalStore(
         study,
         job.folder,
         limits=job.limits,
@@ -152,7 +152,7 @@ def seated(job: Job, study: Study, stop: Stop, console: Console) -> Proposer:
         sleep=sleep,
         say=console.note,
     )
-    return with_desk(job.proposer, desk)
+    return with_store(job.proposer, store)
 
 
 def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:
@@ -160,7 +160,7 @@ def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) 
     guarded(observers, lambda observer: observer.close(study), warn)
 
 
-def open_trees(job: Job, folder: StudyFolder) -> Trees:
+def open_trees(job: StudyJob, folder: StudyFolder) -> Trees:
     """Return the study's own git repository, made at the first start."""
     return workspace_of(job.ladder.setting, folder.path)
 

@@ -21,11 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from miniscale.box import BoxKind, Report, Walls, label, try_out, wrap
+from miniscale.box import BoxKind, BoxReport, Walls, label, try_out, wrap
 from miniscale.box.hidden import places
 from miniscale.run.meters import CpuMeter
 from miniscale.run.runner.local import LocalRunner
-from miniscale.setting.trial import Reading, TrialSpec
+from miniscale.setting.trial import MetricSource, TrialSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "benchmarks" / "results" / "box_cost.json"
@@ -82,9 +82,9 @@ def trial(kind: BoxKind, folder: Path) -> None:
         evaluator=(),
         tree=str(tree),
         out=str(out),
-        reading=Reading(file="a.json", key="v"),
+        reading=MetricSource(file="a.json", key="v"),
     )
-    with LocalRunner(1, box=Report(kind)) as runner:
+    with LocalRunner(1, box=BoxReport(kind)) as runner:
         runner.submit([spec])
         (result,) = runner.poll(60.0)
     if not result.is_complete:
@@ -115,7 +115,7 @@ def training(kind: BoxKind, folder: Path, *, rung: str, seed: int) -> None:
         data=prepare(setting, folders.cache),
         folders=folders,
     )
-    with LocalRunner(1, box=Report(kind)) as runner:
+    with LocalRunner(1, box=BoxReport(kind)) as runner:
         runner.submit([replace(spec, timeout_s=1200.0)])
         while not (results := runner.poll(5.0)):
             pass

@@ -77,7 +77,7 @@ def main() -> None:
         tracemalloc.start()
     folder = Path(tempfile.mkdtemp(prefix="overnight-"))
     limits = Limits(changes=given.proposals, usd=given.usd)
-    still = ["epoch.accepts=100000", "epoch.changes=100000", "epoch.budget_share=1000"]
+    still = ["round.accepts=100000", "round.changes=100000", "round.budget_share=1000"]
     job = oracle_job("policy=greedy", "budget.compute=1e9", *still)
     begun = time.perf_counter()
     with serving(faulty(7), keep=0) as server:

@@ -13,31 +13,31 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from transfer.bench.play import play_by_name
-from transfer.bench.score import Score
+from transfer.bench.score import StudyScore
 from transfer.bench.worlds.suites import suite_world
 
 POLICIES = ("atoms", "greedy")
 RESAMPLES = 4_000
-Figure = Callable[[Sequence[Score]], float]
+Figure = Callable[[Sequence[StudyScore]], float]
 
 
-def gain(scores: Sequence[Score]) -> float:
+def gain(scores: Sequence[StudyScore]) -> float:
     """Mean true gain of the head at the target, nats of compute."""
     return float(np.mean([one.stack_true for one in scores]))
 
 
-def false_share(scores: Sequence[Score]) -> float:
+def false_share(scores: Sequence[StudyScore]) -> float:
     """Share of what stands in the heads that gains nothing at the target."""
     accepted = sum(one.n_accepted for one in scores)
     return 1 - sum(one.n_right for one in scores) / accepted if accepted else 0.0
 
 
-def false_accepts(scores: Sequence[Score]) -> float:
+def false_accepts(scores: Sequence[StudyScore]) -> float:
     """False accepts a study."""
     return float(np.mean([one.n_accepted - one.n_right for one in scores]))
 
 
-def harmful(scores: Sequence[Score]) -> float:
+def harmful(scores: Sequence[StudyScore]) -> float:
     """Accepts a study that harm by more than .5 % of compute."""
     return float(np.mean([one.n_harm for one in scores]))
 
@@ -50,7 +50,9 @@ FIGURES: dict[str, Figure] = {
 }
 
 
-def interval(figure: Figure, scores: Sequence[Score], picks: np.ndarray) -> tuple[float, float]:
+def interval(
+    figure: Figure, scores: Sequence[StudyScore], picks: np.ndarray
+) -> tuple[float, float]:
     """Return the 95 % interval of a figure by resampling whole studies."""
     drawn = [figure([scores[i] for i in pick]) for pick in picks]
     return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from autoresearch.build import decode_job
 from miniscale.setting.compose import compose
-from miniscale.setting.trial import State, TrialResult, TrialSpec
+from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from transfer.bench.play import Timed, TimedReviewer, parsed
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Reviewer
 from transfer.study.in_memory import KnobTrees, light_spec, simulate
-from transfer.study.study import EpochRule, Plan
+from transfer.study.study import RoundRule, StudyPlan
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "study_speed.jsonl"
@@ -66,7 +66,7 @@ class Planted:
         reducible = 0.45 * (compute * math.exp(gain)) ** -0.18
         luck = random.Random(spec.identity).gauss(0, 1)
         return TrialResult(
-            spec.identity, State.COMPLETE, value=0.8 + reducible * (1 + 0.02 * 0.18 * luck)
+            spec.identity, TrialState.COMPLETE, value=0.8 + reducible * (1 + 0.02 * 0.18 * luck)
         )
 
     def running(self) -> list[TrialSpec]:
@@ -83,7 +83,7 @@ def measure(policy_name: str, budget: float) -> dict[str, float | str]:
     config = compose(["+ladder=oracle", "tracker=none"], [], name="config")
     job = decode_job(config, [])
     trees = KnobTrees(job.ladder.setting.defaults())
-    plan = Plan(budget=budget, epoch=EpochRule(3, 150, 0.34), idea_cost=2, tops_up=True)
+    plan = StudyPlan(budget=budget, round=RoundRule(3, 150, 0.34), idea_cost=2, tops_up=True)
     asked = parsed(policy_name)  # how many ideas come, nobody knows
     policy = (TimedReviewer if isinstance(asked, Reviewer) else Timed)(asked)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -36,7 +36,7 @@ from transfer.bench.tables.public_readers import (
     steplaw_runs,
 )
 from transfer.bench.tables.public_table import Table
-from transfer.bench.tables.replay import Row, as_forecaster, by_trend, cases_of, score
+from transfer.bench.tables.replay import ReplayRow, as_forecaster, by_trend, cases_of, score
 from transfer.bench.tables.replay_fading import fading_learned
 from transfer.bench.tables.replay_forecasts import LEARNERS, LearnedDoubt, by_atoms
 
@@ -57,7 +57,7 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_rows(name: str, rows: Sequence[Row]) -> None:
+def print_rows(name: str, rows: Sequence[ReplayRow]) -> None:
     print(f"\n{name}")
     print(
         f"  {'source':34}{'cases':>6}{'calls':>6}{'right':>13}{'stated':>7}{'Brier':>7}"
@@ -111,8 +111,8 @@ def takings(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def far(folder: Path) -> list[dict[str, Any]]:
-    outlooks = {"atoms": by_atoms, "trend": by_trend}
-    rows = far_forecasts(folder, outlooks, {"atoms, fading learned": fading_learned})
+    gain_forecasts = {"atoms": by_atoms, "trend": by_trend}
+    rows = far_forecasts(folder, gain_forecasts, {"atoms, fading learned": fading_learned})
     print("\nMarin gains at 1.2B (nats of loss, mean absolute error)")
     for row in rows:
         print(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrialRequest:
     """One trial as it was typed: all of it is checked before anything is made."""
 
     setting: "Setting"
@@ -53,7 +53,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     return 0 if result.is_complete else 1
 
 
-def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
+def decode(config: dict[str, Any], folders: Sequence[Path]) -> TrialRequest:
     """Read a composed configuration.
 
     Raises
@@ -72,7 +72,7 @@ def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
     name = str(node.raw("rung"))
     if name not in rungs:
         raise InputError(f"rung '{name}': not on this ladder; {nearest(name, rungs)}")
-    asked = Asked(
+    asked = TrialRequest(
         setting=setting,
         rung=decode_rung(name, Node(rungs[name], f"ladder.rungs.{name}")),
         knobs=setting.check_knobs(node.scalars("knobs"), where="knobs"),
@@ -84,7 +84,7 @@ def decode(config: dict[str, Any], folders: Sequence[Path]) -> Asked:
     return asked
 
 
-def _prepared(asked: Asked) -> "TrialSpec":
+def _prepared(asked: TrialRequest) -> "TrialSpec":
     """Prepare data and checkout, and describe the trial."""
     from miniscale.run import prepare_data
     from miniscale.setting.rung import Folders, trial_spec

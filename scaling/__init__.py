@@ -18,7 +18,7 @@ forecasts, ``scaling.compare`` reads gains between arms, ``scaling.isoflop`` fin
 from scaling.fit.bootstrap import Ensemble, resample
 from scaling.fit.form_fit import FormFit, fit_form
 from scaling.fit.ladder_fit import Fit, ScalePoint, fit_power_law
-from scaling.fit.objective import LossKind, Objective
+from scaling.fit.objective import FitObjective, LossKind
 from scaling.fit.status import FitStatus
 from scaling.forecast import Forecast, forecast_band, forecast_loss
 from scaling.gain import local_slope, log_multiplier, table_of
@@ -27,11 +27,11 @@ from scaling.law.power_law import PowerLaw
 __all__ = [
     "Ensemble",
     "Fit",
+    "FitObjective",
     "FitStatus",
     "Forecast",
     "FormFit",
     "LossKind",
-    "Objective",
     "PowerLaw",
     "ScalePoint",
     "fit_form",

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scaling.compare import Gain, arm_of, compare
-from scaling.design import Rung, design
+from scaling.design import PlannedRung, design
 from scaling.extrapolate import Extrapolation, extrapolate
 from scaling.fit.bootstrap import Ensemble, paired_runs, resample, variance_components
 from scaling.fit.form_fit import fit_form
@@ -25,7 +25,7 @@ from scaling.report.figures import (
     draw_plans,
 )
 from scaling.report.report import Report, Sheet, interval, number, si
-from scaling.table.columns import Role
+from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable
 
@@ -112,7 +112,7 @@ def _forecast_report(
     below: tuple[Array, Array],
 ) -> Report:
     where, came = ahead
-    both = (Role.PARAMETERS, Role.TOKENS)
+    both = (ColumnRole.PARAMETERS, ColumnRole.TOKENS)
     factor = _factor(table, tuple(table.scale(r) for r in both)) if len(where) == 2 else 1.0
     forecasts = found.forecast(*where, confidence=options.confidence)
     rows = tuple(
@@ -236,7 +236,9 @@ def design_command(options: Namespace) -> Report:
     parts = variance_components(fit.residuals, _cells(scales), len(fit.theta))
     noise = options.noise or (parts.seed_sd if parts.seed_df >= 3 else float(np.std(fit.residuals)))
     rungs = tuple(
-        Rung(float(c), float(-np.log(fit(c * 1.01) / fit(c))[0] / np.log(1.01)), noise, float(c))
+        PlannedRung(
+            float(c), float(-np.log(fit(c * 1.01) / fit(c))[0] / np.log(1.01)), noise, float(c)
+        )
         for c in np.exp(levels)
     )
     goal = options.target or 10 * float(scales[0].max())
@@ -270,7 +272,7 @@ def _fitted(options: Namespace) -> tuple[RunTable, Form, tuple[Array, ...], Ense
 
 def _compute(table: RunTable, scales: tuple[Array, ...]) -> Array:
     """Return FLOPs, or the one scale there is."""
-    return table.scale(Role.FLOPS) if len(scales) == 2 else scales[0]
+    return table.scale(ColumnRole.FLOPS) if len(scales) == 2 else scales[0]
 
 
 def _axis(table: RunTable) -> str:
@@ -279,7 +281,7 @@ def _axis(table: RunTable) -> str:
 
 def _factor(table: RunTable, scales: tuple[Array, ...]) -> float:
     """Return FLOPs per parameter and token."""
-    return float(np.median(table.scale(Role.FLOPS) / (scales[0] * scales[1])))
+    return float(np.median(table.scale(ColumnRole.FLOPS) / (scales[0] * scales[1])))
 
 
 def _cells(scales: tuple[Array, ...]) -> list[str]:
@@ -301,7 +303,11 @@ def _pairs(table: RunTable) -> NDArray[np.str_]:
 
 
 def _named(table: RunTable, seed: str) -> list[str]:
-    held = [c for c in (Role.PARAMETERS, Role.TOKENS, Role.FLOPS) if c in table.frame.columns]
+    held = [
+        c
+        for c in (ColumnRole.PARAMETERS, ColumnRole.TOKENS, ColumnRole.FLOPS)
+        if c in table.frame.columns
+    ]
     frame = table.frame.select(
         *(pl.col(c).map_elements(lambda v: f"{v:.3g}", pl.String) for c in held), seed
     )

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling.fit.bootstrap import resample, resample_weights
 from scaling.fit.form_fit import FormFit, as_scales, fit_form
-from scaling.fit.objective import Array, Objective
+from scaling.fit.objective import Array, FitObjective
 from scaling.law.form import Form
 
 _REACH = 8.0
@@ -99,7 +99,7 @@ def compare(
     rng: np.random.Generator,
     confidence: float = 0.8,
     n: int = 400,
-    objective: Objective | None = None,
+    objective: FitObjective | None = None,
 ) -> Comparison:
     """Measure an arm's compute multiplier over scale, and where it leads at a target.
 

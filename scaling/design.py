@@ -16,7 +16,7 @@ _SEEDS = (0, 1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
-class Rung:
+class PlannedRung:
     """A scale that can be run: its compute, noise of one run in log loss, and what a run costs."""
 
     compute: float
@@ -27,7 +27,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LadderPlan:
     """Seeds by rung for both arms, the doubt that they leave at the target, and the price."""
 
     seeds: tuple[int, ...]
@@ -39,7 +39,12 @@ class Plan:
 
 
 def gain_sd(
-    rungs: tuple[Rung, ...], seeds: tuple[int, ...], *, target: float, gain: float, rho: float
+    rungs: tuple[PlannedRung, ...],
+    seeds: tuple[int, ...],
+    *,
+    target: float,
+    gain: float,
+    rho: float,
 ) -> float:
     """Return the sd of the gain at the target, in nats of compute, that a plan leaves.
 
@@ -64,7 +69,7 @@ def gain_sd(
 
 
 def design(
-    rungs: tuple[Rung, ...],
+    rungs: tuple[PlannedRung, ...],
     *,
     target: float,
     gain: float,
@@ -72,7 +77,7 @@ def design(
     confidence: float = 0.9,
     power: float = 0.8,
     n_plans: int = 5,
-) -> list[Plan]:
+) -> list[LadderPlan]:
     """Return the cheapest plan by highest rung that resolves a gain, cheapest first.
 
     Where none does, the most powerful ones.
@@ -103,9 +108,9 @@ def design(
         sd = gain_sd(rungs, seeds, target=target, gain=gain, rho=rho)
         reached = normal.cdf(gain / sd - normal.inv_cdf(confidence))
         cost = sum(2 * n * r.cost for n, r in zip(seeds, rungs, strict=True))
-        plans.append(Plan(seeds, sd, reached, float(cost)))
+        plans.append(LadderPlan(seeds, sd, reached, float(cost)))
     enough = sorted((p for p in plans if p.power >= power), key=lambda p: (p.cost, -p.power))
-    by_top: dict[int, Plan] = {}
+    by_top: dict[int, LadderPlan] = {}
     for plan in enough:
         by_top.setdefault(max(i for i, n in enumerate(plan.seeds) if n), plan)
     if enough:
@@ -113,7 +118,7 @@ def design(
     return sorted(plans, key=lambda p: (-round(p.power, 3), p.cost))[:n_plans]
 
 
-def _check(rungs: tuple[Rung, ...], gain: float) -> None:
+def _check(rungs: tuple[PlannedRung, ...], gain: float) -> None:
     if gain <= 0 or not rungs:
         raise ValueError(f"gain {gain} over {len(rungs)} rungs: give a multiplier above 1, a rung")
     if min(r.slope for r in rungs) <= 0 or min(r.noise_sd for r in rungs) < 0:

@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 
 from scaling.fit.bootstrap import Ensemble, resample
 from scaling.fit.form_fit import FormFit, as_scales, fit_form
-from scaling.fit.objective import Array, Objective
+from scaling.fit.objective import Array, FitObjective
 from scaling.forecast import Forecast
 from scaling.law.form import Form
 from scaling.law.laws import (
@@ -126,7 +126,7 @@ def extrapolate(
     run: ArrayLike | None = None,
     rng: np.random.Generator,
     forms: Sequence[tuple[Form, float]] | None = None,
-    objective: Objective | None = None,
+    objective: FitObjective | None = None,
     n: int = 200,
 ) -> Extrapolation:
     """Fit all forms, weigh them on held-out largest rungs, and measure the doubt.
@@ -155,7 +155,7 @@ def extrapolate(
     y = np.atleast_1d(np.asarray(loss, float))
     names = np.arange(len(y)) if run is None else np.asarray(run)
     candidates = forms or (CURVE_FORMS if len(x) == 1 else SURFACE_FORMS)
-    data = _Data(x, y, names, objective or Objective())
+    data = _Data(x, y, names, objective or FitObjective())
     directions = inner_splits(np.log(x), max(len(f.coordinates) for f, _ in candidates))
     members = _members(data, candidates, directions, n, rng)
     noise, df = _noise(members, names)
@@ -170,7 +170,7 @@ class _Data:
     x: Array
     loss: Array
     run: NDArray[np.generic]
-    objective: Objective
+    objective: FitObjective
 
     def part(self, rows: NDArray[np.bool_]) -> "_Data":
         return _Data(self.x[:, rows], self.loss[rows], self.run[rows], self.objective)

@@ -6,10 +6,10 @@ from argparse import Namespace
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.fit.objective import LossKind, Objective
+from scaling.fit.objective import FitObjective, LossKind
 from scaling.law.form import Form
 from scaling.law.laws import HOFFMANN, LAWS, POWER
-from scaling.table.columns import SCALES, Role
+from scaling.table.columns import SCALES, ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable, read_table
 
@@ -18,13 +18,13 @@ Array = NDArray[np.float64]
 
 def load(options: Namespace) -> RunTable:
     """Read the table that the options name."""
-    given = {role: getattr(options, role, None) for role in Role}
+    given = {role: getattr(options, role, None) for role in ColumnRole}
     constants = {}
     for text in options.set:
         name, _, value = text.partition("=")
         if name not in SCALES:
             raise TableError("bad-option", f"--set {text}: use NAME=NUMBER, NAME one of {SCALES}")
-        constants[Role(name)] = _positive(value, f"--set {text}")
+        constants[ColumnRole(name)] = _positive(value, f"--set {text}")
     table = read_table(
         options.table,
         columns={role: name for role, name in given.items() if name},
@@ -42,7 +42,7 @@ def form_of(name: str | None, table: RunTable) -> Form:
     ``module:OBJECT`` names a form of one's own.
     """
     if name is None:
-        both = {Role.PARAMETERS, Role.TOKENS} <= set(table.frame.columns)
+        both = {ColumnRole.PARAMETERS, ColumnRole.TOKENS} <= set(table.frame.columns)
         return HOFFMANN if both else POWER
     if name in LAWS:
         return LAWS[name]
@@ -58,14 +58,14 @@ def form_of(name: str | None, table: RunTable) -> Form:
     return found
 
 
-def objective(options: Namespace) -> Objective:
+def objective(options: Namespace) -> FitObjective:
     """Return the objective asked for."""
-    return Objective(LossKind(options.objective), options.delta)
+    return FitObjective(LossKind(options.objective), options.delta)
 
 
-def x_role(options: Namespace) -> Role | None:
+def x_role(options: Namespace) -> ColumnRole | None:
     """Return the scale that a law of one variable uses, if it was named."""
-    return Role(options.x) if options.x else None
+    return ColumnRole(options.x) if options.x else None
 
 
 def _positive(text: str, option: str) -> float:

@@ -1,16 +1,16 @@
-"""Small ladders, effects and scenes for the tests of the atoms."""
+"""Small ladders, effects and views of the study for the tests of the atoms."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import Reading
+from miniscale.setting.trial import MetricSource
 from transfer.change import Change
-from transfer.events import Effect, Judged, Outcome
+from transfer.events import Effect, Outcome, VerdictReached
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
-from transfer.policy.protocol import Evidence, Scene, Standing
+from transfer.policy.protocol import ChangeView, Evidence, StudyView
 
 SCALES = (1.0, 6.0, 36.0, 216.0)
 LR = Knob("lr", 0.01, Kind.HYPERPARAMETER, low=1e-5, high=1.0, is_log=True)
@@ -25,7 +25,7 @@ def ladder(scales: tuple[float, ...] = SCALES, *, target: float = 2160.0) -> Lad
         prepare=(),
         command=("true",),
         evaluator=(),
-        objective=Objective("loss", True, Reading(file="loss.json", key="loss")),
+        objective=Objective("loss", True, MetricSource(file="loss.json", key="loss")),
         editable=(),
         locked=(),
         env={},
@@ -46,7 +46,7 @@ def idea(name: str = "idea", kind: Kind = Kind.STRUCTURAL) -> Change:
     return Change(title=name, kind=kind, patch=name)
 
 
-def standing(
+def change_view(
     arm: str,
     effects: tuple[Effect, ...],
     *,
@@ -54,20 +54,20 @@ def standing(
     outcome: Outcome | None = None,
     base: str = "b0",
     failure: str = "",
-) -> Standing:
+) -> ChangeView:
     """Return a standing, judged if an outcome is given."""
-    verdict = None if outcome is None else Judged(arm, outcome, effects, None, ())
-    return Standing(arm, base, change or idea(arm), effects, failure, verdict)
+    verdict = None if outcome is None else VerdictReached(arm, outcome, effects, None, ())
+    return ChangeView(arm, base, change or idea(arm), effects, failure, verdict)
 
 
-def scene(
-    *standings: Standing, spent: float = 100.0, budget: float = 4000.0, sd: float = 0.02
-) -> Scene:
-    """Return a scene in which a run's noise is ``sd`` nats on every rung."""
+def view(
+    *change_views: ChangeView, spent: float = 100.0, budget: float = 4000.0, sd: float = 0.02
+) -> StudyView:
+    """Return a view of the study in which a run's noise is ``sd`` nats on every rung."""
     names = [f"r{n}" for n in range(len(SCALES))]
     noise: Mapping[str, Noise] = {name: Noise(0.1 * sd, 20, 0.5, 8) for name in names}
-    return Scene(
-        standings={s.arm: s for s in standings},
+    return StudyView(
+        change_views={s.arm: s for s in change_views},
         spent=spent,
         budget=budget,
         noise=noise,
@@ -75,7 +75,7 @@ def scene(
         ladder=ladder(),
         spent_closing=sum(
             seen.n * ladder().rung(seen.rung).cost
-            for s in standings
+            for s in change_views
             if s.change.members
             for seen in s.effects
         ),
@@ -86,9 +86,9 @@ def evidence(
     effects: tuple[Effect, ...],
     *,
     change: Change | None = None,
-    at: Scene | None = None,
+    at: StudyView | None = None,
     failure: str = "",
     arm: str = "c1",
 ) -> Evidence:
     """Return the evidence for one change."""
-    return Evidence(ladder(), change or idea(), effects, failure, arm, at or scene())
+    return Evidence(ladder(), change or idea(), effects, failure, arm, at or view())

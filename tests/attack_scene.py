@@ -20,11 +20,11 @@ from oracle import ROOT
 from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
-from miniscale.box import Report
+from miniscale.box import BoxReport
 from miniscale.box.hidden import places
 from miniscale.run.runner.local import LocalRunner
 from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
-from miniscale.setting.trial import Reading, State, TrialResult, TrialSpec
+from miniscale.setting.trial import MetricSource, TrialResult, TrialSpec, TrialState
 
 ATTACKS = ROOT / "tests" / "attacks"
 NOT_ATTACKS = ("toy", "weakened")
@@ -42,7 +42,7 @@ class Attack:
     name: str
     tries: str
     defence: str
-    state: State
+    state: TrialState
     down: tuple[str, ...]
     """Walls that are open for it, where it shows the next line of defence."""
 
@@ -57,7 +57,7 @@ class Attack:
             and node.targets[0].id in ("DEFENCE", "STATE", "DOWN")
         }
         doc = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
-        state = State(said["STATE"])
+        state = TrialState(said["STATE"])
         return Attack(path.stem, doc, said["DEFENCE"], state, said.get("DOWN", ()))
 
 
@@ -70,7 +70,7 @@ def attacks() -> list[Attack]:
 class Outcome:
     """How an attack ended, and what it did that it should not have been able to do."""
 
-    state: State
+    state: TrialState
     value: float | None
     reason: str
     harm: tuple[str, ...] = ()
@@ -137,10 +137,10 @@ class Scene:
             evaluator=(sys.executable, "-m", "miniscale.evaluate", *self.asked(tree, out)),
             tree=str(tree),
             out=str(out),
-            reading=Reading(file="evaluation.json", key="val_bpb"),
+            reading=MetricSource(file="evaluation.json", key="val_bpb"),
             locked={"toy.py": toy},
             env={"PYTHONPATH": str(ROOT), "HOME": str(self.top / "home")},
-            timeout_s=TIMEOUT_S if attack.state is State.TIMED_OUT else 300.0,
+            timeout_s=TIMEOUT_S if attack.state is TrialState.TIMED_OUT else 300.0,
             memory_gb=0.5,
             disk_gb=0.03,
             processes=40,
@@ -155,7 +155,7 @@ class Scene:
         where = (f"--code={tree}", f"--data={data}", f"--out={out}")
         return (*where, "--framework=numpy", f"--context={CONTEXT}", "--patience_s=200")
 
-    def run(self, attack: Attack, *, box: Report, **other: Any) -> Outcome:
+    def run(self, attack: Attack, *, box: BoxReport, **other: Any) -> Outcome:
         """Run an attack as a study would, fields of its spec replaced, and see what it did."""
         spec = replace(self.spec(attack), **other)
         shutil.rmtree(spec.out, ignore_errors=True)
@@ -175,11 +175,11 @@ class Scene:
         tree, out = self.tree(attack.name), self.top / "trials" / f"{attack.name}-alone"
         out.mkdir()
         argv = [sys.executable, "train.py", f"--data={self.top}/cache/train", f"--out={out}"]
-        state = State.COMPLETE
+        state = TrialState.COMPLETE
         with (out / "log.txt").open("wb") as log:
             program = subprocess.Popen(argv, cwd=tree, stdout=log, stderr=log)
             with suppress(subprocess.TimeoutExpired):
-                state = State.FAILED if program.wait(TIMEOUT_S + 1) else State.COMPLETE
+                state = TrialState.FAILED if program.wait(TIMEOUT_S + 1) else TrialState.COMPLETE
             shown = (out / "log.txt").read_bytes()[-5000:].decode(errors="replace")
             harm = tuple(self._traces(attack, out, shown))
             program.kill()
@@ -198,11 +198,11 @@ class Scene:
             judge, env={**env, BOX_VARIABLE: kind, TRAINER_CPU: "0.3"},
             check=False, capture_output=True, text=True,
         )  # fmt: skip
-        states = {0: State.COMPLETE, 4: State.TAMPERED, 5: State.OVER_BUDGET}
+        states = {0: TrialState.COMPLETE, 4: TrialState.TAMPERED, 5: TrialState.OVER_BUDGET}
         found = {}
         with suppress(OSError, ValueError):
             found = json.loads((out / "evaluation.json").read_text())
-        state = states.get(done.returncode, State.FAILED)
+        state = states.get(done.returncode, TrialState.FAILED)
         return Outcome(state, found.get("val_bpb"), f"{found} {done.stderr[-2000:]}")
 
     def untouchable(self) -> dict[str, str]:

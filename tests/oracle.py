@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from autoresearch.build import Job, decode_job
+from autoresearch.build import StudyJob, decode_job
 from miniscale.setting.compose import compose
 
 
-def oracle_job(*overrides: str) -> Job:
+def oracle_job(*overrides: str) -> StudyJob:
     """Return the shipped oracle study, with overrides as on the command line."""
     return decode_job(oracle_config(*overrides), [])
 

@@ -1,4 +1,4 @@
-"""Studies of the oracle trainer that a scripted model researches, in memory but for its desk."""
+"""Studies of the oracle trainer that a scripted model researches, in memory but for its store."""
 
 import json
 import random
@@ -10,11 +10,11 @@ from typing import Any
 from llm_server import Clock, Script, Server, Step, serving
 from oracle import oracle_job
 
-from autoresearch.build import Job
+from autoresearch.build import StudyJob
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price
 from autoresearch.proposer.model.server import Server as Asked
-from autoresearch.proposer.store import Desk
+from autoresearch.proposer.store import ProposalStore
 from miniscale.setting.rung import Folders
 from miniscale.settings.oracle.planted_law import OracleRunner
 from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger
@@ -45,10 +45,10 @@ def reply(*ideas: dict[str, Any], **options: Any) -> Step:
 
 @dataclass
 class Lab:
-    """One study with its desk, and what was said by the way."""
+    """One study with its store, and what was said by the way."""
 
     study: Study
-    desk: Desk
+    store: ProposalStore
     clock: Clock
     said: list[str]
     limits: Limits
@@ -73,10 +73,10 @@ def lab(
     folder: Path,
     *,
     ledger: MemoryLedger | None = None,
-    job: Job | None = None,
+    job: StudyJob | None = None,
     limits: Limits | None = None,
     price: Price = PRICE,
-    seat: Callable[[Researcher, Desk], Proposer] | None = None,
+    seat: Callable[[Researcher, ProposalStore], Proposer] | None = None,
     key_name: str = "",
     **options: Any,
 ) -> Lab:
@@ -94,13 +94,15 @@ def lab(
         data={},
     )
     study.start("researched", {})
-    desk = Desk(study, folder, limits=limits, clock=clock, sleep=clock.sleep, say=said.append)
+    store = ProposalStore(
+        study, folder, limits=limits, clock=clock, sleep=clock.sleep, say=said.append
+    )
     asked = server
     if isinstance(server, Server):
         asked = Asked(base_url=server.url, timeout_s=5.0, key_name=key_name)
     config = Researcher("openai", asked, price, **options)
-    proposer = config.seat(desk) if seat is None else seat(config, desk)
-    return Lab(study, desk, clock, said, limits, proposer)
+    proposer = config.seat(store) if seat is None else seat(config, store)
+    return Lab(study, store, clock, said, limits, proposer)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import Planted
-from transfer.events import Action, Judged, Outcome
+from transfer.events import Action, Outcome, VerdictReached
 from transfer.ladder import Ladder
 from transfer.policy.by_trend import TrendPolicy
-from transfer.policy.protocol import Decision, Evidence, Review, Scene, Standing
+from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
 from transfer.study.in_memory import KnobTrees
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 
@@ -42,17 +42,17 @@ class Stacking(TrendPolicy):
     def _is_full(self, evidence: Evidence) -> bool:
         sizes = [
             len(s.change.members)
-            for s in evidence.scene.standings.values()
-            if s.base == evidence.scene.base
+            for s in evidence.view.change_views.values()
+            if s.base == evidence.view.base
         ]
         return len(evidence.change.members) == max(sizes)
 
-    def review(self, scene: Scene) -> Review:
+    def review(self, view: StudyView) -> Review:
         """Ask for the stack, then for what it is without each member, then judge."""
-        members = tuple(s.arm for s in scene.standings.values() if is_open(s, scene))
+        members = tuple(s.arm for s in view.change_views.values() if is_open(s, view))
         if len(members) < 2:
             return Review()
-        known = {s.change.members: s for s in scene.standings.values() if s.base == scene.base}
+        known = {s.change.members: s for s in view.change_views.values() if s.base == view.base}
         if members not in known:
             return Review(stacks=(members,), is_settled=False)
         rests = {m: tuple(other for other in members if other != m) for m in members}
@@ -60,27 +60,34 @@ class Stacking(TrendPolicy):
             return Review(stacks=tuple(rests.values()), is_settled=False)
         whole = known[members]
         return Review(
-            verdicts=tuple(judged(scene.standings[m], whole, known[rests[m]]) for m in members)
+            verdicts=tuple(judged(view.change_views[m], whole, known[rests[m]]) for m in members)
         )
 
 
-def is_open(standing: Standing, scene: Scene) -> bool:
-    """Whether a change waits for the end of this epoch."""
-    verdict = standing.verdict
+def is_open(change_view: ChangeView, view: StudyView) -> bool:
+    """Whether a change waits for the end of this round."""
+    verdict = change_view.verdict
     is_member = verdict is not None and verdict.outcome.is_accepted
-    is_here = standing.base == scene.base and not (standing.is_accepted or standing.deferred)
-    return is_member and is_here and not standing.change.members and not standing.change.is_twin
+    is_here = change_view.base == view.base and not (
+        change_view.is_accepted or change_view.deferred
+    )
+    return (
+        is_member
+        and is_here
+        and not change_view.change.members
+        and not change_view.change.is_control
+    )
 
 
-def judged(member: Standing, whole: Standing, rest: Standing) -> Judged:
+def judged(member: ChangeView, whole: ChangeView, rest: ChangeView) -> VerdictReached:
     """Conclude on a member from its stack with and without it."""
     part = whole.effects[0].gain - rest.effects[0].gain if whole.effects and rest.effects else 0.0
     assert member.verdict is not None
-    return Judged(
+    return VerdictReached(
         arm=member.arm,
         outcome=Outcome.CERTIFIED if part > 0 else Outcome.REJECTED,
         effects=member.effects,
-        outlook=member.verdict.outlook,
+        gain_forecast=member.verdict.gain_forecast,
         reasons=(f"is worth {part:+.4f} in the stack {whole.arm}",),
     )
 
@@ -113,12 +120,14 @@ class Additive:
         patches = self.trees.content(spec.tree).patches
         rung = self.ladder.rung(spec.rung)
         if len(set(patches) & set(self.clash)) > 1:
-            return TrialResult(spec.identity, State.FAILED, cause=Cause.CRASH, reason="planted")
+            return TrialResult(
+                spec.identity, TrialState.FAILED, cause=Cause.CRASH, reason="planted"
+            )
         place = -1 if spec.seed % SEEDS_A_STUDY >= FRESH else 1
         gain = math.fsum(float(patch.split()[place]) for patch in patches)
         idea = zlib.crc32(" ".join(patches).encode())
         planted = Planted(compute=rung.scale, seed=spec.seed, gain=gain, idea=idea)
-        return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
+        return TrialResult(spec.identity, TrialState.COMPLETE, value=planted.loss())
 
     def running(self) -> list[TrialSpec]:
         """Return nothing: no trial takes time."""

@@ -6,7 +6,7 @@ from miniscale.setting.setting import Kind
 from transfer.bench.worlds.families import PLAN
 from transfer.bench.worlds.world import Held, Mechanism, World, patch
 from transfer.change import Change
-from transfer.events import Outlook
+from transfer.events import GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
 
@@ -18,7 +18,7 @@ class Never:
     takes_all: bool = False
     name: str = "never"
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Return nothing."""
         return None
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from atoms_scenes import SCALES, effect, evidence, idea, ladder, scene, standing
+from atoms_scenes import SCALES, change_view, effect, evidence, idea, ladder, view
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
-from transfer.events import Action, Effect, Judged, Outcome
-from transfer.policy.protocol import Review, Scene, Standing
-from transfer.policy.voi.context import Rules
+from transfer.events import Action, Effect, Outcome, VerdictReached
+from transfer.policy.protocol import ChangeView, Review, StudyView
+from transfer.policy.voi.context import VoiRules
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.trust import Light, Trust
 
@@ -41,8 +41,8 @@ def test_a_promising_change_is_climbed_or_repeated_not_taken_on_one_run() -> Non
 def test_a_gain_that_held_on_every_rung_is_taken_provisionally() -> None:
     decision = POLICY.decide(evidence(flat(0.05)))
     assert decision.outcome is Outcome.PROVISIONAL
-    assert decision.outlook is not None
-    assert decision.outlook.odds > 0.9
+    assert decision.gain_forecast is not None
+    assert decision.gain_forecast.odds > 0.9
 
 
 def test_a_gain_that_is_gone_at_the_top_is_scale_bound() -> None:
@@ -51,7 +51,7 @@ def test_a_gain_that_is_gone_at_the_top_is_scale_bound() -> None:
 
 
 def test_no_hyperparameter_edit_is_taken_by_one_rung_alone() -> None:
-    dear = AtomsPolicy(rules=Rules(price_greed=1e4), trust=GREEN)
+    dear = AtomsPolicy(rules=VoiRules(price_greed=1e4), trust=GREEN)
     change = idea(kind=Kind.HYPERPARAMETER)
     seen = (effect(0, 0.3, se=0.005, n=8),)
     decision = dear.decide(evidence(seen, change=change))
@@ -61,27 +61,27 @@ def test_no_hyperparameter_edit_is_taken_by_one_rung_alone() -> None:
 
 def test_dear_compute_stops_what_cheap_compute_goes_on_with() -> None:
     seen = (effect(0, 0.02, se=0.02),)
-    cheap, dear = (AtomsPolicy(rules=Rules(price_greed=g)) for g in (0.1, 1e3))
+    cheap, dear = (AtomsPolicy(rules=VoiRules(price_greed=g)) for g in (0.1, 1e3))
     assert not cheap.decide(evidence(seen)).is_verdict
     assert dear.decide(evidence(seen)).is_verdict
 
 
 def test_compute_gets_cheaper_where_the_budget_would_outlast_the_ideas() -> None:
-    few = [standing(f"c{n}", (), outcome=Outcome.REJECTED) for n in range(90)]
-    knowing = AtomsPolicy(rules=Rules(ideas=100))
-    late, early = scene(*few, spent=400.0), scene(*few[:5], spent=2000.0)
+    few = [change_view(f"c{n}", (), outcome=Outcome.REJECTED) for n in range(90)]
+    knowing = AtomsPolicy(rules=VoiRules(ideas=100))
+    late, early = view(*few, spent=400.0), view(*few[:5], spent=2000.0)
     assert knowing.read(late, ladder()).price < 0.1 * POLICY.read(late, ladder()).price
     assert knowing.read(early, ladder()).price > 10 * POLICY.read(early, ladder()).price
 
 
 def test_with_hardly_any_noise_and_a_persistent_kind_it_decides_on_few_runs() -> None:
-    quiet = scene(sd=0.001)
+    quiet = view(sd=0.001)
     decision = POLICY.decide(evidence((effect(0, 0.1, se=0.001),), at=quiet))
     assert decision.action is not Action.REPEAT
 
 
 def test_reasons_hold_the_rungs_the_odds_and_what_runs_would_settle_it() -> None:
-    dear = AtomsPolicy(rules=Rules(price_greed=1e3, odds=0.9))
+    dear = AtomsPolicy(rules=VoiRules(price_greed=1e3, odds=0.9))
     decision = dear.decide(evidence((effect(0, 0.06, se=0.02),)))
     said = "; ".join(decision.reasons)
     assert decision.outcome is Outcome.UNDECIDED
@@ -103,9 +103,9 @@ def test_a_crash_above_a_win_is_scale_bound_and_expected_to_lose() -> None:
     failure = "failed crash on r2, seed 0: out of memory"
     decision = POLICY.decide(evidence(flat(0.1, 2), failure=failure))
     assert decision.outcome is Outcome.SCALE_BOUND
-    assert decision.outlook is not None
-    assert decision.outlook.odds < 0.2
-    assert decision.outlook.mean < -0.2
+    assert decision.gain_forecast is not None
+    assert decision.gain_forecast.odds < 0.2
+    assert decision.gain_forecast.mean < -0.2
 
 
 def test_a_forecast_of_a_rung_is_the_outlook_there() -> None:
@@ -125,7 +125,7 @@ def test_deciding_is_pure_whatever_was_decided_before() -> None:
 
 
 def test_what_the_budget_cannot_pay_is_not_asked_for() -> None:
-    poor = scene(spent=3590.0)  # a tenth of 4,000 is kept back
+    poor = view(spent=3590.0)  # a tenth of 4,000 is kept back
     decision = POLICY.decide(evidence((effect(0, 0.04, se=0.02),), at=poor))
     assert decision.is_verdict or ladder().rung(decision.rung).cost <= 10
 
@@ -135,24 +135,27 @@ def test_what_the_budget_cannot_pay_is_not_asked_for() -> None:
 )
 def test_rules_that_cannot_be_are_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
-        replace(Rules(), **{name: value})
+        replace(VoiRules(), **{name: value})
 
 
-# -- the end of an epoch --------------------------------------------------------------------
+# -- the end of a round --------------------------------------------------------------------
 
 
-def taken(arm: str, gain: float, *, rungs: int = 2, **change: object) -> Standing:
+def taken(arm: str, gain: float, *, rungs: int = 2, **change: object) -> ChangeView:
     what = replace(idea(arm), **change) if change else idea(arm)
-    return standing(arm, flat(gain, rungs), change=what, outcome=Outcome.PROVISIONAL)
+    return change_view(arm, flat(gain, rungs), change=what, outcome=Outcome.PROVISIONAL)
 
 
 def closed(
-    policy: AtomsPolicy, *standings: Standing, worth: dict[str, float], crash: Sequence[str] = ()
-) -> tuple[Review, Scene]:
-    """Play an epoch's end: stacks gain the sum of ``worth``; sets that hold all of crash fail."""
-    found = {s.arm: s for s in standings}
+    policy: AtomsPolicy,
+    *change_views: ChangeView,
+    worth: dict[str, float],
+    crash: Sequence[str] = (),
+) -> tuple[Review, StudyView]:
+    """Play a round's end: stacks gain the sum of ``worth``; sets that hold all of crash fail."""
+    found = {s.arm: s for s in change_views}
     for _ in range(40):
-        at = replace(scene(*found.values()), is_closing=True)
+        at = replace(view(*found.values()), is_closing=True)
         review = policy.review(at)
         if review.is_settled:
             return review, at
@@ -160,7 +163,7 @@ def closed(
         for members in review.stacks:
             if members not in known:
                 arm = f"g{len(found)}"
-                found[arm] = Standing(arm, "b0", Change("stack", members=members), ())
+                found[arm] = ChangeView(arm, "b0", Change("stack", members=members), ())
         for arm, one in list(found.items()):
             if one.change.members and one.verdict is None:
                 found[arm] = stepped(policy, one, found, worth, crash)
@@ -169,17 +172,19 @@ def closed(
 
 def stepped(
     policy: AtomsPolicy,
-    one: Standing,
-    found: dict[str, Standing],
+    one: ChangeView,
+    found: dict[str, ChangeView],
     worth: dict[str, float],
     crash: Sequence[str],
-) -> Standing:
-    at = scene(*found.values())
+) -> ChangeView:
+    at = view(*found.values())
     decision = policy.decide(
         evidence(one.effects, change=one.change, arm=one.arm, at=at, failure=one.failure)
     )
     if decision.outcome is not None:
-        verdict = Judged(one.arm, decision.outcome, one.effects, decision.outlook, decision.reasons)
+        verdict = VerdictReached(
+            one.arm, decision.outcome, one.effects, decision.gain_forecast, decision.reasons
+        )
         return replace(one, verdict=verdict)
     if crash and set(crash) <= set(one.change.members):
         return replace(one, failure=f"failed crash on {decision.rung}, seed 0: planted")
@@ -192,8 +197,8 @@ def outcomes(review: Review) -> dict[str, Outcome]:
     return {verdict.arm: verdict.outcome for verdict in review.verdicts}
 
 
-def test_an_epoch_without_accepts_closes_at_once() -> None:
-    review = POLICY.review(scene(standing("c1", (effect(0, -0.1),), outcome=Outcome.REJECTED)))
+def test_a_round_without_accepts_closes_at_once() -> None:
+    review = POLICY.review(view(change_view("c1", (effect(0, -0.1),), outcome=Outcome.REJECTED)))
     assert review == Review()
 
 
@@ -201,7 +206,7 @@ def test_a_stack_that_holds_to_the_top_certifies_its_members() -> None:
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
     review, at = closed(POLICY, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08))
     assert set(outcomes(review).values()) == {Outcome.CERTIFIED}
-    root = next(s for s in at.standings.values() if len(s.change.members) == 3)
+    root = next(s for s in at.change_views.values() if len(s.change.members) == 3)
     assert [e.rung for e in root.effects] == [f"r{n}" for n in range(len(SCALES))]
     assert all(verdict.prior for verdict in review.verdicts)
 
@@ -231,7 +236,7 @@ def test_nothing_is_certified_where_data_do_not_match_and_no_audit_says_they_nee
 def test_leaving_out_runs_on_one_rung_only() -> None:
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
     _, at = closed(POLICY, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08))
-    parts = [s for s in at.standings.values() if len(s.change.members) == 2]
+    parts = [s for s in at.change_views.values() if len(s.change.members) == 2]
     assert [[e.rung for e in part.effects] for part in parts] == [["r0"]] * 3
 
 
@@ -242,21 +247,21 @@ def test_a_member_that_the_stack_is_better_without_is_dropped_and_the_rest_climb
     assert found["c3"] is Outcome.REJECTED
     assert found["c1"].is_accepted
     assert found["c2"].is_accepted
-    rest = next(s for s in at.standings.values() if s.change.members == ("c1", "c2"))
+    rest = next(s for s in at.change_views.values() if s.change.members == ("c1", "c2"))
     assert rest.effects[-1].rung == "r3"
 
 
 def test_losing_at_the_bottom_as_expected_does_not_contradict_a_member() -> None:
     rising = tuple(effect(p, g, se=0.008, n=2) for p, g in enumerate((-0.08, -0.02, 0.05, 0.1)))
-    late = standing("c3", rising, outcome=Outcome.PROVISIONAL)
+    late = change_view("c3", rising, outcome=Outcome.PROVISIONAL)
     arms = [taken("c1", 0.08), taken("c2", 0.08), late]
     found = {s.arm: s for s in arms}
-    root = Standing(
+    root = ChangeView(
         "g1",
         "b0",
         Change("stack", members=("c1", "c2", "c3")),
         tuple(effect(p, 0.16 + e.gain, se=0.008) for p, e in enumerate(rising)),
-        verdict=Judged("g1", Outcome.UNDECIDED, (), None, ()),
+        verdict=VerdictReached("g1", Outcome.UNDECIDED, (), None, ()),
     )
     parts = [
         replace(
@@ -269,7 +274,7 @@ def test_losing_at_the_bottom_as_expected_does_not_contradict_a_member() -> None
             [(("c2", "c3"), 0.0), (("c1", "c3"), 0.0), (("c1", "c2"), 0.16)]
         )
     ]
-    review = POLICY.review(scene(*found.values(), root, *parts))
+    review = POLICY.review(view(*found.values(), root, *parts))
     assert outcomes(review)["c3"].is_accepted
 
 
@@ -288,7 +293,7 @@ def test_one_accept_a_knob_and_the_better_one() -> None:
 def test_a_single_accept_climbs_alone_to_be_certified() -> None:
     review, at = closed(POLICY, taken("c1", 0.08), worth={"c1": 0.08})
     assert outcomes(review) == {"c1": Outcome.CERTIFIED}
-    assert at.standings["g1"].change.members == ("c1",)
+    assert at.change_views["g1"].change.members == ("c1",)
 
 
 def test_a_red_audit_certifies_nothing() -> None:
@@ -301,11 +306,13 @@ def test_a_red_audit_certifies_nothing() -> None:
 
 def test_nothing_is_certified_that_was_not_on_the_highest_rung() -> None:
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
-    poor = AtomsPolicy(rules=Rules(closing_share=0.12), trust=GREEN)
+    poor = AtomsPolicy(rules=VoiRules(closing_share=0.12), trust=GREEN)
     old = Change("old", members=("x",))
-    spent = standing("g0", (effect(3, 0.1, n=2),), change=old, base="b9", outcome=Outcome.UNDECIDED)
+    spent = change_view(
+        "g0", (effect(3, 0.1, n=2),), change=old, base="b9", outcome=Outcome.UNDECIDED
+    )
     review, at = closed(poor, spent, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08))
-    root = next(s for s in at.standings.values() if len(s.change.members) == 3)
+    root = next(s for s in at.change_views.values() if len(s.change.members) == 3)
     assert root.effects[-1].rung != "r3"
     assert not any(v.outcome is Outcome.CERTIFIED for v in review.verdicts)
 
@@ -328,8 +335,8 @@ def test_a_pair_that_crashes_together_keeps_its_better_one() -> None:
 
 
 def test_a_review_without_a_ladder_says_what_to_set() -> None:
-    with pytest.raises(ValueError, match=r"set Scene\.ladder"):
-        POLICY.review(replace(scene(), ladder=None))
+    with pytest.raises(ValueError, match=r"set StudyView\.ladder"):
+        POLICY.review(replace(view(), ladder=None))
 
 
 def test_edits_of_a_knob_come_back_as_its_rule() -> None:
@@ -337,6 +344,6 @@ def test_edits_of_a_knob_come_back_as_its_rule() -> None:
         taken(f"c{n}", 0.0, kind=Kind.HYPERPARAMETER, patch="", knobs={"lr": value})
         for n, value in enumerate((0.005, 0.02), start=1)
     ]
-    (rule,) = POLICY.rules_of_knobs(scene(*edits), ladder())
+    (rule,) = POLICY.rules_of_knobs(view(*edits), ladder())
     assert (rule.knob, rule.n_edits) == ("lr", 2)
     assert 0.005 < rule.value < 0.02

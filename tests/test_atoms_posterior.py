@@ -9,9 +9,9 @@ import pytest
 from atoms_scenes import effect
 
 from miniscale.setting.setting import Kind
-from transfer.belief.posterior import Hint, Model, Shared, believe, surprise
+from transfer.belief.posterior import Hint, Model, SharedError, believe, surprise
 from transfer.belief.prior import Prior, atoms, rise
-from transfer.policy.voi.learn import Row, learn
+from transfer.policy.voi.learn import JudgedEffects, learn
 from transfer.trust import Trust
 
 MODEL = Model()
@@ -68,7 +68,7 @@ def test_the_posterior_is_the_brute_force_sum_over_a_small_grid() -> None:
         t = min(t, 0.0) if last < 0 else t
         m = math.sqrt((0.2 * t) ** 2 + 0.004**2 + (0.004 * (7.0 - seen[1].position)) ** 2)
         total, mean, win = total + p, mean + p * t, win + p * below(t / m)
-    look = believe(seen, Kind.STRUCTURAL, model=model).outlook(7.0)
+    look = believe(seen, Kind.STRUCTURAL, model=model).gain_forecast(7.0)
     # atoms of less than 1e-5 of the heaviest are dropped: 50 of them, worth .0005 at most
     assert look.mean == pytest.approx(mean / total, abs=5e-5)
     assert look.odds == pytest.approx(win / total, abs=5e-4)
@@ -76,7 +76,7 @@ def test_the_posterior_is_the_brute_force_sum_over_a_small_grid() -> None:
 
 def test_the_interval_is_the_mixtures_quantiles() -> None:
     belief = believe((effect(0, 0.05, se=0.03),), Kind.HYPERPARAMETER, model=MODEL)
-    look = belief.outlook(6.0)
+    look = belief.gain_forecast(6.0)
     value, doubt = belief.ahead(6.0)
     rng = np.random.default_rng(0)
     drawn = rng.choice(value.size, 400_000, p=belief.weights)
@@ -89,9 +89,9 @@ def test_the_interval_is_the_mixtures_quantiles() -> None:
 
 def test_the_conformal_factor_widens_the_interval_around_the_mean() -> None:
     seen = (effect(0, 0.05),)
-    plain = believe(seen, Kind.STRUCTURAL, model=MODEL).outlook(6.0)
+    plain = believe(seen, Kind.STRUCTURAL, model=MODEL).gain_forecast(6.0)
     trusted = Model.trusting(Trust(conformal=2.0), MODEL.prior)
-    wide = believe(seen, Kind.STRUCTURAL, model=trusted).outlook(6.0)
+    wide = believe(seen, Kind.STRUCTURAL, model=trusted).gain_forecast(6.0)
     assert wide.high - wide.mean == pytest.approx(2 * (plain.high - plain.mean))
     assert wide.mean - wide.low == pytest.approx(2 * (plain.mean - plain.low))
     assert (wide.mean, wide.odds) == (plain.mean, plain.odds)
@@ -100,28 +100,28 @@ def test_the_conformal_factor_widens_the_interval_around_the_mean() -> None:
 def test_one_rung_costs_no_more_than_the_levels_and_says_the_same() -> None:
     here = believe((effect(0, 0.05),), Kind.STRUCTURAL, model=MODEL)
     nearly = believe((replace(effect(0, 0.05), position=1e-9),), Kind.STRUCTURAL, model=MODEL)
-    assert here.outlook(6.0).mean == pytest.approx(nearly.outlook(6.0).mean, abs=1e-9)
+    assert here.gain_forecast(6.0).mean == pytest.approx(nearly.gain_forecast(6.0).mean, abs=1e-9)
 
 
 def test_effects_may_come_in_any_order() -> None:
     seen = (effect(0, 0.03), effect(1, 0.05), effect(3, 0.01))
-    forward = believe(seen, Kind.STRUCTURAL, model=MODEL).outlook(7.6)
-    backward = believe(seen[::-1], Kind.STRUCTURAL, model=MODEL).outlook(7.6)
+    forward = believe(seen, Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
+    backward = believe(seen[::-1], Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
     assert forward.mean == pytest.approx(backward.mean, abs=1e-12)
 
 
 def test_the_losss_unit_does_not_matter() -> None:
     seen = (effect(0, 0.03), effect(1, 0.05))
     scaled = tuple(replace(e, loss_gain=1e3 * e.loss_gain, loss_se=1e3 * e.loss_se) for e in seen)
-    plain = believe(seen, Kind.STRUCTURAL, model=MODEL).outlook(7.6)
-    assert plain == believe(scaled, Kind.STRUCTURAL, model=MODEL).outlook(7.6)
+    plain = believe(seen, Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
+    assert plain == believe(scaled, Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
 
 
 def test_the_effect_scale_scales_everything() -> None:
     small = Model(misfit_share=0.2, misfit=0.004, drift=0.004)
     large = Model(scale=3.0, misfit_share=0.2, misfit=0.012, drift=0.012)
-    one = believe((effect(0, 0.05, se=0.01),), Kind.STRUCTURAL, model=small).outlook(6.0)
-    three = believe((effect(0, 0.15, se=0.03),), Kind.STRUCTURAL, model=large).outlook(6.0)
+    one = believe((effect(0, 0.05, se=0.01),), Kind.STRUCTURAL, model=small).gain_forecast(6.0)
+    three = believe((effect(0, 0.15, se=0.03),), Kind.STRUCTURAL, model=large).gain_forecast(6.0)
     assert three.mean == pytest.approx(3 * one.mean)
     assert three.odds == pytest.approx(one.odds)
 
@@ -129,9 +129,9 @@ def test_the_effect_scale_scales_everything() -> None:
 def test_one_outlier_cannot_decide() -> None:
     steady = tuple(effect(place, 0.05) for place in range(3))
     outlier = (*steady, effect(3, -2.0))
-    look = believe(outlier, Kind.STRUCTURAL, model=MODEL).outlook(7.6)
+    look = believe(outlier, Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
     normal_reading = (*steady, effect(3, 0.0, se=0.005))
-    moved = believe(normal_reading, Kind.STRUCTURAL, model=MODEL).outlook(7.6)
+    moved = believe(normal_reading, Kind.STRUCTURAL, model=MODEL).gain_forecast(7.6)
     assert look.odds > moved.odds
     assert look.mean > 0.02
 
@@ -140,8 +140,8 @@ def test_one_outlier_cannot_decide() -> None:
 @pytest.mark.parametrize("gain", [-3.5, 3.5])
 def test_an_effect_beyond_the_grid_counts_as_its_edge(kind: Kind, gain: float) -> None:
     far, edge = (believe([effect(0, x)], kind, model=MODEL) for x in (gain, gain / 3.5))
-    assert far.outlook(6.9) == edge.outlook(6.9)
-    odds = far.outlook(6.9).odds
+    assert far.gain_forecast(6.9) == edge.gain_forecast(6.9)
+    odds = far.gain_forecast(6.9).odds
     assert odds > 0.6 if gain > 0 else odds < 0.1
 
 
@@ -170,34 +170,38 @@ def test_doubt_grows_with_distance_from_the_highest_rung() -> None:
 
 def test_hyperparameter_edits_are_trusted_less_than_structural_changes() -> None:
     seen = (effect(0, 0.06), effect(1, 0.06))
-    looks = {kind: believe(seen, kind, model=MODEL).outlook(7.6) for kind in Kind}
+    looks = {kind: believe(seen, kind, model=MODEL).gain_forecast(7.6) for kind in Kind}
     assert looks[Kind.STRUCTURAL].odds > looks[Kind.HYPERPARAMETER].odds
 
 
 def test_a_large_gain_is_inside_the_grid() -> None:
-    look = believe((effect(0, 0.6), effect(1, 0.6)), Kind.STRUCTURAL, model=MODEL).outlook(7.6)
+    look = believe((effect(0, 0.6), effect(1, 0.6)), Kind.STRUCTURAL, model=MODEL).gain_forecast(
+        7.6
+    )
     assert look.high > 0.5
 
 
 def test_the_pools_word_on_the_baseline_moves_a_change_by_it() -> None:
     seen = (effect(0, 0.05, se=0.02, shared=0.015),)
-    pool = {"r0": Shared(0.03, 0.003)}
-    told = believe(seen, Kind.STRUCTURAL, model=MODEL, pool=pool).outlook(6.0)
-    alone = believe(seen, Kind.STRUCTURAL, model=MODEL).outlook(6.0)
+    pool = {"r0": SharedError(0.03, 0.003)}
+    told = believe(seen, Kind.STRUCTURAL, model=MODEL, pool=pool).gain_forecast(6.0)
+    alone = believe(seen, Kind.STRUCTURAL, model=MODEL).gain_forecast(6.0)
     assert told.mean < alone.mean
 
 
 def test_a_crash_above_counts_as_a_loss_there() -> None:
     seen = (effect(0, 0.1),)
     belief = believe(seen, Kind.STRUCTURAL, model=MODEL, crashed_at=5.4)
-    assert belief.outlook(5.4).mean < -0.15
+    assert belief.gain_forecast(5.4).mean < -0.15
 
 
 def test_a_hint_from_other_edits_moves_the_forecast_toward_it() -> None:
     seen = (effect(0, 0.05),)
     hint = Hint((0.0, 7.6), np.array([0.04, -0.05]), np.diag([0.02**2, 0.02**2]))
-    told = believe(seen, Kind.HYPERPARAMETER, model=MODEL, hint=hint).outlook(7.6)
-    assert told.mean < believe(seen, Kind.HYPERPARAMETER, model=MODEL).outlook(7.6).mean - 0.02
+    told = believe(seen, Kind.HYPERPARAMETER, model=MODEL, hint=hint).gain_forecast(7.6)
+    assert (
+        told.mean < believe(seen, Kind.HYPERPARAMETER, model=MODEL).gain_forecast(7.6).mean - 0.02
+    )
 
 
 def test_moments_hold_the_doubt_of_drift_in_common() -> None:
@@ -242,7 +246,7 @@ def drawn(n: int, *, seed: int, kind: Kind, rungs: int) -> list[tuple[float, flo
         )
         value, doubt = only.ahead(7.6)
         truth = float(rng.normal(value[0], doubt[0]))
-        look = belief.outlook(7.6)
+        look = belief.gain_forecast(7.6)
         found.append((look.odds, truth, look.low <= truth <= look.high))
     return found
 
@@ -264,10 +268,10 @@ def test_odds_and_intervals_keep_their_word_under_their_own_prior(kind: Kind, ru
         assert abs(wins[inside].sum() - stated[inside].sum()) < 4.9 * sd + 1
 
 
-def rows(n: int, gain: float, *, se: float = 0.01, seed: int = 0) -> list[Row]:
+def rows(n: int, gain: float, *, se: float = 0.01, seed: int = 0) -> list[JudgedEffects]:
     rng = np.random.default_rng(seed)
     return [
-        Row(
+        JudgedEffects(
             Kind.STRUCTURAL,
             (effect(0, float(gain * rng.standard_t(3) + rng.normal(0, se)), se=se),),
         )
@@ -285,7 +289,7 @@ def test_a_study_of_large_effects_learns_a_large_scale_and_one_of_small_a_small(
 
 
 def test_learning_is_weak_and_its_weights_add_up_to_one() -> None:
-    nulls = [Row(Kind.STRUCTURAL, (effect(0, 0.0, se=0.002),)) for _ in range(60)]
+    nulls = [JudgedEffects(Kind.STRUCTURAL, (effect(0, 0.0, se=0.002),)) for _ in range(60)]
     model = learn(nulls, MODEL)
     before, after = MODEL.prior.shares(Kind.STRUCTURAL), model.prior.shares(Kind.STRUCTURAL)
     is_null = np.arange(36) < 12
@@ -304,7 +308,9 @@ def test_an_audited_misfit_stays() -> None:
     # up and down again, which no curve of the prior does
     up = [(-1) ** n * 0.015 for n in range(60)]
     rough = [
-        Row(Kind.STRUCTURAL, tuple(effect(at, g, se=0.001) for at, g in enumerate((0.0, x, -x))))
+        JudgedEffects(
+            Kind.STRUCTURAL, tuple(effect(at, g, se=0.001) for at, g in enumerate((0.0, x, -x)))
+        )
         for x in up
     ]
     assert learn(rough, MODEL).misfit == pytest.approx(0.012)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
-from atoms_scenes import effect, scene, standing
+from atoms_scenes import change_view, effect, view
 
 from transfer.bench.worlds.catalogue import maker
 from transfer.bench.worlds.world import WorldRunner
-from transfer.events import Outcome, Outlook
-from transfer.policy.protocol import Decision, Evidence, Review, Scene, Standing
-from transfer.policy.voi.context import Reading
+from transfer.events import GainForecast, Outcome
+from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
+from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.policy.voi.tally import Tally
 from transfer.study.in_memory import KnobTrees, light_spec, simulate
@@ -21,7 +21,7 @@ class Twice:
 
     kept: AtomsPolicy = field(default_factory=AtomsPolicy)
     differ: list[object] = field(default_factory=list)
-    seen: list[Reading] = field(default_factory=list)
+    seen: list[PolicyContext] = field(default_factory=list)
     name: str = "twice"
 
     @property
@@ -31,35 +31,35 @@ class Twice:
     def decide(self, evidence: Evidence) -> Decision:
         found = self.kept.decide(evidence)
         self._compare(found, AtomsPolicy().decide(evidence))
-        self._compare_readings(evidence.scene)
+        self._compare_readings(evidence.view)
         return found
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         found = self.kept.foresee(evidence, rung)
         self._compare(found, AtomsPolicy().foresee(evidence, rung))
         return found
 
-    def review(self, scene: Scene) -> Review:
-        found = self.kept.review(scene)
-        self._compare(found, AtomsPolicy().review(scene))
+    def review(self, view: StudyView) -> Review:
+        found = self.kept.review(view)
+        self._compare(found, AtomsPolicy().review(view))
         return found
 
-    def _compare_readings(self, scene: Scene) -> None:
-        assert scene.ladder is not None
-        kept, fresh = (policy.read(scene, scene.ladder) for policy in (self.kept, AtomsPolicy()))
+    def _compare_readings(self, view: StudyView) -> None:
+        assert view.ladder is not None
+        kept, fresh = (policy.read(view, view.ladder) for policy in (self.kept, AtomsPolicy()))
         self.seen[:] = [kept]
         for one in ("model", "price", "edits", "prior_digest", "room"):
             self._compare(getattr(kept, one), getattr(fresh, one))
-        self._compare(kept.tally.on_base(scene.base), walked(scene, scene.base))
+        self._compare(kept.tally.on_base(view.base), walked(view, view.base))
 
     def _compare(self, kept: object, fresh: object) -> None:
         if kept != fresh:
             self.differ.append((kept, fresh))
 
 
-def walked(scene: Scene, base: str) -> list[Standing]:
-    """Return a baseline's single changes as a walk over all standings finds them."""
-    return [s for s in scene.standings.values() if not s.change.members and s.base == base]
+def walked(view: StudyView, base: str) -> list[ChangeView]:
+    """Return a baseline's single changes as a walk over all change views finds them."""
+    return [s for s in view.change_views.values() if not s.change.members and s.base == base]
 
 
 @pytest.mark.level1
@@ -84,34 +84,34 @@ def test_every_number_of_a_study_is_the_same_from_memory_and_from_nothing() -> N
 
 
 def test_a_tally_follows_a_scene_that_does_not_go_on_from_the_last() -> None:
-    one = scene(standing("c1", (effect(0, 0.03),)), standing("c2", (effect(0, 0.01),)))
-    other = scene(standing("c9", (effect(0, 0.02),), base="b1"))
+    one = view(change_view("c1", (effect(0, 0.03),)), change_view("c2", (effect(0, 0.01),)))
+    other = view(change_view("c9", (effect(0, 0.02),), base="b1"))
     tally = Tally()
     for at in (one, other, one):
         tally.follow(at)
     assert tally.n_singles == 2
-    assert tally.on_rung("b0", "r0") == list(one.standings.values())
+    assert tally.on_rung("b0", "r0") == list(one.change_views.values())
     assert not tally.on_base("b1")
 
 
 def test_a_tally_forgets_a_verdict_that_was_taken_back_and_an_effect_that_went() -> None:
-    taken = standing("c1", (effect(0, 0.03),), outcome=Outcome.PROVISIONAL)
-    left = standing("c1", (), outcome=Outcome.REJECTED, change=taken.change)
+    taken = change_view("c1", (effect(0, 0.03),), outcome=Outcome.PROVISIONAL)
+    left = change_view("c1", (), outcome=Outcome.REJECTED, change=taken.change)
     tally = Tally()
-    tally.follow(scene(taken))
+    tally.follow(view(taken))
     assert tally.accepted() == [verdict for _, verdict in tally.teaching()] == [taken.verdict]
     stamp = tally.stamp(("b0", "r0"))
-    tally.follow(scene(left))
+    tally.follow(view(left))
     assert tally.accepted() == tally.teaching() == tally.on_rung("b0", "r0") == []
     assert tally.stamp(("b0", "r0")) != stamp
 
 
 def test_verdicts_teach_up_to_the_first_change_without_one() -> None:
-    judged = [standing(f"c{n}", (effect(0, 0.01),), outcome=Outcome.REJECTED) for n in (1, 3)]
-    waiting = standing("c2", (effect(0, 0.01),))
+    judged = [change_view(f"c{n}", (effect(0, 0.01),), outcome=Outcome.REJECTED) for n in (1, 3)]
+    waiting = change_view("c2", (effect(0, 0.01),))
     tally = Tally()
-    tally.follow(scene(judged[0], waiting, judged[1]))
+    tally.follow(view(judged[0], waiting, judged[1]))
     assert [verdict.arm for _, verdict in tally.teaching()] == ["c1"]
-    done = standing("c2", waiting.effects, outcome=Outcome.REJECTED, change=waiting.change)
-    tally.follow(scene(judged[0], done, judged[1]))
+    done = change_view("c2", waiting.effects, outcome=Outcome.REJECTED, change=waiting.change)
+    tally.follow(view(judged[0], done, judged[1]))
     assert [verdict.arm for _, verdict in tally.teaching()] == ["c1", "c2", "c3"]

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from atoms_scenes import ladder
 
-from miniscale.setting.trial import State, TrialResult, TrialSpec
+from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
-from transfer.events import Judged, Outcome
+from transfer.events import Outcome, VerdictReached
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
-from transfer.plan import Plan
+from transfer.plan import StudyPlan
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.report.text import show
 from transfer.study.in_memory import KnobTrees, light_spec, simulate
@@ -25,7 +25,7 @@ from transfer.study.study import Study
 from transfer.trust import Light, Trust
 
 POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
-PLAN = Plan(budget=3000.0, idea_cost=2.0, tops_up=True)
+PLAN = StudyPlan(budget=3000.0, idea_cost=2.0, tops_up=True)
 
 
 class Planter:
@@ -50,7 +50,7 @@ class Planter:
         idea = zlib.crc32(spec.tree.encode())
         scale = ladder().rung(spec.rung).scale
         planted = Planted(compute=scale, seed=spec.seed, gain=gain, drift=drift, idea=idea)
-        return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
+        return TrialResult(spec.identity, TrialState.COMPLETE, value=planted.loss())
 
     def running(self) -> list[TrialSpec]:
         return []
@@ -91,7 +91,7 @@ def test_every_verdict_comes_out_again_from_the_journal() -> None:
     study = played(0)
     fresh = AtomsPolicy(trust=POLICY.trust)
     again = rejudge(study.ladder, study.events, policy=fresh, budget=PLAN.budget)
-    judged = {event.arm: event for event in study.events if isinstance(event, Judged)}
+    judged = {event.arm: event for event in study.events if isinstance(event, VerdictReached)}
     assert len(judged) > 150
     assert again == judged
 
@@ -99,7 +99,7 @@ def test_every_verdict_comes_out_again_from_the_journal() -> None:
 @pytest.mark.level1
 def test_every_verdict_names_its_prior_and_show_tells_it(tmp_path: Path) -> None:
     study = played(0)
-    verdicts = [event for event in study.events if isinstance(event, Judged)]
+    verdicts = [event for event in study.events if isinstance(event, VerdictReached)]
     assert all(verdict.prior for verdict in verdicts)
     assert 1 < len({verdict.prior for verdict in verdicts}) <= 1 + len(verdicts) // 60  # learned
     loaded = Loaded(
@@ -125,11 +125,11 @@ def test_what_is_certified_gains_at_the_target_and_reversing_changes_are_not() -
 
 
 @pytest.mark.level1
-def test_an_epoch_after_one_that_accepted_nothing_has_a_stack_of_its_own() -> None:
+def test_a_round_after_one_that_accepted_nothing_has_a_stack_of_its_own() -> None:
     study = played(0)
     stacks = [one.change.members for arm, one in study.state.changes.items() if arm[0] == "g"]
     waiting = sum(
-        isinstance(event, Judged) and event.arm[0] == "c" and event.outcome.is_accepted
+        isinstance(event, VerdictReached) and event.arm[0] == "c" and event.outcome.is_accepted
         for event in study.events
     )
     assert waiting > 0
@@ -145,7 +145,7 @@ def test_stacks_take_no_more_than_their_share_of_the_budget() -> None:
         for (arm, rung), seeds in study.state.requests.items()
         if arm.startswith("g")
     )
-    # parts decided on in one tick do not see each other's cost, only their own share
+    # parts decided on in one batch do not see each other's cost, only their own share
     rules = POLICY.rules
     assert 0 < taken <= (rules.closing_share + rules.parts_share) * PLAN.budget
     assert study.state.spent <= PLAN.budget

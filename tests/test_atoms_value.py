@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from atoms_scenes import LR, effect, ladder, standing
+from atoms_scenes import LR, change_view, effect, ladder
 
 from miniscale.setting.setting import Kind
 from transfer.belief.mixture import Mixture
@@ -14,11 +14,11 @@ from transfer.belief.stack import Claim, Normal, Part, examine, together
 from transfer.change import Change
 from transfer.events import Effect, Outcome
 from transfer.policy.voi.baseline_error import baseline_error
-from transfer.policy.voi.knobs import Edit, coordinate, edits_by_knob, fit_bowl, hint, rule
+from transfer.policy.voi.knobs import KnobEdit, coordinate, edits_by_knob, fit_bowl, hint, rule
 from transfer.policy.voi.value import (
     Prospects,
-    Step,
-    Terms,
+    RungOption,
+    SearchTerms,
     expected_best,
     normal_utility,
     plans,
@@ -27,13 +27,13 @@ from transfer.policy.voi.value import (
 )
 
 MODEL = Model()
-TERMS = Terms(target=7.68, price=0.0)
+TERMS = SearchTerms(target=7.68, price=0.0)
 POSITIONS = {f"r{n}": ladder().position(rung.scale) for n, rung in enumerate(ladder().rungs)}
 
 
-def steps(*counts: int, own: float = 0.02) -> list[Step]:
+def steps(*counts: int, own: float = 0.02) -> list[RungOption]:
     return [
-        Step(f"r{n}", x, 6.0**n, own, 0.01, counts[n] if n < len(counts) else 0)
+        RungOption(f"r{n}", x, 6.0**n, own, 0.01, counts[n] if n < len(counts) else 0)
         for n, x in enumerate(POSITIONS.values())
     ]
 
@@ -180,8 +180,8 @@ def test_a_stack_that_holds_narrows_the_claim_and_lifts_its_members() -> None:
     gains = (0.05, 0.05, 0.05)
     stack = [effect(place, 0.16, se=0.01, n=2) for place in range(4)]
     before, after = claim(gains, [], []), claim(gains, stack, [])
-    assert after.outlook.sd < before.outlook.sd
-    assert after.outlook.mean > before.outlook.mean
+    assert after.gain_forecast.sd < before.gain_forecast.sd
+    assert after.gain_forecast.mean > before.gain_forecast.mean
     assert after.ratio > 0.9
     assert not after.is_doubtful
     for arm in ("c0", "c1", "c2"):
@@ -239,7 +239,7 @@ def test_a_baseline_that_ran_badly_once_is_found_from_all_its_changes() -> None:
     rng = np.random.default_rng(0)
     lucky = 0.02
     pool = [
-        standing(
+        change_view(
             f"c{n}",
             (effect(0, 0.5 * lucky + float(rng.normal(0, 0.008)), se=0.013, shared=0.01),),
         )
@@ -256,7 +256,7 @@ def test_a_baseline_that_ran_badly_once_is_found_from_all_its_changes() -> None:
 # -- knobs as rules -------------------------------------------------------------------------
 
 
-def planted(k: float, o: float, drift: float, *, noise: float, seed: int) -> list[Edit]:
+def planted(k: float, o: float, drift: float, *, noise: float, seed: int) -> list[KnobEdit]:
     rng = np.random.default_rng(seed)
     edits = []
     for n, z in enumerate((-0.7, -0.35, 0.35, 0.7)):
@@ -265,7 +265,7 @@ def planted(k: float, o: float, drift: float, *, noise: float, seed: int) -> lis
             x = list(POSITIONS.values())[place]
             g = k * z * (2 * (o + drift * x) - z)
             effects.append(effect(place, g + float(rng.normal(0, noise)), se=noise))
-        edits.append(Edit(f"c{n}", 0.0, z, tuple(effects)))
+        edits.append(KnobEdit(f"c{n}", 0.0, z, tuple(effects)))
     return edits
 
 
@@ -290,7 +290,7 @@ def test_the_rule_of_a_knob_that_should_fall_has_a_negative_exponent() -> None:
 
 def test_other_edits_forecast_an_edit_that_was_never_measured() -> None:
     edits = planted(0.2, 0.1, -0.08, noise=0.003, seed=3)
-    unseen = Edit("c9", 0.0, 0.5, ())
+    unseen = KnobEdit("c9", 0.0, 0.5, ())
     told = hint([*edits, unseen], "c9", target=7.68, model=MODEL)
     assert told is not None
     truth = 0.2 * 0.5 * (2 * (0.1 - 0.08 * 7.68) - 0.5)
@@ -307,11 +307,11 @@ def test_an_edits_start_is_what_its_baseline_accepted() -> None:
     first = Change(title="a", kind=Kind.HYPERPARAMETER, knobs={"lr": 0.02})
     later = Change(title="b", kind=Kind.HYPERPARAMETER, knobs={"lr": 0.04})
     taken = replace(
-        standing("c1", (effect(0, 0.1),), change=first, outcome=Outcome.PROVISIONAL),
+        change_view("c1", (effect(0, 0.1),), change=first, outcome=Outcome.PROVISIONAL),
         is_accepted=True,
     )
     edits = edits_by_knob(
-        [taken, standing("c2", (effect(0, 0.1),), change=later, base="b1")], {"lr": LR}
+        [taken, change_view("c2", (effect(0, 0.1),), change=later, base="b1")], {"lr": LR}
     )["lr"]
     assert [edit.start for edit in edits] == pytest.approx([0.0, math.log(2)])
     assert [edit.value for edit in edits] == pytest.approx([math.log(2), math.log(4)])

@@ -10,8 +10,8 @@ from attack_table import PAGE, page_with_table
 from attacks.weakened import CHECKS
 from test_box import KINDS, needs
 
-from miniscale.box import BoxKind, Report, strongest
-from miniscale.setting.trial import State
+from miniscale.box import BoxKind, BoxReport, strongest
+from miniscale.setting.trial import TrialState
 from transfer.measure.overuse import MOST, overuse
 
 pytestmark = pytest.mark.level2
@@ -57,7 +57,7 @@ OF_SUPERVISION = {
 
 
 @pytest.fixture(scope="module")
-def box() -> Report:
+def box() -> BoxReport:
     found = strongest()
     if found.kind is BoxKind.PROCESS:
         pytest.skip(f"no box holds here: {'; '.join(found.why)}")
@@ -72,14 +72,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def usual(scene: Scene, box: Report) -> Outcome:
+def usual(scene: Scene, box: BoxReport) -> Outcome:
     """What the honest trainer takes here."""
-    return scene.run(Attack("toy", "", "", State.COMPLETE, ()), box=box)
+    return scene.run(Attack("toy", "", "", TrialState.COMPLETE, ()), box=box)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
 def test_an_attack_ends_as_it_declares_with_no_better_score(
-    attack: Attack, scene: Scene, box: Report, usual: Outcome, monkeypatch: pytest.MonkeyPatch
+    attack: Attack, scene: Scene, box: BoxReport, usual: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     found = charged(scene.run(attack, box=box), usual)
@@ -91,17 +91,17 @@ def charged(found: Outcome, usual: Outcome) -> Outcome:
     assert usual.result is not None
     assert found.result is not None
     times = overuse([found.result], [usual.result], on_device=False)
-    return replace(found, state=State.OVER_BUDGET, value=None) if times > MOST else found
+    return replace(found, state=TrialState.OVER_BUDGET, value=None) if times > MOST else found
 
 
-def test_uncharged_an_attack_on_the_budget_gets_through(scene: Scene, box: Report) -> None:
+def test_uncharged_an_attack_on_the_budget_gets_through(scene: Scene, box: BoxReport) -> None:
     attack = BY_NAME["trains_in_a_child"]
     assert scene.run(attack, box=box).is_let_through(attack, honest_score(scene))
 
 
 @pytest.mark.parametrize("check", OF_CHECKS)
 def test_without_a_check_of_the_evaluator_its_attack_gets_through(
-    check: str, scene: Scene, box: Report
+    check: str, scene: Scene, box: BoxReport
 ) -> None:
     attack = BY_NAME[OF_CHECKS[check]]
     found = scene.train_and_judge(attack, without=check, kind=box.kind)
@@ -109,7 +109,7 @@ def test_without_a_check_of_the_evaluator_its_attack_gets_through(
 
 
 @pytest.mark.parametrize("wall", OF_THE_WORKER)
-def test_without_a_wall_its_attack_gets_through(wall: str, scene: Scene, box: Report) -> None:
+def test_without_a_wall_its_attack_gets_through(wall: str, scene: Scene, box: BoxReport) -> None:
     name, other = OF_THE_WORKER[wall]
     spec = scene.spec(BY_NAME[name])
     if "walls_down" in other:
@@ -123,10 +123,10 @@ def test_without_a_wall_its_attack_gets_through(wall: str, scene: Scene, box: Re
 @pytest.mark.parametrize("attack", OF_HIDDEN, ids=lambda a: a.name)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_box_hides_sources_and_they_are_taken_where_it_does_not(
-    attack: Attack, kind: BoxKind, scene: Scene, box: Report
+    attack: Attack, kind: BoxKind, scene: Scene, box: BoxReport
 ) -> None:
     needs(kind)
-    this = Report(kind, {"files": True})
+    this = BoxReport(kind, {"files": True})
     if kind is not box.kind:  # that one is tried above
         found = scene.run(attack, box=this)
         assert not found.is_let_through(attack, honest_score(scene)), found

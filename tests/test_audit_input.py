@@ -7,7 +7,7 @@ import pytest
 from planted_panel import GAINS, ladder, planted
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.trial import State, TrialResult
+from miniscale.setting.trial import TrialResult, TrialState
 from transfer.audit.calibrate import Calibration, calibrate
 from transfer.audit.judge_panel import audit
 from transfer.audit.panel_runs import BASELINE, Run, Runs, named_panel, read_runs
@@ -79,7 +79,7 @@ def test_a_change_that_crashes_at_the_top_is_named() -> None:
 def test_a_constant_metric_is_said_by_calibration_and_never_divides_by_zero() -> None:
     on = ladder()
     runs = [Run(BASELINE, rung.name, seed, 1.0) for rung in on.rungs for seed in range(3)]
-    results = [TrialResult(f"{i}", State.COMPLETE, value=1.0) for i in range(len(runs))]
+    results = [TrialResult(f"{i}", TrialState.COMPLETE, value=1.0) for i in range(len(runs))]
     found = calibrate(on, runs, results, machine="here")
     assert "the metric is constant" in found.notes[0]
     flat = replace(planted(on), runs=tuple(replace(r, value=1.0) for r in planted(on).runs))
@@ -160,7 +160,7 @@ def calibration(noise: float) -> Calibration:
     on = ladder()
     runs = [run for run in planted(on, noise=noise).runs if run.arm == BASELINE]
     results = [
-        TrialResult(f"{i}", State.COMPLETE, value=run.value, seconds=2.0)
+        TrialResult(f"{i}", TrialState.COMPLETE, value=run.value, seconds=2.0)
         for i, run in enumerate(runs)
     ]
     return calibrate(on, runs, results, machine="here")
@@ -180,4 +180,4 @@ def test_a_baseline_that_always_crashes_says_why() -> None:
     on = ladder()
     runs = [Run(BASELINE, "small", 0, None, reason="ModuleNotFoundError: nope")]
     with pytest.raises(InputError, match="ModuleNotFoundError"):
-        calibrate(on, runs, [TrialResult("x", State.FAILED)], machine="here")
+        calibrate(on, runs, [TrialResult("x", TrialState.FAILED)], machine="here")

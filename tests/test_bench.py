@@ -15,7 +15,7 @@ from transfer.bench.board import as_json, calibration_error, rows, uncalibrated
 from transfer.bench.board_text import markdown, terminal
 from transfer.bench.play import parsed, play
 from transfer.bench.play_many import Task, run, tasks
-from transfer.bench.score import Score, Told, oracle, taken
+from transfer.bench.score import StatementTally, StudyScore, oracle, taken
 from transfer.bench.worlds.catalogue import GROUPS, MAKERS, chosen
 from transfer.bench.worlds.world import Held, World
 from transfer.commands.bench import bench, policies_of, seeds_of
@@ -71,8 +71,8 @@ def test_told_counts_what_came_true() -> None:
     assert 0 <= looks[0].right <= looks[0].n
 
 
-def scored(policy: str, seed: int, utility: float, **more: object) -> Score:
-    return Score("A", policy, seed, utility, **more)  # type: ignore[arg-type]
+def scored(policy: str, seed: int, utility: float, **more: object) -> StudyScore:
+    return StudyScore("A", policy, seed, utility, **more)  # type: ignore[arg-type]
 
 
 def test_policies_are_paired_by_world() -> None:
@@ -90,7 +90,7 @@ def test_who_states_more_than_comes_true_is_listed() -> None:
     bins = [(0, 0.0, 0.0)] * 10
     honest, boastful = list(bins), list(bins)
     honest[9], boastful[9] = (100, 95.0, 95.0), (100, 95.0, 70.0)
-    fair = Told(n=100, odds=95, right=95, covered=80)
+    fair = StatementTally(n=100, odds=95, right=95, covered=80)
     scores = [
         scored("honest", 0, 0.0, bins=tuple(honest), all=fair),
         scored("boastful", 0, 0.0, bins=tuple(boastful), all=fair),

@@ -37,7 +37,7 @@ from transfer.bench.tables.replay_forecasts import (
     likeliest_temperature,
     tempered,
 )
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 
 DATA = Path(__file__).parent / "data"
 LAW = PowerLaw(E=1.5, A=4.0, alpha=0.15)
@@ -116,7 +116,7 @@ def test_a_stranger_s_table_is_scored_by_the_same_command(tmp_path: Path) -> Non
         for (arm, x, s), value in table.loss.items()
     ]
     pl.DataFrame(rows).write_csv(tmp_path / "mine.csv")
-    row = score_tables(tmp_path, outlook=by_trend)[0]
+    row = score_tables(tmp_path, gain_forecast=by_trend)[0]
     assert (row.name, row.n, row.is_shipped) == ("mine", 40 * 6, False)
 
 
@@ -134,7 +134,7 @@ def test_the_learner_never_sees_the_source_it_is_scored_on() -> None:
         others = {case.source for case in cases}
         seen.append(others)
 
-        def forecast(case: Case) -> Outlook:
+        def forecast(case: Case) -> GainForecast:
             return carried(case) if case.source in others else as_forecaster(by_trend)(case)
 
         return forecast  # type: ignore[return-value]
@@ -214,7 +214,7 @@ def test_the_far_forecast_looks_at_nothing_at_the_target(tmp_path: Path) -> None
     shifted.write_csv(tmp_path / "results_ablations.csv")
     seen: list[list[tuple[float, float]]] = []
 
-    def spy(effects: Sequence[Effect], position: float, kind: Kind) -> Outlook:
+    def spy(effects: Sequence[Effect], position: float, kind: Kind) -> GainForecast:
         seen[-1].append((effects[-1].gain, position))
         return by_atoms(effects, position, kind)
 

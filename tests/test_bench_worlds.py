@@ -173,7 +173,7 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_dearer_ideas_report_and_are_judged_by_their_own_compute() -> None:
-    made = world("dearer", 0, Dearer(0))
+    made = world("extra_cost", 0, Dearer(0))
     dear = next(n for n in range(99) if made.mechanism.extra(Held((n,))) > 0.1)
     held = Held((dear,))
     spec = light_spec(made.ladder.rungs[2], arm="a", seed=0, tree=Tree(NOWHERE, "t", {}))

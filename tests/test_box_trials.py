@@ -13,10 +13,10 @@ from test_box import KINDS, needs
 from test_worker import ESCAPES, until
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
-from miniscale.box import BoxKind, Report, try_out
+from miniscale.box import BoxKind, BoxReport, try_out
 from miniscale.run import cgroup, meters, out_folder
 from miniscale.run.runner.local import LocalRunner
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec, read_result
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
 pytestmark = [
     pytest.mark.level2,
@@ -24,11 +24,11 @@ pytestmark = [
 ]
 
 
-def boxed(kind: BoxKind) -> Report:
+def boxed(kind: BoxKind) -> BoxReport:
     if kind is BoxKind.PROCESS:
-        return Report(kind)
+        return BoxReport(kind)
     needs(kind)
-    return Report(kind, {"files": True})
+    return BoxReport(kind, {"files": True})
 
 
 def run(folder: Path, kind: BoxKind, code: str, **more: Any) -> TrialResult:
@@ -61,13 +61,13 @@ def test_room_on_disk_is_capped_deleted_files_included(kind: BoxKind, tmp_path: 
     fill = "import os, sys, time\nfor n in range(40):\n"
     fill += "    open(f'{sys.argv[1]}/{n}', 'wb').write(bytes(1_000_000))\ntime.sleep(20)"
     result = run(tmp_path, kind, fill, disk_gb=0.02)
-    assert (result.state, result.value) == (State.OVER_BUDGET, None)
+    assert (result.state, result.value) == (TrialState.OVER_BUDGET, None)
     assert "more than disk_gb=0.02" in result.reason
     hide = fill.replace("    open", "    kept = globals().setdefault('k', []); f = open")
     hide = hide.replace(".write(", "; f.write(").replace("\ntime", "; kept.append(f)\ntime")
     hide = hide.replace("; kept.append(f)", "; f.flush(); kept.append(f); os.unlink(f.name)")
     result = run(tmp_path, kind, hide, identity="hidden", disk_gb=0.02)
-    assert result.state is State.OVER_BUDGET, result.reason
+    assert result.state is TrialState.OVER_BUDGET, result.reason
     free = run(tmp_path, kind, hide.replace("sleep(20)", "sleep(.6)") + "\n" + WRITES % 1,
                identity="free", disk_gb=0.02, walls_down=("disk",))  # fmt: skip
     assert free.is_complete
@@ -78,7 +78,7 @@ def test_the_number_of_processes_is_capped(kind: BoxKind, tmp_path: Path) -> Non
     code = "import os, time\nfor _ in range(40):\n    if os.fork() == 0: time.sleep(20)\n"
     code += "time.sleep(20)"
     result = run(tmp_path, kind, code, processes=20)
-    assert result.state is State.OVER_BUDGET
+    assert result.state is TrialState.OVER_BUDGET
     assert "more than processes=20" in result.reason
     assert not processes_with(f"{tmp_path}/trials/t")
 
@@ -161,7 +161,7 @@ def test_a_boxed_trainer_that_always_kills_itself_does_not_stop_the_study(
     kind: BoxKind, tmp_path: Path
 ) -> None:
     result = run(tmp_path, kind, f"import os; os.kill(os.getpid(), {signal.SIGKILL:d})")
-    assert (result.state, result.cause) == (State.FAILED, Cause.CRASH), result.reason
+    assert (result.state, result.cause) == (TrialState.FAILED, Cause.CRASH), result.reason
     assert result.attempt == 2
 
 

@@ -6,9 +6,17 @@ from dataclasses import replace
 import pytest
 from oracle import oracle_job
 
-from miniscale.setting.trial import State, TrialResult
+from miniscale.setting.trial import TrialResult, TrialState
 from transfer.change import Change
-from transfer.events import Based, Effect, Proposed, Request, Started, Tick, Tried
+from transfer.events import (
+    BaselineSet,
+    Effect,
+    Proposed,
+    Request,
+    Started,
+    TrialFinished,
+    TrialsRequested,
+)
 from transfer.journal.state import replay
 from transfer.measure.analysis import Analysis
 from transfer.measure.overuse import overuse
@@ -16,7 +24,7 @@ from transfer.measure.overuse import overuse
 
 def result(name: str, seconds: float | None, value: float = 1.0) -> TrialResult:
     told = {} if seconds is None else {"trainer_cpu_seconds": seconds}
-    return TrialResult(name, State.COMPLETE, value, metrics={"flops": 1e9, **told})
+    return TrialResult(name, TrialState.COMPLETE, value, metrics={"flops": 1e9, **told})
 
 
 @pytest.mark.parametrize(
@@ -61,14 +69,14 @@ def analysis(seconds: float | None) -> Analysis:
     state = replay(
         [
             Started("s", "", 0, "p", {}),
-            Based("b0", "abc"),
+            BaselineSet("b0", "abc"),
             Proposed("c1", "b0", Change("one", patch="p")),
-            Tick(0, tuple(asked)),
+            TrialsRequested(0, tuple(asked)),
         ]
     )
     for one in asked:
         took, value = (10.0, 3.0) if one.arm == "b0" else (seconds, 2.9)
-        state.apply(Tried(result(one.identity, took, value + 0.01 * one.seed), 1.0))
+        state.apply(TrialFinished(result(one.identity, took, value + 0.01 * one.seed), 1.0))
     return Analysis(ladder, state)
 
 
@@ -81,7 +89,7 @@ def test_a_gain_is_less_what_its_hidden_compute_is_worth() -> None:
     free, within, charged = (effect_of(s) for s in (None, 12.0, 18.0))
     assert within == free
     assert charged.gain == pytest.approx(free.gain - math.log(1.8))
-    assert charged.dearer == pytest.approx(math.log(1.8))
+    assert charged.extra_cost == pytest.approx(math.log(1.8))
     assert not analysis(18.0).failure("c1")
 
 

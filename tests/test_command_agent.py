@@ -12,15 +12,15 @@ from llm_server import serving
 from oracle import oracle_job
 
 from autoresearch.proposer.choose import decode_agent
-from autoresearch.proposer.command import Command, Seated
-from autoresearch.proposer.store import Desk
+from autoresearch.proposer.command import Command, ReadyAgent
+from autoresearch.proposer.store import ProposalStore
 from miniscale.box import BoxKind, choose
 from miniscale.setting.decode import InputError, Node
 from miniscale.setting.rung import Folders
 from miniscale.setting.setting import Kind, Knob
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change
-from transfer.events import Asked
+from transfer.events import CallBilled
 from transfer.study.in_memory import NOWHERE, MemoryLedger
 from transfer.study.limits import Limits
 from transfer.study.proposer import Done, Failed, Proposal
@@ -37,8 +37,8 @@ def seated(
     ledger: MemoryLedger | None = None,
     limits: Limits | None = None,
     **options: object,
-) -> tuple[Study, Seated]:
-    """Return a study of one small file, and the stand-in agent at its desk."""
+) -> tuple[Study, ReadyAgent]:
+    """Return a study of one small file, and the stand-in agent at its store."""
     source = folder / "source"
     source.mkdir(exist_ok=True)
     (source / "train.py").write_text(TRAIN)
@@ -69,7 +69,7 @@ def seated(
         data={},
     )
     study.start("commanded", {})
-    desk = Desk(
+    store = ProposalStore(
         study,
         folder / "study",
         limits=limits or Limits(),
@@ -79,7 +79,7 @@ def seated(
     )
     argv = (sys.executable, "-I", str(AGENT), *arguments)
     made = {"read": (str(AGENT.parent),), "timeout_s": 60.0, "price_usd": 0.25, **options}
-    return study, Command("command", argv, **made).seat(desk)  # type: ignore[arg-type]
+    return study, Command("command", argv, **made).seat(store)  # type: ignore[arg-type]
 
 
 def proposed(folder: Path, *arguments: str, **options: object) -> Proposal:
@@ -95,7 +95,7 @@ def test_an_agents_edit_is_the_change_with_what_it_said_of_it(tmp_path: Path) ->
     assert change.expected == {"small": 3.0}
     assert "+lr = 0.2" in change.patch
     assert study.add(change) == ""
-    asked = [event for event in study.events if isinstance(event, Asked)]
+    asked = [event for event in study.events if isinstance(event, CallBilled)]
     assert [(one.outcome, one.usd) for one in asked] == [("ok", 0.25)]
     assert agent.propose(study.ladder, study.state) != change
     assert not (tmp_path / "study/proposals/command-00000.work").exists()
@@ -202,12 +202,12 @@ def test_a_call_that_was_under_way_when_we_died_is_counted(tmp_path: Path) -> No
     def die(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    agent._desk.sleep = die
+    agent._store.sleep = die
     with pytest.raises(KeyboardInterrupt):
         agent.propose(study.ladder, study.state)
     study, agent = seated(tmp_path, "good", ledger=ledger)
     assert isinstance(agent.propose(study.ladder, study.state), Change)
-    outcomes = [event.outcome for event in ledger.events if isinstance(event, Asked)]
+    outcomes = [event.outcome for event in ledger.events if isinstance(event, CallBilled)]
     assert outcomes == ["lost: the process ended while it waited", "ok"]
 
 

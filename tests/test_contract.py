@@ -14,7 +14,7 @@ from miniscale.run.worker import PASSED_ON
 from miniscale.setting.decode import Node
 from miniscale.setting.rung import OURS, Folders, Rung, trial_spec
 from miniscale.setting.setting import Objective, Setting, decode_knob
-from miniscale.setting.trial import Cause, Reading, State, TrialResult
+from miniscale.setting.trial import Cause, MetricSource, TrialResult, TrialState
 from miniscale.tree.workspace import Workspace
 
 PAGE = (ROOT / "docs" / "contract.md").read_text()
@@ -46,12 +46,12 @@ value = float("nan") if mode == "nan" else 1.25
 (out / "evaluation.json").write_text(json.dumps({"score": value, "digests": {"data": "abc"}}))
 """
 EXPECTED = {
-    "fine": (State.COMPLETE, Cause.NONE),
-    "diverge": (State.DIVERGED, Cause.NONE),
-    "nan": (State.DIVERGED, Cause.NONE),
-    "crash": (State.FAILED, Cause.CRASH),
-    "tamper": (State.TAMPERED, Cause.NONE),
-    "spend": (State.OVER_BUDGET, Cause.NONE),
+    "fine": (TrialState.COMPLETE, Cause.NONE),
+    "diverge": (TrialState.DIVERGED, Cause.NONE),
+    "nan": (TrialState.DIVERGED, Cause.NONE),
+    "crash": (TrialState.FAILED, Cause.CRASH),
+    "tamper": (TrialState.TAMPERED, Cause.NONE),
+    "spend": (TrialState.OVER_BUDGET, Cause.NONE),
 }
 
 
@@ -75,7 +75,7 @@ def run(mode: str, folder: Path) -> tuple[TrialResult, Path]:
             "{knobs}",
         ),
         evaluator=("{python}", "score.py", "{out}", "{mode}"),
-        objective=Objective("score", True, Reading(file="evaluation.json", key="score")),
+        objective=Objective("score", True, MetricSource(file="evaluation.json", key="score")),
         editable=("train.py",),
         locked=("score.py",),
         env={"OURS": "1"},
@@ -148,7 +148,7 @@ def test_the_page_names_every_placeholder_variable_and_state() -> None:
         assert f"`{{{name}}}`" in PAGE
     for name in PASSED_ON:
         assert f"`{name}`" in PAGE
-    for state in State:
+    for state in TrialState:
         assert f"`{state}`" in PAGE
     for cause in set(Cause) - {Cause.NONE}:
         assert f"`{cause}`" in PAGE

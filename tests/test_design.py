@@ -19,7 +19,7 @@ from transfer.change import Change
 from transfer.commands import design as design_command
 from transfer.design import design_text
 from transfer.design.answer import answer
-from transfer.design.design import Found, design
+from transfer.design.design import DesignRun, design
 from transfer.design.lab import simulated_lab as planted
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
@@ -30,7 +30,7 @@ from transfer.ladder import decode_ladder
 from transfer.report.designed import design_line
 
 
-def on_world(seed: int, **more: Any) -> tuple[planted.World, Found]:
+def on_world(seed: int, **more: Any) -> tuple[planted.World, DesignRun]:
     known = planted.world(seed)
     ask = Ask(limit=known.seconds / 40, by_seconds=True, **more)
     changes = {name: change for name, (change, _) in known.panel.items()}
@@ -188,7 +188,7 @@ def oracle_asked(folder: Path, *more: str) -> design_command.Asked:
     return design_command.decode(compose(argv, [folder], name="design"), [folder])
 
 
-def written(asked: design_command.Asked) -> tuple[Found, dict[str, Any]]:
+def written(asked: design_command.Asked) -> tuple[DesignRun, dict[str, Any]]:
     """Design on the oracle in this process, and return what the ladder's file holds."""
     bench = BenchLab(asked.ladder, asked.form, asked.root, OracleRunner(), lambda *_: None)
     found = design(asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask)
@@ -220,7 +220,7 @@ def test_the_ladder_that_comes_out_composes_decodes_and_tells_of_its_design(
 def test_a_design_typed_again_runs_nothing_and_says_the_same(tmp_path: Path) -> None:
     first, _ = written(oracle_asked(tmp_path))
     again, _ = written(oracle_asked(tmp_path))
-    assert first.standings == again.standings
+    assert first.change_views == again.change_views
     assert first.verdicts == again.verdicts
 
 

@@ -13,7 +13,7 @@ from miniscale.setting.compose import compose, read_group
 from miniscale.setting.decode import InputError, Node
 from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
 from miniscale.setting.setting import Kind, Knob, Setting, decode_setting
-from transfer.design.race.knob_rules import Rule, factors
+from transfer.design.race.knob_rules import FittedRule, factors
 from transfer.design.space.dials import Shrinkable, decode_design
 from transfer.design.space.paths import (
     among,
@@ -231,7 +231,7 @@ def test_a_path_without_rules_undoes_what_the_program_itself_applies() -> None:
     assert factors(own, (), small, uses_rules=False) == {"lr": 0.25}
     assert factors(own, (), small, uses_rules=True) == {}
     assert factors(form(rules=["lr"]), (), small, uses_rules=False) == {}
-    drift = Rule("lr", "width", -0.5, -0.6, -0.4, None, 0.9, 12, own=-1.0)
+    drift = FittedRule("lr", "width", -0.5, -0.6, -0.4, None, 0.9, 12, own=-1.0)
     assert factors(own, (drift,), small, uses_rules=True) == {"lr": 2.0}
     assert "beyond the program's own width^-1.00" in drift.words()
     with pytest.raises(InputError, match=r"built_in: 'n' is not in rules"):

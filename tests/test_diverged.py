@@ -7,10 +7,10 @@ import pytest
 from oracle import oracle_job
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.trial import State, TrialResult, TrialSpec
+from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import OracleRunner, result_of
 from transfer.change import Change
-from transfer.events import Decided, Outcome
+from transfer.events import Outcome, StepChosen
 from transfer.journal.codec import decode, encode
 from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
@@ -38,7 +38,7 @@ class Diverging:
 
     def result(self, spec: TrialSpec) -> TrialResult:
         if (spec.arm, spec.rung, spec.seed) in self.named:
-            return TrialResult(spec.identity, State.DIVERGED, reason="the objective is nan")
+            return TrialResult(spec.identity, TrialState.DIVERGED, reason="the objective is nan")
         return result_of(spec)
 
     def running(self) -> list[TrialSpec]:
@@ -55,8 +55,8 @@ def study(*named: tuple[str, str, int], policy: str = "trend") -> Study:
     return simulate(JOB.ladder, [GAIN], policy=chosen, plan=PLAN, runner=Diverging(at))
 
 
-def retries(played: Study) -> list[Decided]:
-    return [e for e in played.events if isinstance(e, Decided) and e.is_retry]
+def retries(played: Study) -> list[StepChosen]:
+    return [e for e in played.events if isinstance(e, StepChosen) and e.is_retry]
 
 
 @pytest.mark.parametrize("policy", ["trend", "atoms", "greedy", "ttest"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from llm_server import Clock, Script, Step, serving
 
-from autoresearch.proposer.model.client import Answer, Endpoint, Unavailable
+from autoresearch.proposer.model.client import Endpoint, ModelAnswer, Unavailable
 from autoresearch.proposer.model.raw_reply import retry_after
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
 from miniscale.setting.decode import InputError
@@ -18,7 +18,7 @@ OK = Step('{"ok": true}')
 
 def ask(
     script: Script | Sequence[Step], **options: object
-) -> tuple[Answer | Unavailable, Clock, Endpoint]:
+) -> tuple[ModelAnswer | Unavailable, Clock, Endpoint]:
     clock, said = Clock(), list[str]()
     options = {"structure": Structure.TEXT, "timeout_s": 5.0, **options}
     with serving(script) as server:
@@ -30,9 +30,9 @@ def ask(
             return error, clock, endpoint
 
 
-def answered(script: Script | Sequence[Step], **options: object) -> tuple[Answer, list[float]]:
+def answered(script: Script | Sequence[Step], **options: object) -> tuple[ModelAnswer, list[float]]:
     answer, clock, _ = ask(script, **options)
-    assert isinstance(answer, Answer), answer
+    assert isinstance(answer, ModelAnswer), answer
     return answer, clock.waits
 
 
@@ -168,7 +168,7 @@ def test_a_schema_that_is_refused_later_steps_down() -> None:
         return Step(status=400, message="unsupported schema keyword") if is_formal else Step("ok")
 
     answer, _, endpoint = ask(script, structure=Structure.SCHEMA)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ModelAnswer)
     assert endpoint.structure is Structure.TEXT
 
 

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
 from miniscale.evaluate.heldout_text import nats, read_split
-from miniscale.evaluate.model_host import Host, Terms
+from miniscale.evaluate.model_host import Host, HostTerms
 from miniscale.evaluate.refusal import ModelError, TamperedError
 
 VOCABULARY, CONTEXT = 16, 12
@@ -146,7 +146,7 @@ def test_a_model_process_that_is_gone_is_told_as_such_by_all_that_is_asked_of_it
     tmp_path: Path,
 ) -> None:
     tree = tmp_path / "tree"
-    with Host(Terms(tree, framework="numpy"), folder=tmp_path, outside=os.environ) as host:
+    with Host(HostTerms(tree, framework="numpy"), folder=tmp_path, outside=os.environ) as host:
         (pid,) = processes_with(f"--tree={tree}")
         os.kill(pid, signal.SIGKILL)
         until(lambda: not processes_with(f"--tree={tree}"))

@@ -17,22 +17,22 @@ from transfer.belief.posterior import Model, believe
 from transfer.belief.stack import BEYOND, Claim, examine, together
 from transfer.change import Change
 from transfer.events import (
+    AblationConcluded,
+    AblationRequested,
     Accepted,
-    Answered,
-    Based,
+    BaselineSet,
     Dropped,
     Effect,
-    Examined,
-    Judged,
+    ExamRequested,
     Outcome,
-    Questioned,
     Request,
-    Tick,
+    TrialsRequested,
+    VerdictReached,
 )
 from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
-from transfer.journal.state import State, replay
+from transfer.journal.state import StudyState, replay
 from transfer.report.findings import survey
 from transfer.report.text import status
 from transfer.study.final_exam import fresh_seeds
@@ -76,7 +76,7 @@ def test_the_claim_before_the_exam_is_the_sum_of_posterior_means() -> None:
     mean = one.moments([*POSITIONS.values(), TARGET])[0]
     told = claim([])
     assert told.before.mean == pytest.approx(2 * mean[-1])
-    assert told.outlook == told.before
+    assert told.gain_forecast == told.before
     forecast = [told.predicted[name].mean for name in POSITIONS]
     assert forecast == pytest.approx(list(2 * mean[:-1]))
 
@@ -92,7 +92,7 @@ def test_the_claim_after_the_exam_is_one_kalman_step_with_doubt_beyond_its_top()
     gain = cross @ np.linalg.inv(covariance[:3, :3] + 0.01**2 * np.eye(3))
     after = mean + gain @ (np.full(3, 0.05) - mean[:3])
     left = covariance - gain @ cross.T
-    told = claim(seen).outlook
+    told = claim(seen).gain_forecast
     assert told.mean == pytest.approx(after[-1])
     beyond = BEYOND * abs(after[-1]) * (TARGET - POSITIONS["r2"])
     assert told.sd == pytest.approx(math.hypot(math.sqrt(left[-1, -1]), beyond))
@@ -107,9 +107,9 @@ def test_a_stack_measured_before_belongs_to_the_forecast_and_not_to_the_exam() -
     assert alone.is_doubtful
     assert known.ratio == pytest.approx(1.0, abs=0.05)
     assert not known.is_doubtful
-    both = claim([*stack, *fresh]).outlook
-    assert known.outlook.mean == pytest.approx(both.mean)
-    assert known.outlook.sd == pytest.approx(both.sd)
+    both = claim([*stack, *fresh]).gain_forecast
+    assert known.gain_forecast.mean == pytest.approx(both.mean)
+    assert known.gain_forecast.sd == pytest.approx(both.sd)
 
 
 def test_an_exam_of_a_study_holds_the_planted_total_and_narrows_the_claim() -> None:
@@ -131,10 +131,10 @@ def test_status_says_first_what_the_exam_left_of_the_claim(tmp_path: Path) -> No
 
 def test_what_was_believed_of_the_ladder_comes_back_with_the_exam() -> None:
     trust = Trust(Light.GREEN, drift=0.01, misfit=0.002, conformal=1.4, source="abc")
-    asked = Examined("b2", {"r0": (800, 801)}, ("c1", "c3"), trust)
+    asked = ExamRequested("b2", {"r0": (800, 801)}, ("c1", "c3"), trust)
     assert decode(encode(asked)) == asked
     old = {"type": "examined", "arm": "b2", "seeds": {"r0": [800]}}
-    assert decode(old) == Examined("b2", {"r0": (800,)})
+    assert decode(old) == ExamRequested("b2", {"r0": (800,)})
 
 
 # -- a short exam -----------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_a_long_row_of_exams_and_questions_never_meets_a_seed_again_and_then_end
         seeds = fresh_seeds(state, PLAN.seed, place=place + 8 * (number // 2), n=n)
         taken.append(seeds)
         asked = tuple(Request(f"b{number}", "r0", s, f"{number} {s}") for s in seeds)
-        state.apply(Tick(number, asked))
+        state.apply(TrialsRequested(number, asked))
     given = [seeds for seeds in taken if seeds]
     every = [seed for seeds in given for seed in seeds]
     assert len(set(every)) == len(every)
@@ -228,7 +228,7 @@ def test_a_long_row_of_exams_and_questions_never_meets_a_seed_again_and_then_end
 
 
 def test_the_first_exams_and_questions_run_on_the_seeds_that_they_always_had() -> None:
-    empty, start = State(), 3 * SEEDS_A_STUDY + FRESH
+    empty, start = StudyState(), 3 * SEEDS_A_STUDY + FRESH
     for number in range(12):
         exam_starts = fresh_seeds(empty, 3, place=8 * number, n=4)
         assert exam_starts == tuple(range(start + 8 * number, start + 8 * number + 4))
@@ -253,8 +253,16 @@ def test_verdicts_on_questions_come_out_again_from_the_journal() -> None:
 def test_killed_after_any_event_of_a_short_exam_a_study_ends_the_same() -> None:
     events = flattered().events
     lab = Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=IDEAS)
-    start = next(n for n, event in enumerate(events) if isinstance(event, Examined))
-    kept = (Examined, Questioned, Answered, Judged, Dropped, Accepted, Based)
+    start = next(n for n, event in enumerate(events) if isinstance(event, ExamRequested))
+    kept = (
+        ExamRequested,
+        AblationRequested,
+        AblationConcluded,
+        VerdictReached,
+        Dropped,
+        Accepted,
+        BaselineSet,
+    )
     for place in [n for n in range(start, len(events)) if isinstance(events[n], kept)]:
         first = lab.study(cut=place + 1)
         assert first.events == events[: place + 1]

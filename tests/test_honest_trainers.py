@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from miniscale.box import strongest
-from miniscale.evaluate.model_host import Host, Terms
-from miniscale.evaluate.score_tokens import SPLITS, Job, judge
+from miniscale.evaluate.model_host import Host, HostTerms
+from miniscale.evaluate.score_tokens import SPLITS, ScoringJob, judge
 
 pytestmark = pytest.mark.level2
 ROWS = 8
@@ -26,7 +26,7 @@ RELATIVE = 1e-6
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def job(tmp_path_factory: pytest.TempPathFactory) -> ScoringJob:
     top = tmp_path_factory.mktemp("honest")
     for name in ("data", "out", "tree", "folder"):
         (top / name).mkdir()
@@ -41,7 +41,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     meta = {"vocabulary": models.VOCABULARY, "digests": digests}
     (top / "data" / "meta.json").write_text(json.dumps(meta))
     shutil.copy(models.__file__, top / "tree" / "train.py")
-    terms = Terms(
+    terms = HostTerms(
         top / "tree",
         companion="miniscale.settings.nanochat.tokens",
         rows=ROWS,
@@ -49,11 +49,11 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
         vocabulary=models.VOCABULARY,
         box=strongest().kind,
     )
-    return Job(terms, top / "data", top / "out", tokens=10_000)
+    return ScoringJob(terms, top / "data", top / "out", tokens=10_000)
 
 
 @pytest.fixture(scope="module")
-def host(job: Job) -> Iterator[Host]:
+def host(job: ScoringJob) -> Iterator[Host]:
     with Host(job.terms, folder=job.data.parent / "folder", outside=os.environ) as made:
         yield made
 
@@ -76,7 +76,9 @@ def plain(model: torch.nn.Module, data: Path, name: str) -> float:
 
 
 @pytest.mark.parametrize("kind", models.KINDS)
-def test_an_honest_model_scores_as_in_a_plain_evaluation(kind: str, job: Job, host: Host) -> None:
+def test_an_honest_model_scores_as_in_a_plain_evaluation(
+    kind: str, job: ScoringJob, host: Host
+) -> None:
     model = models.trained(kind)
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
     save_file(weights, job.out / "model.safetensors")

@@ -11,35 +11,35 @@ from pathlib import Path
 import pytest
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.trial import Cause, State, TrialResult
+from miniscale.setting.trial import Cause, TrialResult, TrialState
 from transfer.change import Change
 from transfer.events import (
     Action,
-    Based,
-    Decided,
+    BaselineSet,
     Effect,
-    Judged,
+    GainForecast,
     Outcome,
-    Outlook,
     Proposed,
     Refused,
     Request,
-    Tick,
-    Tried,
+    StepChosen,
+    TrialFinished,
+    TrialsRequested,
+    VerdictReached,
 )
 from transfer.journal.store import Journal, read_journal, sealed
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)
-OUTLOOK = Outlook(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)
+OUTLOOK = GainForecast(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)
 EVENTS = [
-    Based("b0", "abc"),
+    BaselineSet("b0", "abc"),
     Proposed("c1", "b0", Change("one", knobs={"gain": 0.1})),
     Refused("two", "the same as c1", "search"),
-    Tick(0, (Request("c1", "small", 0, "id0"),)),
-    Tried(TrialResult("id0", State.COMPLETE, value=1.5, metrics={"flops": 2.0}), 2.0),
-    Tried(TrialResult("id1", State.FAILED, cause=Cause.OOM, reason="too big"), 2.0),
-    Decided("c1", 1, "small", Action.PROMOTE, (EFFECT,), OUTLOOK, 2, "fine"),
-    Judged("c1", Outcome.CERTIFIED, (EFFECT,), OUTLOOK, ("good",)),
+    TrialsRequested(0, (Request("c1", "small", 0, "id0"),)),
+    TrialFinished(TrialResult("id0", TrialState.COMPLETE, value=1.5, metrics={"flops": 2.0}), 2.0),
+    TrialFinished(TrialResult("id1", TrialState.FAILED, cause=Cause.OOM, reason="too big"), 2.0),
+    StepChosen("c1", 1, "small", Action.PROMOTE, (EFFECT,), OUTLOOK, 2, "fine"),
+    VerdictReached("c1", Outcome.CERTIFIED, (EFFECT,), OUTLOOK, ("good",)),
 ]
 
 
@@ -59,10 +59,10 @@ def test_every_event_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_second_session_goes_on_in_a_file_of_its_own(tmp_path: Path) -> None:
     written(tmp_path)
     journal = Journal(tmp_path, clock=lambda: 2.0)
-    journal.append(Based("b1", "def"))
+    journal.append(BaselineSet("b1", "def"))
     journal.close()
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
-    assert read_journal(tmp_path)[0] == [*EVENTS, Based("b1", "def")]
+    assert read_journal(tmp_path)[0] == [*EVENTS, BaselineSet("b1", "def")]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"v":1,"seq":8,"t":1,"type":"based","arm":"b'])
@@ -73,9 +73,9 @@ def test_a_torn_last_line_is_cut_and_said(tmp_path: Path, torn: bytes) -> None:
     journal = Journal(tmp_path, clock=lambda: 1.0)
     assert journal.events == EVENTS
     assert "torn last line" in journal.repairs[0]
-    journal.append(Based("b1", "def"))
+    journal.append(BaselineSet("b1", "def"))
     journal.close()
-    assert read_journal(tmp_path) == ([*EVENTS, Based("b1", "def")], [])
+    assert read_journal(tmp_path) == ([*EVENTS, BaselineSet("b1", "def")], [])
 
 
 def test_a_damaged_middle_is_refused_with_file_and_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from oracle import oracle_job
 
 from scaling import PowerLaw, forecast_loss
 from transfer.ladder import Ladder
-from transfer.measure.effect import Noise, effect, pooled_noise, yardstick
+from transfer.measure.effect import Noise, effect, fit_baseline_law, pooled_noise
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def test_the_stated_spread_of_an_effect_is_its_real_one(
     ladder: Ladder, rho: float, base_seeds: list[int], change_seeds: list[int]
 ) -> None:
     rng = np.random.default_rng(1)
-    ruler = yardstick(ladder, {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs})
+    baseline_law = fit_baseline_law(
+        ladder, {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs}
+    )
     noise = Noise(sd=0.01, df=100, rho=rho, n_pairs=100)
     found = []
     for _ in range(4000):
@@ -47,16 +49,20 @@ def test_the_stated_spread_of_an_effect_is_its_real_one(
         own = rng.normal(size=8)
         y = {s: 1.2 + 0.01 * (rho * shared[s] + np.sqrt(1 - rho**2) * own[s]) for s in change_seeds}
         found.append(
-            effect(ladder, "small", baseline=b, change=y, noise=noise, ruler=ruler).loss_gain
+            effect(
+                ladder, "small", baseline=b, change=y, noise=noise, baseline_law=baseline_law
+            ).loss_gain
         )
-    stated = effect(ladder, "small", baseline=b, change=y, noise=noise, ruler=ruler)
+    stated = effect(ladder, "small", baseline=b, change=y, noise=noise, baseline_law=baseline_law)
     assert np.mean(found) == pytest.approx(0.05, abs=5 * stated.loss_se / np.sqrt(4000))
     # the sd of 4,000 draws has a relative error of 1.1 %
     assert np.std(found) == pytest.approx(stated.loss_se, rel=0.06)
 
 
 def test_a_gain_is_the_compute_that_the_baseline_would_need(ladder: Ladder) -> None:
-    ruler = yardstick(ladder, {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs})
+    baseline_law = fit_baseline_law(
+        ladder, {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs}
+    )
     noise = Noise(sd=0.001, df=10, rho=0.5, n_pairs=10)
     for rung in ladder.rungs:
         better = {0: float(LAW(rung.scale * np.exp(0.1)))}
@@ -66,7 +72,7 @@ def test_a_gain_is_the_compute_that_the_baseline_would_need(ladder: Ladder) -> N
             baseline={0: float(LAW(rung.scale))},
             change=better,
             noise=noise,
-            ruler=ruler,
+            baseline_law=baseline_law,
         )
         assert found.gain == pytest.approx(0.1, rel=0.02)
 
@@ -74,7 +80,7 @@ def test_a_gain_is_the_compute_that_the_baseline_would_need(ladder: Ladder) -> N
 def test_a_shift_of_all_seeds_cancels_and_units_do_not_matter(ladder: Ladder) -> None:
     def measure(scale: float) -> float:
         base = {r.name: {0: scale * float(LAW(r.scale))} for r in ladder.rungs}
-        ruler = yardstick(ladder, base)
+        baseline_law = fit_baseline_law(ladder, base)
         noise = Noise(sd=0.01 * scale, df=10, rho=0.5, n_pairs=10)
         return effect(
             ladder,
@@ -82,7 +88,7 @@ def test_a_shift_of_all_seeds_cancels_and_units_do_not_matter(ladder: Ladder) ->
             baseline={0: 1.25 * scale},
             change={0: 1.2 * scale},
             noise=noise,
-            ruler=ruler,
+            baseline_law=baseline_law,
         ).gain
 
     assert measure(1000.0) == pytest.approx(measure(1.0), rel=1e-6)
@@ -120,7 +126,7 @@ def losses() -> Iterator[tuple[str, dict[str, dict[int, float]]]]:
 def test_effects_have_the_right_sign_without_a_law(
     ladder: Ladder, case: str, baseline: dict[str, dict[int, float]]
 ) -> None:
-    ruler = yardstick(ladder, baseline)
+    baseline_law = fit_baseline_law(ladder, baseline)
     noise = Noise(sd=0.01, df=10, rho=0.5, n_pairs=10)
     found = effect(
         ladder,
@@ -128,7 +134,7 @@ def test_effects_have_the_right_sign_without_a_law(
         baseline=baseline["small"],
         change={0: baseline["small"][0] - 0.02},
         noise=noise,
-        ruler=ruler,
+        baseline_law=baseline_law,
     )
     assert found.gain > 0
     assert np.isfinite(found.gain_se)
@@ -137,10 +143,14 @@ def test_effects_have_the_right_sign_without_a_law(
 def test_the_law_takes_the_noise_that_all_replicates_of_a_rung_say(ladder: Ladder) -> None:
     baseline = {r.name: {0: float(LAW(r.scale))} for r in ladder.rungs}
     noise = {r.name: Noise(sd=0.004, df=20, rho=0.5, n_pairs=9) for r in ladder.rungs}
-    ruler = yardstick(ladder, baseline, noise)
-    assert [scale.noise_sd for scale in ruler.fit.scales] == pytest.approx([0.004] * len(baseline))
+    baseline_law = fit_baseline_law(ladder, baseline, noise)
+    assert [scale.noise_sd for scale in baseline_law.fit.scales] == pytest.approx(
+        [0.004] * len(baseline)
+    )
     at = ladder.target
-    told, rough = (forecast_loss(fit, at) for fit in (ruler.fit, yardstick(ladder, baseline).fit))
+    told, rough = (
+        forecast_loss(fit, at) for fit in (baseline_law.fit, fit_baseline_law(ladder, baseline).fit)
+    )
     quiet = {name: replace(known, sd=0.0004) for name, known in noise.items()}
-    less = forecast_loss(yardstick(ladder, baseline, quiet).fit, at)
+    less = forecast_loss(fit_baseline_law(ladder, baseline, quiet).fit, at)
     assert less.high - less.low < told.high - told.low != rough.high - rough.low

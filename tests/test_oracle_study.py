@@ -8,15 +8,15 @@ from functools import cache
 import pytest
 from oracle import oracle_job
 
-from autoresearch.build import Job
+from autoresearch.build import StudyJob
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
-from transfer.events import Forecast, Judged, Outcome, Tick
+from transfer.events import ForecastMade, Outcome, TrialsRequested, VerdictReached
 from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
-from transfer.study.study import EpochRule, Study
+from transfer.study.study import RoundRule, Study
 
-NO_EPOCHS = EpochRule(accepts=99, budget_share=99.0)
+NO_EPOCHS = RoundRule(accepts=99, budget_share=99.0)
 KINDS: dict[str, tuple[int, dict[str, float]]] = {
     "null": (6, {}),
     "gain": (3, {"gain": 0.15}),
@@ -36,13 +36,13 @@ def planted_study(seed: int) -> tuple[Study, dict[str, str]]:
         Change(title=kind, knobs={**knobs, "idea": place})
         for place, (kind, knobs) in enumerate(planted, start=1)
     ]
-    plan = replace(job.plan, seed=seed, budget=1e6, epoch=NO_EPOCHS, exam_share=0.0)
+    plan = replace(job.plan, seed=seed, budget=1e6, round=NO_EPOCHS, exam_share=0.0)
     study = simulate(job.ladder, changes, policy=job.policy, plan=plan)
     return study, {f"c{n}": kind for n, (kind, _) in enumerate(planted, start=1)}
 
 
 @cache
-def oracle_job_cached() -> Job:
+def oracle_job_cached() -> StudyJob:
     """Return the shipped oracle study, composed once."""
     return oracle_job()
 
@@ -84,7 +84,7 @@ def test_a_planted_gain_comes_back_as_compute_multiplier() -> None:
     study, kinds = planted_study(2)
     truth = Planted(compute=study.ladder.target, gain=0.15).true_gain
     for arm, kind in kinds.items():
-        look = study.state.verdicts[arm].outlook
+        look = study.state.verdicts[arm].gain_forecast
         if kind == "gain" and look is not None:
             assert look.low < truth < look.high
 
@@ -93,7 +93,7 @@ def test_verdicts_come_out_again_from_the_journal() -> None:
     study, _ = planted_study(3)
     events = study.events
     again = rejudge(study.ladder, events, policy=study.policy, budget=study.plan.budget)
-    assert again == {event.arm: event for event in events if isinstance(event, Judged)}
+    assert again == {event.arm: event for event in events if isinstance(event, VerdictReached)}
     assert len(again) == 15
 
 
@@ -102,9 +102,9 @@ def test_no_forecast_is_younger_than_the_trials_it_predicts() -> None:
     asked: set[tuple[str, str]] = set()
     n_forecasts = 0
     for event in study.events:
-        if isinstance(event, Tick):
+        if isinstance(event, TrialsRequested):
             asked |= {(request.arm, request.rung) for request in event.requests}
-        if isinstance(event, Forecast):
+        if isinstance(event, ForecastMade):
             n_forecasts += 1
             assert (event.arm, event.rung) not in asked
     assert n_forecasts > 10
@@ -113,7 +113,7 @@ def test_no_forecast_is_younger_than_the_trials_it_predicts() -> None:
 def test_a_null_twin_shares_no_seed_with_the_baseline() -> None:
     job = oracle_job_cached()
     study = simulate(
-        job.ladder, [Change(title="twin", is_twin=True)], policy=job.policy, plan=job.plan
+        job.ladder, [Change(title="twin", is_control=True)], policy=job.policy, plan=job.plan
     )
     effects = study.state.verdicts["c1"].effects
     assert [effect.n_pairs for effect in effects] == [0] * len(effects) != []

@@ -15,7 +15,7 @@ from transfer.policy.confirm import ConfirmPolicy
 from transfer.policy.greedy import GreedyPolicy
 from transfer.policy.halving import HalvingPolicy
 from transfer.policy.power_law import PowerLawPolicy, extrapolated
-from transfer.policy.protocol import Evidence, Scene, Standing
+from transfer.policy.protocol import ChangeView, Evidence, StudyView
 from transfer.policy.registry import POLICIES, decode_policy
 from transfer.policy.ttest import Control, TTestPolicy, lord_level
 from transfer.study.in_memory import simulate
@@ -35,8 +35,8 @@ def seen(*gains: float, se: float = 0.01) -> Evidence:
     return Evidence(ladder(), Change("a", patch="a"), tuple(effects), arm="c1")
 
 
-def standing(arm: str, *gains: float) -> Standing:
-    return Standing(arm, "b0", Change("a", patch="a"), seen(*gains).effects)
+def change_view(arm: str, *gains: float) -> ChangeView:
+    return ChangeView(arm, "b0", Change("a", patch="a"), seen(*gains).effects)
 
 
 def accepted(name: str, *overrides: str) -> set[str]:
@@ -113,16 +113,16 @@ def test_spending_and_lord_never_give_out_more_than_there_is() -> None:
 
 
 def test_lord_asks_more_of_a_late_change() -> None:
-    standings = {f"c{n}": standing(f"c{n}") for n in range(1, 60)}
-    late = replace(seen(0.035), arm="c59", scene=Scene(standings=standings))
+    change_views = {f"c{n}": change_view(f"c{n}") for n in range(1, 60)}
+    late = replace(seen(0.035), arm="c59", view=StudyView(change_views=change_views))
     assert TTestPolicy().decide(late).outcome is Outcome.PROVISIONAL
     assert TTestPolicy(control=Control.LORD).decide(late).outcome is Outcome.REJECTED
 
 
 def test_halving_promotes_the_best_part_and_accepts_at_the_top() -> None:
-    others = {f"c{n}": standing(f"c{n}", 0.01 * n) for n in range(2, 11)}
+    others = {f"c{n}": change_view(f"c{n}", 0.01 * n) for n in range(2, 11)}
     for gain, action in ((0.2, Action.PROMOTE), (0.055, Action.STOP)):
-        evidence = replace(seen(gain), scene=Scene(standings=others))
+        evidence = replace(seen(gain), view=StudyView(change_views=others))
         assert HalvingPolicy().decide(evidence).action is action
     assert HalvingPolicy().decide(seen(*[0.1] * 4)).outcome is Outcome.PROVISIONAL
 

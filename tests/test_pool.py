@@ -10,12 +10,12 @@ from oracle import oracle_job
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise, odd_spread
 from transfer.measure.noise import ExactSum, Pool, share_of
 from transfer.study.in_memory import simulate
-from transfer.study.study import EpochRule, Plan, Study
+from transfer.study.study import RoundRule, Study, StudyPlan
 
 SLOPES = {"low": 0.1, "high": 0.05}
 
@@ -100,7 +100,7 @@ def test_replicates_that_spread_ten_times_too_far_speak_for_themselves() -> None
 def topped(n: int) -> Study:
     job = oracle_job()
     changes = [Change(title=f"i{k}", knobs={"idea": k, "gain": -0.3}) for k in range(1, n + 1)]
-    plan = Plan(budget=1e6, epoch=EpochRule(999, 999, 99), tops_up=True)
+    plan = StudyPlan(budget=1e6, round=RoundRule(999, 999, 99), tops_up=True)
     return simulate(job.ladder, changes, policy=job.policy, plan=plan)
 
 
@@ -112,7 +112,7 @@ def test_a_baseline_has_as_many_seeds_as_the_root_of_the_changes_measured() -> N
 
 def test_effects_computed_as_runs_arrive_are_those_computed_at_once() -> None:
     study = topped(12)
-    state, rng = State(), random.Random(2)
+    state, rng = StudyState(), random.Random(2)
     growing = Analysis(study.ladder, state)
     checked: Counter[str] = Counter()
     for event in study.events:

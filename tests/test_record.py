@@ -17,11 +17,11 @@ from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.journal.store import Journal
 from transfer.report.pace import Pace, pace_of
-from transfer.report.track_record import Record, Told, lines, score, survey_root
+from transfer.report.track_record import ScoredClaim, TrackRecord, lines, score, survey_root
 from transfer.study.import_runs import take
 from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
-from transfer.study.study import EpochRule
+from transfer.study.study import RoundRule
 
 TREND = "policy=trend"
 CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}
@@ -29,12 +29,12 @@ CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}
 
 @pytest.fixture
 def study(tmp_path: Path) -> Loaded:
-    """Return a study of three planted changes and a null twin, kept in a folder."""
+    """Return a study of three planted changes and a null change, kept in a folder."""
     job = oracle_job(TREND)
     changes = [Change(name, knobs={"gain": gain}) for name, gain in CHANGES.items()]
-    changes.append(Change("twin", is_twin=True))
-    no_epochs = EpochRule(accepts=99, budget_share=99.0)
-    plan = replace(job.plan, budget=1e5, epoch=no_epochs)
+    changes.append(Change("twin", is_control=True))
+    no_epochs = RoundRule(accepts=99, budget_share=99.0)
+    plan = replace(job.plan, budget=1e5, round=no_epochs)
     done = simulate(job.ladder, changes, policy=job.policy, plan=plan)
     folder = StudyFolder(tmp_path / "oracle")
     open_folder(folder, content=job.content(), config={**oracle_config(TREND), "roots": []})
@@ -126,13 +126,13 @@ def test_a_bad_import_is_refused_in_one_line_and_enters_nothing(
 
 def test_the_record_counts_hits_odds_and_twins(study: Loaded, tmp_path: Path) -> None:
     found = survey_root(study.folder.path.parent)
-    assert found.twins.n == 1
+    assert found.null_changes.n == 1
     said = "\n".join(lines(found))
     for word in (
         "record   1 study: oracle",
         "next rung",
         "Brier",
-        "1 null twins",
+        "1 null changes",
         "wait for a run",
     ):
         assert word in said
@@ -141,12 +141,14 @@ def test_the_record_counts_hits_odds_and_twins(study: Loaded, tmp_path: Path) ->
 
 
 def test_brier_and_hits_are_what_they_say() -> None:
-    told = Told("s", "c1", "target", "structural", 0.1, 0.0, 0.2, 0.9, came=0.15, came_se=0.0)
+    told = ScoredClaim(
+        "s", "c1", "target", "structural", 0.1, 0.0, 0.2, 0.9, came=0.15, came_se=0.0
+    )
     assert told.is_hit
     assert told.brier == pytest.approx(0.01)
     assert not replace(told, came=0.25).is_hit
     assert replace(told, came=-0.01).brier == pytest.approx(0.81)
-    assert "100%" in "\n".join(lines(Record((told,), studies=("s",))))
+    assert "100%" in "\n".join(lines(TrackRecord((told,), studies=("s",))))
 
 
 def test_a_win_that_takes_more_time_is_worth_less_at_equal_seconds(

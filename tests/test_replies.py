@@ -8,10 +8,10 @@ import pytest
 from replies import OUTCOMES, TRAIN, block, header
 
 from autoresearch.proposer.checks import Ground, Unfit, admit, difference
-from autoresearch.proposer.model.edits import Block, EditRefused, Rule, apply
+from autoresearch.proposer.model.edits import EditBlock, EditRefused, EditRule, apply
 from autoresearch.proposer.model.reply import Malformed, read
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import Reading
+from miniscale.setting.trial import MetricSource
 from miniscale.tree.canonical import is_retuned, is_seed_change, program_digest
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change
@@ -34,7 +34,7 @@ SETTING = Setting(
     prepare=(),
     command=("python",),
     evaluator=(),
-    objective=Objective("loss", True, Reading(file="x", key="y")),
+    objective=Objective("loss", True, MetricSource(file="x", key="y")),
     editable=("train.py",),
     locked=(),
     env={},
@@ -112,18 +112,18 @@ def test_a_patch_without_last_newline_applies(tmp_path: Path) -> None:
 
 def test_the_rule_that_matched_is_reported() -> None:
     for search, rule in (
-        ("    lr = 0.1", Rule.EXACT),
-        ("    lr = 0.1 ", Rule.TRAILING),
-        ("lr = 0.1", Rule.SHIFTED),
+        ("    lr = 0.1", EditRule.EXACT),
+        ("    lr = 0.1 ", EditRule.TRAILING),
+        ("lr = 0.1", EditRule.SHIFTED),
     ):
-        _, applied = apply([Block("", search, search.replace("1", "2"))], TEXTS)
+        _, applied = apply([EditBlock("", search, search.replace("1", "2"))], TEXTS)
         assert (applied[0].rule, applied[0].line) == (rule, 31)
 
 
 def test_edits_go_in_together_or_not_at_all() -> None:
-    good = Block("", "    lr = 0.1", "    lr = 0.2")
+    good = EditBlock("", "    lr = 0.1", "    lr = 0.2")
     with pytest.raises(EditRefused, match="edit 2"):
-        apply([good, Block("", "nowhere at all", "x")], TEXTS)
+        apply([good, EditBlock("", "nowhere at all", "x")], TEXTS)
 
 
 def test_several_ideas_are_read_in_order_and_bad_ones_named() -> None:
@@ -144,7 +144,7 @@ def test_several_ideas_are_read_in_order_and_bad_ones_named() -> None:
 def test_an_edit_of_numbers_alone_is_one_of_hyper_parameters(
     search: str, replace: str, is_tuned: bool
 ) -> None:
-    after, _ = apply([Block("", search, replace)], TEXTS)
+    after, _ = apply([EditBlock("", search, replace)], TEXTS)
     assert is_retuned(TEXTS, after) is is_tuned
 
 

@@ -25,10 +25,10 @@ from miniscale.settings.oracle.planted_law import OracleRunner
 from transfer.audit.archive import store
 from transfer.audit.judge_panel import audit
 from transfer.change import Change
-from transfer.events import Asked, Tried
-from transfer.journal.state import State, replay
+from transfer.events import CallBilled, TrialFinished
+from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
-from transfer.report.findings import Findings, Group, survey, times
+from transfer.report.findings import ChangeGroup, Findings, survey, times
 from transfer.report.write import write_report
 from transfer.study.in_memory import simulate
 from transfer.study.study import Study
@@ -70,7 +70,7 @@ def altered(ladder: Ladder, alter: Callable[[float, TrialSpec], float]) -> Study
     return simulate(ladder, changes, policy=job.policy, plan=job.plan, runner=Altered(alter))
 
 
-def page_of(ladder: Ladder, state: State, folder: Path) -> str:
+def page_of(ladder: Ladder, state: StudyState, folder: Path) -> str:
     write_report(ladder, state, folder)
     return (folder / "index.html").read_text()
 
@@ -114,7 +114,7 @@ def test_the_page_names_every_change_with_its_verdict(report: Path) -> None:
         assert proposed.change.title in page
     for word in ("accepted, certified", "scale-bound", "undecided", "rejected", "crashed"):
         assert word in page
-    for part in ("Scaling law of the baseline", "How our forecasts fared", "null twins passed"):
+    for part in ("Scaling law of the baseline", "How our forecasts fared", "null changes passed"):
         assert part in page
     assert "everything but compute" in page
 
@@ -194,7 +194,7 @@ def test_a_metric_to_maximise_is_shown_in_its_own_direction(tmp_path: Path) -> N
     study = altered(ladder, lambda value, spec: 3.0 - value)
     page = page_of(ladder, study.state, tmp_path)
     findings = survey(ladder, study.state)
-    assert [row.group for row in findings.rows] == [Group.ACCEPTED, Group.REJECTED]
+    assert [row.group for row in findings.rows] == [ChangeGroup.ACCEPTED, ChangeGroup.REJECTED]
     assert findings.rows[0].effects[0].loss_gain > 0
     assert "accuracy, higher is better" in page
 
@@ -214,8 +214,8 @@ def test_the_headline_tells_what_else_happened() -> None:
     assert findings.stack.low < findings.stack.mean < findings.stack.high
     refuted = {row.title for row in findings.refuted}
     assert "a gain that reverses" in refuted
-    assert "null twin" not in refuted
-    assert [row.title for row in findings.twins] == ["null twin"]
+    assert "null change" not in refuted
+    assert [row.title for row in findings.null_changes] == ["null change"]
 
 
 def test_every_forecast_whose_rung_was_run_is_scored() -> None:
@@ -240,8 +240,8 @@ def test_tables_come_as_parquet_and_csv(report: Path) -> None:
 
 def test_a_deferred_change_is_not_counted_as_accepted() -> None:
     findings, state = found(), shipped().state
-    assert {row.arm for row in findings.of(Group.SET_ASIDE)} == set(state.deferred)
-    assert all("measured again as" in row.note for row in findings.of(Group.SET_ASIDE))
+    assert {row.arm for row in findings.of(ChangeGroup.SET_ASIDE)} == set(state.deferred)
+    assert all("measured again as" in row.note for row in findings.of(ChangeGroup.SET_ASIDE))
 
 
 def test_the_report_shows_the_audit_that_lies_beside_the_study(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_the_table_of_changes_shows_gains_at_equal_seconds_and_memory(tmp_path: 
     dear = {i for (arm, _), by in study.state.requests.items() for i in by.values() if arm == "c1"}
     events = [
         replace(event, result=timed(event.result, 2.0 if event.result.identity in dear else 1.0))
-        if isinstance(event, Tried)
+        if isinstance(event, TrialFinished)
         else event
         for event in study.events
     ]
@@ -331,10 +331,10 @@ def liar(n: int, request: dict[str, Any]) -> Step:
 def test_the_report_shows_what_a_model_spent_and_foresaw(
     model: Script, is_honest: bool, tmp_path: Path
 ) -> None:
-    job = oracle_job("budget.compute=1e6", "epoch.accepts=99")
+    job = oracle_job("budget.compute=1e6", "round.accepts=99")
     study = play(model, tmp_path, job=job).lab.study
     html = page_of(study.ladder, study.state, tmp_path)
-    asked = [event for event in study.events if isinstance(event, Asked)]
+    asked = [event for event in study.events if isinstance(event, CallBilled)]
     tokens = sum(event.tokens_in + event.tokens_out for event in asked)
     dollars = f"${sum(event.usd or 0.0 for event in asked):.2f}"
     assert f"{dollars} · {tokens:,} tokens in {len(asked)} calls" in html

@@ -15,7 +15,7 @@ from autoresearch.proposer.choose import decode_agent
 from autoresearch.proposer.history import crash_to_mend, is_plateau, resting
 from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import InputError, Node
-from transfer.events import Asked, Event, Proposed, Refused
+from transfer.events import CallBilled, Event, Proposed, Refused
 from transfer.journal.state import replay
 from transfer.report.expected import calibrations
 from transfer.study.in_memory import MemoryLedger
@@ -31,8 +31,8 @@ def fresh(n: int, request: dict[str, Any]) -> Step:
     return reply(*[idea(gains[k] + 0.001 * n, n=10 * n + k) for k in range(4)]) if n else OK
 
 
-def asked(events: list[Event]) -> list[Asked]:
-    return [event for event in events if isinstance(event, Asked)]
+def asked(events: list[Event]) -> list[CallBilled]:
+    return [event for event in events if isinstance(event, CallBilled)]
 
 
 def refused(played: Played) -> list[str]:
@@ -52,7 +52,7 @@ def test_every_call_is_journaled_with_its_cost_before_its_change(tmp_path: Path)
     events = play(fresh, tmp_path).lab.study.events
     first = next(i for i, event in enumerate(events) if isinstance(event, Proposed))
     calls = asked(events)
-    assert isinstance(events[first - 1], Asked)
+    assert isinstance(events[first - 1], CallBilled)
     assert [c.outcome for c in calls[:2]] == ["probe", "ok"]
     assert calls[1].usd == pytest.approx(100e-6 + 50 * 4e-6)
     assert replay(events).spending["openai"].calls == len(calls)
@@ -111,7 +111,7 @@ def test_a_reply_that_was_under_way_when_we_died_is_counted_at_its_most(tmp_path
         def die(seconds: float) -> None:
             raise Killed
 
-        opened.desk.sleep = die
+        opened.store.sleep = die
         with pytest.raises(Killed):
             opened.run()
         again = lab(server, tmp_path, ledger=ledger)
@@ -269,20 +269,20 @@ def test_a_brief_is_the_same_for_the_same_study_and_stays_in_its_budget(tmp_path
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "hint.md").write_text("look at the gain\n" * 50)
     asking = Asking(ideas=2, proposer="openai", program="Prefer simple ideas.")
-    full = brief(opened.desk, asking, budget=20_000)
-    assert full == brief(opened.desk, asking, budget=20_000)
+    full = brief(opened.store, asking, budget=20_000)
+    assert full == brief(opened.store, asking, budget=20_000)
     for part in ("Prefer simple ideas.", "hint.md:", "cannot be seen", "Give 2 ideas"):
         assert part in full
     for budget in (2_200, 1_600):
-        short = brief(opened.desk, asking, budget=budget)
+        short = brief(opened.store, asking, budget=budget)
         assert tokens_of(short) <= budget
         assert "more" in short
     with pytest.raises(TooLong):
-        brief(opened.desk, asking, budget=300)
+        brief(opened.store, asking, budget=300)
 
 
 def test_expectations_are_scored_against_what_came(tmp_path: Path) -> None:
-    job = oracle_job("budget.compute=1e6", "epoch.accepts=99")
+    job = oracle_job("budget.compute=1e6", "round.accepts=99")
     study = play(fresh, tmp_path, job=job).lab.study
     scores = {one.where: one for one in calibrations(study.ladder, study.state, "openai")}
     small = scores["small"]
@@ -298,7 +298,7 @@ def test_several_proposers_take_turns_and_one_that_has_none_is_passed_over(tmp_p
     assert [member.name for member in job.proposer.members] == ["model", "knobs"]
     played = play(
         fresh, tmp_path, limits=Limits(changes=8), ideas_at_once=1,
-        seat=lambda config, desk: Turns((config.seat(desk), job.proposer.members[1])),
+        seat=lambda config, store: Turns((config.seat(store), job.proposer.members[1])),
     )  # fmt: skip
     by = [p.change.proposer for p in played.lab.study.state.changes.values()]
     assert by[:6] == ["openai", "knobs"] * 3

@@ -14,7 +14,7 @@ from oracle import ROOT
 
 from autoresearch.build import decode_job
 from miniscale.setting.compose import compose
-from transfer.events import Judged, Outcome, Tried
+from transfer.events import Outcome, TrialFinished, VerdictReached
 from transfer.journal.load import load
 from transfer.journal.store import read_journal
 from transfer.study.in_memory import simulate
@@ -43,13 +43,13 @@ def finish(root: Path, *overrides: str) -> None:
     assert process.returncode == 0, said.decode()
 
 
-def verdicts(root: Path) -> dict[str, Judged]:
+def verdicts(root: Path) -> dict[str, VerdictReached]:
     return load(root / "oracle").state.verdicts
 
 
 def trials_run(root: Path) -> Counter[str]:
     events, _ = read_journal(root / "oracle" / "journal")
-    return Counter(event.result.identity for event in events if isinstance(event, Tried))
+    return Counter(event.result.identity for event in events if isinstance(event, TrialFinished))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_interrupted_ten_times_a_study_ends_the_same(
 
 @pytest.mark.level2
 def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path: Path) -> None:
-    chosen = ["policy=atoms", "epoch.changes=4", "budget.compute=3000"]
+    chosen = ["policy=atoms", "round.changes=4", "budget.compute=3000"]
     finish(tmp_path / "whole", *chosen)
     rng = random.Random(7)
     for _ in range(6):

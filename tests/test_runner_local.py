@@ -13,7 +13,7 @@ from tiny_trials import PYTHON, WRITES, processes_with, spec
 from miniscale.run.progress import progress
 from miniscale.run.runner.local import LocalRunner, usable_cores
 from miniscale.run.runner.protocol import Runner
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 MEASURED = (
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_is_tried_again_and_sweeps_what_it_left(tmp_path: Pat
     with LocalRunner(1) as runner:
         runner.submit([spec(tmp_path, code)])
         (result,) = drain(runner, 1)
-    assert (result.state, result.cause) == (State.FAILED, Cause.INFRASTRUCTURE)
+    assert (result.state, result.cause) == (TrialState.FAILED, Cause.INFRASTRUCTURE)
     assert result.attempt == 2
     assert (tmp_path / "trials/attempts").read_text() == "xxx"
     assert not processes_with(f"{tmp_path}/trials/tMARK")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_scaling_surface import LOSS, D, N
 
 from scaling.compare import Arm, compare
-from scaling.design import Rung, design, gain_sd
+from scaling.design import PlannedRung, design, gain_sd
 from scaling.extrapolate import extrapolate
 from scaling.fit.bootstrap import paired_runs, resample
 from scaling.fit.form_fit import fit_form
@@ -176,7 +176,7 @@ def test_parabolas_find_planted_optima() -> None:
         parabola_frontier((n[:2], n[:2]), loss[:2], budgets[:2], names[:2], generator())
 
 
-RUNGS = tuple(Rung(1e18 * 6.0**i, 0.05, 0.002 * 0.8**i, 6.0**i) for i in range(4))
+RUNGS = tuple(PlannedRung(1e18 * 6.0**i, 0.05, 0.002 * 0.8**i, 6.0**i) for i in range(4))
 
 
 @given(seeds=st.tuples(*[st.integers(0, 8)] * 4), rung=st.integers(0, 3))
@@ -209,11 +209,11 @@ def test_a_designs_power_is_what_simulation_gives() -> None:
 
 def test_a_ladder_whose_loss_does_not_fall_has_no_design() -> None:
     with pytest.raises(ValueError, match="loss does not fall at every rung"):
-        design((Rung(1e18, 0.0, 0.002, 1.0),), target=1e20, gain=0.05)
+        design((PlannedRung(1e18, 0.0, 0.002, 1.0),), target=1e20, gain=0.05)
 
 
 def test_a_gain_is_doubted_by_an_eighteenth_of_it_per_nat_to_the_target() -> None:
-    exact = Rung(1e18, 0.05, 0.0, 1.0)
+    exact = PlannedRung(1e18, 0.05, 0.0, 1.0)
     near, far = (
         gain_sd((exact,), (1,), target=1e18 * np.exp(nats), gain=0.1, rho=0.5) for nats in (0, 9)
     )

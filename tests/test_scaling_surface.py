@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling import FitStatus, LossKind, Objective, fit_form
+from scaling import FitObjective, FitStatus, LossKind, fit_form
 from scaling.fit.bootstrap import resample, resample_weights, variance_components
 from scaling.fit.newton import Problem, polish
 from scaling.law.form import Form
@@ -135,7 +135,7 @@ def test_printed_parameters_and_coordinates_undo_each_other(form: Form) -> None:
 
 @pytest.mark.parametrize("kind", LossKind)
 def test_no_loss_finds_anything_better_by_looking_around(kind: LossKind) -> None:
-    fit = fit_form(HOFFMANN, N, D, loss=LOSS, objective=Objective(kind))
+    fit = fit_form(HOFFMANN, N, D, loss=LOSS, objective=FitObjective(kind))
     rng = np.random.default_rng(1)
     size = 10.0 ** rng.uniform(-6, -1, (500, 1))
     around = fit.theta + size * rng.standard_normal((500, 5))

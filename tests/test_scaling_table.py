@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaling.law.laws import HOFFMANN, POWER
-from scaling.table.columns import Role
+from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable, read_table
 
@@ -138,15 +138,15 @@ def test_columns_of_other_types_are_refused(value: object) -> None:
 def test_columns_are_asked_for_by_name() -> None:
     refused(runs().rename({"loss": "perp"}), "no-loss", "name it: --loss")
     refused(runs().drop("N", "D"), "no-scale", "--flops COLUMN")
-    refused(runs(), "no-column", "no column for loss=y", columns={Role.LOSS: "y"})
+    refused(runs(), "no-column", "no column for loss=y", columns={ColumnRole.LOSS: "y"})
     frame = runs().rename({"loss": "perp"})
-    assert read_table(frame, columns={Role.LOSS: "perp"}).loss[0] == runs()["loss"][0]
+    assert read_table(frame, columns={ColumnRole.LOSS: "perp"}).loss[0] == runs()["loss"][0]
 
 
 def test_with_or_without_embeddings_is_said() -> None:
     frame = runs().with_columns(N_no_emb=pl.col("N") / 2)
     assert "rivals" in codes(read_table(frame))
-    table = read_table(frame, columns={Role.PARAMETERS: "N_no_emb"})
+    table = read_table(frame, columns={ColumnRole.PARAMETERS: "N_no_emb"})
     assert any("without embeddings" in note.text for note in table.notes)
 
 
@@ -164,9 +164,9 @@ def test_nanochats_results_are_read_with_its_own_count_of_parameters(tmp_path: P
     path = tmp_path / "results.csv"
     row = "1e18,10,640,21000000,0,21000000,49000000,20,91000020,5000,2621440000,0.91,0.1,900\n"
     path.write_text(head + row + row.replace("1e18,10", "2e18,12").replace("0.91", "0.87"))
-    table = read_table(path, columns={Role.PARAMETERS: "params_scaling"})
+    table = read_table(path, columns={ColumnRole.PARAMETERS: "params_scaling"})
     assert table.frame["parameters"].to_list() == [7e7, 7e7]
-    assert table.columns[Role.LOSS] == "val_bpb"
+    assert table.columns[ColumnRole.LOSS] == "val_bpb"
 
 
 def test_autoresearchs_results_leave_crashes_out_and_take_a_constant_scale(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_autoresearchs_results_leave_crashes_out_and_take_a_constant_scale(tmp_p
                     "c3\t0.993\t44\tdiscard\tlr\n")  # fmt: skip
     with pytest.raises(TableError, match="--set flops=1e18"):
         read_table(path)
-    table = read_table(path, constants={Role.FLOPS: 1e18})
+    table = read_table(path, constants={ColumnRole.FLOPS: 1e18})
     assert table.loss.tolist() == [0.998, 0.993]
     assert "unfinished" in codes(table)
 

@@ -15,18 +15,18 @@ from autoresearch.proposer.listed import Listed
 from miniscale.setting.rung import Folders
 from transfer.change import Change
 from transfer.events import (
-    Based,
-    Closed,
-    Closing,
+    BaselineSet,
     Dropped,
     Event,
-    Examined,
-    Judged,
+    ExamRequested,
     Outcome,
     Proposed,
-    Reviewed,
-    Tick,
-    Tried,
+    RoundClosed,
+    RoundClosing,
+    RoundReviewed,
+    TrialFinished,
+    TrialsRequested,
+    VerdictReached,
 )
 from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
@@ -41,14 +41,14 @@ from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger, light_spe
 from transfer.study.limits import Limits
 from transfer.study.loop import run
 from transfer.study.rejudge import rejudge
-from transfer.study.schedule import Climb
-from transfer.study.study import EpochRule, Plan, Study
+from transfer.study.schedule import Schedule
+from transfer.study.study import RoundRule, Study, StudyPlan
 
-PLAN = Plan(
+PLAN = StudyPlan(
     seed=3,
     in_flight=3,
     budget=40_000.0,
-    epoch=EpochRule(accepts=2, changes=6, budget_share=0.5),
+    round=RoundRule(accepts=2, changes=6, budget_share=0.5),
     tops_up=True,
     exam_share=0.2,
 )
@@ -66,7 +66,7 @@ def idea(number: int, gain: float) -> Change:
 
 IDEAS = (
     *(idea(n, gain) for n, gain in enumerate(GAINS)),
-    Change(title="twin", is_twin=True),
+    Change(title="twin", is_control=True),
     idea(9, 0.15),
 )
 
@@ -76,7 +76,7 @@ class Lab:
     """One planted world in which studies are begun, cut and resumed."""
 
     policy: Policy
-    plan: Plan = PLAN
+    plan: StudyPlan = PLAN
     ideas: tuple[Change, ...] = IDEAS
     clash: tuple[str, ...] = ()
 
@@ -147,19 +147,19 @@ def test_accepted_changes_reach_the_branch_only_after_their_stack_was_measured()
     assert [arm for arm, v in state.verdicts.items() if v.outcome is Outcome.CERTIFIED]
     for arm in state.accepted:
         stacks = [members for (_, members) in state.stacks if arm in members]
-        assert stacks or arm == "c10"  # the last is alone in its epoch: nothing to stack with it
+        assert stacks or arm == "c10"  # the last is alone in its round: nothing to stack with it
     planted = {f"c{n}" for n, gain in enumerate([*GAINS, 0, 0.15], start=1) if gain > 0}
     assert set(state.accepted) <= planted
     assert len(state.accepted) >= 4
 
 
-def test_nothing_comes_in_while_an_epoch_closes() -> None:
+def test_nothing_comes_in_while_a_round_closes() -> None:
     is_closing = False
     n_closed = 0
     for event in whole().events:
-        if isinstance(event, Closing):
+        if isinstance(event, RoundClosing):
             is_closing = True
-        if isinstance(event, Closed):
+        if isinstance(event, RoundClosed):
             is_closing, n_closed = False, n_closed + 1
         if isinstance(event, Proposed) and not event.change.members:
             assert not is_closing
@@ -169,12 +169,12 @@ def test_nothing_comes_in_while_an_epoch_closes() -> None:
 def test_a_new_baseline_takes_over_the_runs_of_the_stack_it_equals() -> None:
     events = whole().events
     place = next(
-        n for n, event in enumerate(events) if isinstance(event, Based) and event.arm == "b1"
+        n for n, event in enumerate(events) if isinstance(event, BaselineSet) and event.arm == "b1"
     )
-    claimed = next(event for event in events[place:] if isinstance(event, Tick))
+    claimed = next(event for event in events[place:] if isinstance(event, TrialsRequested))
     assert {request.arm for request in claimed.requests} == {"b1"}
     assert {request.rung for request in claimed.requests} == {r.name for r in ladder().rungs}
-    later = {e.result.identity for e in events[place:] if isinstance(e, Tried)}
+    later = {e.result.identity for e in events[place:] if isinstance(e, TrialFinished)}
     assert not later & {request.identity for request in claimed.requests}
 
 
@@ -182,12 +182,14 @@ def test_verdicts_of_changes_and_reviews_come_out_again_from_the_journal() -> No
     study = whole()
     again = rejudge(ladder(), study.events, policy=study.policy, budget=PLAN.budget)
     assert again == study.state.verdicts
-    assert any(reviewed.verdicts for reviewed in kinds(study.events, Reviewed))  # type: ignore[attr-defined]
+    assert any(reviewed.verdicts for reviewed in kinds(study.events, RoundReviewed))  # type: ignore[attr-defined]
 
 
 def test_events_of_reviews_and_exams_come_back_as_they_were() -> None:
     events = whole().events
-    assert {Reviewed, Closing, Closed, Examined} <= {type(event) for event in events}
+    assert {RoundReviewed, RoundClosing, RoundClosed, ExamRequested} <= {
+        type(event) for event in events
+    }
     assert [decode(encode(event)) for event in events] == events
 
 
@@ -197,7 +199,10 @@ def test_killed_after_any_event_a_study_with_stacks_ends_the_same(block: int) ->
     marked = [
         n
         for n, e in enumerate(events)
-        if isinstance(e, (Reviewed, Closing, Closed, Judged, Based, Examined))
+        if isinstance(
+            e,
+            (RoundReviewed, RoundClosing, RoundClosed, VerdictReached, BaselineSet, ExamRequested),
+        )
     ]
     rng = random.Random(block)
     chosen = [*marked[block::8], *rng.sample(range(len(events) - 1), 8)]
@@ -218,12 +223,12 @@ def test_killed_after_every_third_event_it_still_ends_the_same() -> None:
 
 def test_the_exam_runs_on_seeds_that_nothing_was_chosen_by() -> None:
     events = whole().events
-    exam = next(event for event in events if isinstance(event, Examined))
+    exam = next(event for event in events if isinstance(event, ExamRequested))
     seeds = {seed for rung in exam.seeds.values() for seed in rung}
     before = {
         request.seed
         for event in events[: events.index(exam)]
-        if isinstance(event, Tick)
+        if isinstance(event, TrialsRequested)
         for request in event.requests
     }
     assert seeds.isdisjoint(before)
@@ -244,7 +249,7 @@ def test_members_that_crash_together_do_not_stop_a_study() -> None:
 
 def test_what_stacks_took_is_what_their_trials_cost_crashed_ones_too() -> None:
     state = Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25")).study().state
-    told = Climb(ladder(), state, Stacking(), budget=1.0).scene().spent_closing
+    told = Schedule(ladder(), state, Stacking(), budget=1.0).view().spent_closing
     measured = sum(
         len(state.ended.get((arm, rung.name), ())) * rung.cost
         for arm, one in state.changes.items()
@@ -255,7 +260,7 @@ def test_what_stacks_took_is_what_their_trials_cost_crashed_ones_too() -> None:
 
 
 def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_again() -> None:
-    plan = replace(PLAN, epoch=EpochRule(accepts=2, changes=99, budget_share=9.0))
+    plan = replace(PLAN, round=RoundRule(accepts=2, changes=99, budget_share=9.0))
     lab = Lab(TrendPolicy(), plan, clash=("idea0 0.2", "idea2 0.25"))
     study = lab.study()
     state = study.state

@@ -11,7 +11,7 @@ import pytest
 from oracle import ROOT
 
 from miniscale.settings.tabular import prepare
-from miniscale.settings.tabular.train import Options, split_rows, view
+from miniscale.settings.tabular.train import BoostingOptions, split_rows, view
 
 CODE = ROOT / "miniscale" / "tabular"
 META = {"columns": prepare.COLUMNS, "categories": prepare.CATEGORIES,
@@ -41,7 +41,7 @@ def features() -> np.ndarray:
 
 def test_a_view_drops_columns_and_counts_categories() -> None:
     seen = view(
-        Options(features="calendar", tail="none", categorical="frequency"), META, features()
+        BoostingOptions(features="calendar", tail="none", categorical="frequency"), META, features()
     )
     shown = seen(features())
     names = [prepare.COLUMNS[c] for c in seen.columns]
@@ -51,7 +51,7 @@ def test_a_view_drops_columns_and_counts_categories() -> None:
 
 
 def test_categories_are_named_to_the_trees_by_their_place_in_the_view() -> None:
-    seen = view(Options(features="no_plane", tail="native"), META, features())
+    seen = view(BoostingOptions(features="no_plane", tail="native"), META, features())
     names = [prepare.COLUMNS[c] for c in seen.columns]
     assert [names[place] for place in seen.native] == ["carrier", "origin", "dest", "tailnum"]
 

@@ -18,7 +18,7 @@ from autoresearch.tracking.projection import CURVE_POINTS, curve, history, scali
 from autoresearch.tracking.tracker import has_key, make_tracker, wanted_mode
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders
-from transfer.events import Asked, Judged
+from transfer.events import CallBilled, VerdictReached
 from transfer.report.expected import calibrations
 from transfer.report.findings import survey
 from transfer.study.in_memory import KnobTrees, MemoryLedger, simulate
@@ -146,9 +146,9 @@ def test_the_tables_hold_verdicts_rungs_forecasts_and_diffs(followed: Followed) 
 
 
 def test_what_a_model_spends_and_how_it_foresees_is_in_the_studys_run(tmp_path: Path) -> None:
-    job = oracle_job("budget.compute=1e6", "epoch.accepts=99")
-    done = play(fresh, tmp_path / "desk", job=job).lab.study
-    asked = [event for event in done.events if isinstance(event, Asked)]
+    job = oracle_job("budget.compute=1e6", "round.accepts=99")
+    done = play(fresh, tmp_path / "store", job=job).lab.study
+    asked = [event for event in done.events if isinstance(event, CallBilled)]
     follow(tmp_path, done=done)
     ((path, run),) = [i for i in read_all(tmp_path).runs.items() if i[1].job_type == "study"]
     usd = sum(event.usd or 0.0 for event in asked)
@@ -315,6 +315,6 @@ def test_a_study_without_runs_has_no_law_and_still_a_summary() -> None:
 
 def test_history_has_one_row_a_verdict_or_accept() -> None:
     rows = history(shipped().events)
-    n_verdicts = sum(isinstance(event, Judged) for event in shipped().events)
+    n_verdicts = sum(isinstance(event, VerdictReached) for event in shipped().events)
     assert len(rows) == n_verdicts + len(shipped().state.accepted)
     assert rows[-1]["study/judged"] == n_verdicts

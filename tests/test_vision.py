@@ -13,7 +13,7 @@ import torch
 from oracle import ROOT
 
 from miniscale.settings.vision import prepare
-from miniscale.settings.vision.train import Images, Options, augmented, build, initialise
+from miniscale.settings.vision.train import Images, TrainOptions, augmented, build, initialise
 
 CODE = ROOT / "miniscale" / "vision"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -142,7 +142,7 @@ def test_a_run_learns_is_scored_outside_and_pays_for_what_it_used(
     found = json.loads((tmp_path / "whole" / "evaluation.json").read_text())
     assert found["val_accuracy"] > 0.6
     assert found["sealed_loss"] < 1.5
-    assert found["images"] == 1500 // Options.batch * Options.batch
+    assert found["images"] == 1500 // TrainOptions.batch * TrainOptions.batch
     assert found["parameters"] == sum(t.numel() for t in build(SHAPE).state_dict().values())
     assert run(cache, tmp_path / "more", *small, "--images=3000") == (0, 5)
     said = json.loads((tmp_path / "more" / "evaluation.json").read_text())["over_budget"]

@@ -15,9 +15,16 @@ from tiny_trials import PYTHON, WRITES, processes_with, spec
 
 from miniscale.run import worker
 from miniscale.run.logs import CappedLog, LastMatch, last_words
-from miniscale.setting.trial import Cause, Reading, State, TrialResult, TrialSpec, read_result
+from miniscale.setting.trial import (
+    Cause,
+    MetricSource,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+    read_result,
+)
 
-STDOUT = Reading(line=r"loss: (\S+)$")
+STDOUT = MetricSource(line=r"loss: (\S+)$")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
@@ -48,7 +55,7 @@ def until(condition: Any, *, seconds: float = 10.0) -> bool:
 def test_a_complete_trial_has_its_value_and_what_it_cost(tmp_path: Path) -> None:
     code = WRITES % 1.5 + "; open(sys.argv[1] + '/trainer.json', 'w').write('{\"flops\": 7}')"
     result = run(tmp_path, code)
-    assert (result.state, result.value) == (State.COMPLETE, 1.5)
+    assert (result.state, result.value) == (TrialState.COMPLETE, 1.5)
     assert result.metrics["flops"] == 7
     assert {"peak_memory_gb", "cpu_seconds", "trainer_seconds"} <= result.metrics.keys()
     assert result.metrics["supervisor_cpu_seconds"] < 0.3
@@ -64,7 +71,7 @@ def test_it_runs_as_a_module_too(tmp_path: Path) -> None:
 
 def test_a_crash_gives_its_traceback_as_reason_without_control_characters(tmp_path: Path) -> None:
     result = run(tmp_path, "print('\\x1b[31mnoise\\x07'); raise KeyError('\\x1b[1mhead_dim')")
-    assert (result.state, result.cause) == (State.FAILED, Cause.CRASH)
+    assert (result.state, result.cause) == (TrialState.FAILED, Cause.CRASH)
     assert "Traceback (most recent call last):" in result.reason
     assert result.reason.rstrip().endswith("KeyError: '\\x1b[1mhead_dim'")
     assert "\x1b" not in result.reason
@@ -87,7 +94,7 @@ def test_time_out_is_over_trainer_and_evaluator_together(tmp_path: Path) -> None
     sleeps = (*PYTHON, "import time; time.sleep(30)")
     start = time.monotonic()
     result = run(tmp_path, WRITES % 1, evaluator=sleeps, timeout_s=1.5)
-    assert result.state is State.TIMED_OUT
+    assert result.state is TrialState.TIMED_OUT
     assert "evaluator ran past timeout_s=1.5" in result.reason
     assert time.monotonic() - start < 10
 
@@ -98,7 +105,7 @@ def test_memory_of_the_whole_tree_is_capped(tmp_path: Path) -> None:
     code = f"import subprocess, sys\nc = [sys.executable, '-I', '-S', '-c', {child!r}]\n"
     code += "a, b = subprocess.Popen(c), subprocess.Popen(c)\na.wait()"
     result = run(tmp_path, code, memory_gb=0.12)
-    assert (result.state, result.cause) == (State.FAILED, Cause.OOM)
+    assert (result.state, result.cause) == (TrialState.FAILED, Cause.OOM)
     assert "memory_gb=0.12" in result.reason
 
 
@@ -108,7 +115,7 @@ def test_a_memory_error_of_the_trainer_is_out_of_memory(tmp_path: Path) -> None:
 
 def test_exit_code_three_is_divergence(tmp_path: Path) -> None:
     result = run(tmp_path, "import sys; print('loss is nan at step 7'); sys.exit(3)")
-    assert (result.state, result.cause) == (State.DIVERGED, Cause.NONE)
+    assert (result.state, result.cause) == (TrialState.DIVERGED, Cause.NONE)
     assert result.reason == "loss is nan at step 7"
 
 
@@ -129,7 +136,7 @@ def test_a_missing_value_is_a_failure_with_its_reason(
     if content is not None:
         code += f"; open(sys.argv[1] + '/answer.json', 'w').write({content!r})"
     result = run(tmp_path, code)
-    assert (result.state, result.value) == (State.FAILED, None)
+    assert (result.state, result.value) == (TrialState.FAILED, None)
     assert said in result.reason
 
 
@@ -140,7 +147,7 @@ def test_a_pipe_in_place_of_the_answer_does_not_hang(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["float('nan')", "float('inf')", "10 ** 400"])
 def test_a_value_that_is_not_finite_is_divergence(tmp_path: Path, value: str) -> None:
-    assert run(tmp_path, WRITES % value).state is State.DIVERGED
+    assert run(tmp_path, WRITES % value).state is TrialState.DIVERGED
 
 
 def test_the_last_matching_line_of_standard_output_counts(tmp_path: Path) -> None:
@@ -174,17 +181,17 @@ def test_the_evaluator_makes_the_number_and_not_the_trainer(tmp_path: Path) -> N
     forged = WRITES.replace("answer", "evaluation") % 0.1
     out = str(tmp_path / "trials/t")
     honest = (*PYTHON, WRITES.replace("answer", "evaluation") % 2.0, out)
-    reading = Reading(file="evaluation.json", key="v")
+    reading = MetricSource(file="evaluation.json", key="v")
     assert run(tmp_path, forged, evaluator=honest, reading=reading).value == 2.0
     silent = run(tmp_path, forged, evaluator=(*PYTHON, "pass"), reading=reading)
-    assert (silent.state, silent.value) == (State.FAILED, None)
+    assert (silent.state, silent.value) == (TrialState.FAILED, None)
 
 
 def test_an_evaluator_collects_numbers_and_digests(tmp_path: Path) -> None:
     data = {"val_bpb": 1.2, "sealed_bpb": 1.3, "seconds": 9, "digests": {"code": "ab"}, "is": True}
     code = f"import sys; open(sys.argv[1] + '/evaluation.json', 'w').write({json.dumps(data)!r})"
     evaluator = (*PYTHON, code, str(tmp_path / "trials/t"))
-    reading = Reading(file="evaluation.json", key="val_bpb")
+    reading = MetricSource(file="evaluation.json", key="val_bpb")
     result = run(tmp_path, "pass", evaluator=evaluator, reading=reading)
     assert result.value == 1.2
     assert result.metrics["sealed_bpb"] == 1.3
@@ -197,7 +204,7 @@ def test_exit_code_four_of_the_evaluator_is_tampering(tmp_path: Path) -> None:
     code = "import sys; open(sys.argv[1] + '/evaluation.json', 'w')"
     code += '.write(\'{"tampered": "causal: looks ahead"}\'); sys.exit(4)'
     result = run(tmp_path, evaluator=(*PYTHON, code, out))
-    assert (result.state, result.reason) == (State.TAMPERED, "causal: looks ahead")
+    assert (result.state, result.reason) == (TrialState.TAMPERED, "causal: looks ahead")
 
 
 def test_a_locked_file_altered_in_a_trial_is_tampering(tmp_path: Path) -> None:
@@ -206,7 +213,7 @@ def test_a_locked_file_altered_in_a_trial_is_tampering(tmp_path: Path) -> None:
     locked = {"tokens.py": hashlib.sha256(b"honest").hexdigest()}
     assert run(tmp_path, locked=locked).is_complete
     result = run(tmp_path, "open('tokens.py', 'w'); " + WRITES % 1, locked=locked)
-    assert result.state is State.TAMPERED
+    assert result.state is TrialState.TAMPERED
     assert "locked file tokens.py" in result.reason
     assert "after the trial" in result.reason
     again = run(tmp_path, locked=locked)
@@ -217,7 +224,7 @@ def test_an_earlier_attempt_leaves_nothing_to_resume_from(tmp_path: Path) -> Non
     trial = spec(tmp_path)
     Path(trial.out, "checkpoint.pt").write_text("stronger")
     Path(trial.out, "answer.json").write_text('{"v": 0}')
-    assert run(tmp_path, "pass").state is State.FAILED
+    assert run(tmp_path, "pass").state is TrialState.FAILED
     assert not Path(trial.out, "checkpoint.pt").exists()
 
 
@@ -256,13 +263,13 @@ def test_daemons_and_those_that_ignore_term_are_gone_at_the_end(tmp_path: Path) 
 
 
 @needs_proc
-@pytest.mark.parametrize("wanted", [State.TIMED_OUT, State.CANCELLED])
-def test_a_stopped_trial_leaves_nothing_either(tmp_path: Path, wanted: State) -> None:
+@pytest.mark.parametrize("wanted", [TrialState.TIMED_OUT, TrialState.CANCELLED])
+def test_a_stopped_trial_leaves_nothing_either(tmp_path: Path, wanted: TrialState) -> None:
     trial = spec(tmp_path, ESCAPES + "time.sleep(60)", timeout_s=3.0)
     started = subprocess.Popen(worker.command(write_spec(trial)))
     mark = f"{trial.out}MARK"
     assert until(lambda: len(processes_with(mark)) == 3)
-    if wanted is State.CANCELLED:
+    if wanted is TrialState.CANCELLED:
         started.terminate()
     assert started.wait(10) == 0
     result = read_result(Path(trial.out))
@@ -330,7 +337,7 @@ def test_last_words_are_the_traceback_and_not_what_was_before_it() -> None:
 
 def test_states_and_causes_are_those_of_a_result() -> None:
     named = {"complete", "failed", "timed_out", "diverged", "tampered", "cancelled"}
-    assert named <= {state.value for state in State}
+    assert named <= {state.value for state in TrialState}
     assert {"crash", "oom", "infrastructure"} <= {cause.value for cause in Cause}
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from miniscale.setting.trial import Reading, TrialSpec
+from miniscale.setting.trial import MetricSource, TrialSpec
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 WRITES = "import json, sys; json.dump({'v': %s}, open(sys.argv[1] + '/answer.json', 'w'))"
@@ -25,7 +25,7 @@ def spec(folder: Path, code: str = WRITES % 1.5, *, identity: str = "t", **more:
         "evaluator": (),
         "tree": str(tree),
         "out": str(out),
-        "reading": Reading(file="answer.json", key="v"),
+        "reading": MetricSource(file="answer.json", key="v"),
         "timeout_s": 20.0,
     }
     return TrialSpec(identity=identity, **{**fields, **more})

@@ -24,7 +24,7 @@ class Change:
     kind: Kind = Kind.STRUCTURAL
     knobs: Mapping[str, Scalar] = field(default_factory=dict)
     patch: str = ""
-    is_twin: bool = False
+    is_control: bool = False
     known: str = ""
     proposer: str = ""
     members: tuple[str, ...] = ()
@@ -37,17 +37,19 @@ class Change:
     def __post_init__(self) -> None:
         if not self.title:
             raise InputError("change: title is empty; say in a few words what it does")
-        if not (self.patch or self.knobs or self.is_twin or self.members):
+        if not (self.patch or self.knobs or self.is_control or self.members):
             raise InputError(f"change '{self.title}': no patch and no knobs; give one of them")
-        if self.is_twin and (self.patch or self.knobs):
-            raise InputError(f"change '{self.title}': a twin changes nothing; drop patch and knobs")
+        if self.is_control and (self.patch or self.knobs):
+            raise InputError(
+                f"change '{self.title}': an A/A control changes nothing; drop patch and knobs"
+            )
 
     def content_digest(self, parent: str) -> str:
         """Name the content by what it does and to which commit: equal digests are one change."""
         content: dict[str, Any] = {
             "patch": self.patch,
             "knobs": dict(self.knobs),
-            "twin": self.is_twin,
+            "control": self.is_control,
             "on": parent,
         }
         if self.members:
@@ -104,7 +106,7 @@ def decode_change(name: str, node: Node, *, setting: Setting, roots: Sequence[Pa
         kind=Kind(kind),
         knobs=node.scalars("knobs"),
         patch=_read_patch(patch, [setting.source, *roots], node.path) if patch else "",
-        is_twin=node.flag("twin", False),
+        is_control=node.flag("control", False),
         known=node.text("known", ""),
         proposer="panel",
     )

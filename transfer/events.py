@@ -56,12 +56,12 @@ class Effect:
     gain_se: float
     shared_se: float = 0.0
     """The part of ``gain_se`` that is the baseline's own error, common to all changes there."""
-    dearer: float = 0.0
+    extra_cost: float = 0.0
     """Compute that the change's trials took beyond the baseline's, in nats: off ``gain``."""
 
 
 @dataclass(frozen=True)
-class Outlook:
+class GainForecast:
     """What the evidence says of a change at the target, in nats of compute.
 
     ``odds`` is the probability that the gain at the target is positive.
@@ -80,7 +80,7 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Request:
-    """One trial that a tick asks for."""
+    """One trial that a batch asks for."""
 
     arm: str
     rung: str
@@ -103,7 +103,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Based:
+class BaselineSet:
     """A baseline was set: changes from now on are measured against this commit."""
 
     arm: str
@@ -126,7 +126,7 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CallBilled:
     """A model or an agent was called, and what it cost is known; the call itself is on disk.
 
     ``place`` counts the proposer's proposals, ``call`` the calls of one of them.
@@ -159,7 +159,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ForecastMade:
     """A prediction of a rung's effect, written down before the rung is run; nats of compute."""
 
     arm: str
@@ -170,15 +170,15 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A batch of trials that decisions wait for; all decisions are taken between ticks."""
+class TrialsRequested:
+    """A batch of trials that decisions wait for; all decisions are taken between batches."""
 
     number: int
     requests: tuple[Request, ...]
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialFinished:
     """A trial ended."""
 
     result: TrialResult
@@ -203,16 +203,16 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Decided:
+class StepChosen:
     """The policy chose a next step for a change on a rung."""
 
     arm: str
-    tick: int
-    """How many ticks had ended."""
+    batch: int
+    """How many batches had ended."""
     rung: str
     action: Action
     effects: tuple[Effect, ...]
-    outlook: Outlook | None
+    gain_forecast: GainForecast | None
     seeds: int
     reason: str
     is_retry: bool = False
@@ -220,18 +220,18 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictReached:
     """A verdict: what is concluded of a change, and from what."""
 
     arm: str
     outcome: Outcome
     effects: tuple[Effect, ...]
-    outlook: Outlook | None
+    gain_forecast: GainForecast | None
     reasons: tuple[str, ...]
     price: float = 0.0
     """What deciding an undecided change would cost, in the ladder's unit."""
     prior: str = ""
-    """Digest of the prior that the outlook rests on."""
+    """Digest of the prior that the forecast rests on."""
 
 
 @dataclass(frozen=True)
@@ -259,30 +259,30 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Closing:
-    """An epoch is due to end: no more changes are taken in until it has."""
+class RoundClosing:
+    """A round is due to end: no more changes are taken in until it has."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Reviewed:
-    """The policy looked at an epoch as a whole; its verdicts and stacks follow as events."""
+class RoundReviewed:
+    """The policy looked at a round as a whole; its verdicts and stacks follow as events."""
 
     stacks: tuple[tuple[str, ...], ...]
-    verdicts: tuple[Judged, ...]
+    verdicts: tuple[VerdictReached, ...]
     is_settled: bool
 
 
 @dataclass(frozen=True)
-class Closed:
-    """An epoch ended; a baseline that moved stands before this in an event of its own."""
+class RoundClosed:
+    """A round ended; a baseline that moved stands before this in an event of its own."""
 
     number: int
 
 
 @dataclass(frozen=True)
-class Examined:
+class ExamRequested:
     """A baseline is to be compared with the first one, on fresh seeds of both."""
 
     arm: str
@@ -295,7 +295,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Questioned:
+class AblationRequested:
     """An exam fell short: the head runs again beside heads without one of its changes each."""
 
     arm: str
@@ -307,11 +307,11 @@ class Questioned:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AblationConcluded:
     """What a question showed; the changes that fail are judged anew and leave the branch."""
 
     arm: str
-    verdicts: tuple[Judged, ...]
+    verdicts: tuple[VerdictReached, ...]
 
 
 @dataclass(frozen=True)
@@ -324,24 +324,24 @@ class Stopped:
 
 Event = (
     Started
-    | Based
-    | Asked
+    | BaselineSet
+    | CallBilled
     | Proposed
     | Refused
-    | Forecast
-    | Tick
-    | Tried
+    | ForecastMade
+    | TrialsRequested
+    | TrialFinished
     | Imported
-    | Decided
-    | Judged
+    | StepChosen
+    | VerdictReached
     | Accepted
     | Deferred
     | Dropped
-    | Closing
-    | Reviewed
-    | Closed
-    | Examined
-    | Questioned
-    | Answered
+    | RoundClosing
+    | RoundReviewed
+    | RoundClosed
+    | ExamRequested
+    | AblationRequested
+    | AblationConcluded
     | Stopped
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class EpochRule:
+class RoundRule:
     """When the baseline moves to the working head: whichever comes first."""
 
     accepts: int = 3
@@ -13,14 +13,14 @@ class EpochRule:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """How a study searches; a change of any of it is another study."""
 
     seed: int = 0
     in_flight: int = 4
     budget: float = 1.0
     """In the ladder's unit."""
-    epoch: EpochRule = EpochRule()
+    round: RoundRule = RoundRule()
     idea_cost: float = 0.0
     """What each new idea takes from the budget, in the ladder's unit."""
     tops_up: bool = False

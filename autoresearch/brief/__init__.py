@@ -10,7 +10,7 @@ from pathlib import Path
 from autoresearch.brief import learned, now, setting
 from autoresearch.brief.section import Asking, Section, TooLong, fitted
 from autoresearch.proposer.model.server import Structure
-from autoresearch.proposer.store import Desk
+from autoresearch.proposer.store import ProposalStore
 from transfer.ladder import Ladder
 
 __all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]
@@ -18,7 +18,7 @@ __all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]
 PROMPTS = Path(__file__).parent.parent / "prompts"
 
 
-def brief(desk: Desk, asking: Asking, *, budget: int) -> str:
+def brief(store: ProposalStore, asking: Asking, *, budget: int) -> str:
     """Return the brief; what stays the same through a study stands first.
 
     Raises
@@ -26,14 +26,14 @@ def brief(desk: Desk, asking: Asking, *, budget: int) -> str:
     TooLong
         If the parts that cannot be shortened take more than the budget.
     """
-    return fitted(sections(desk, asking), budget=budget)
+    return fitted(sections(store, asking), budget=budget)
 
 
-def sections(desk: Desk, asking: Asking) -> list[Section]:
+def sections(store: ProposalStore, asking: Asking) -> list[Section]:
     """Return the brief's sections in order."""
-    ladder, state = desk.study.ladder, desk.study.state
-    texts, knobs, tree = desk.baseline()
-    analysis = desk.study.analysis
+    ladder, state = store.study.ladder, store.study.state
+    texts, knobs, tree = store.baseline()
+    analysis = store.study.analysis
     analysis.refresh()
     return [
         setting.setting_section(ladder),
@@ -43,9 +43,9 @@ def sections(desk: Desk, asking: Asking) -> list[Section]:
         *(setting.file_sections(texts) if asking.edits else []),
         setting.baseline_section(ladder, state, analysis),
         *learned.sections(ladder, state, asking.proposer),
-        now.trial_section(ladder, state, desk.study_folder / "trials"),
-        now.note_section(desk.notes()),
-        now.budget_section(desk.study, desk.limits),
+        now.trial_section(ladder, state, store.study_folder / "trials"),
+        now.note_section(store.notes()),
+        now.budget_section(store.study, store.limits),
         now.task_section(state, asking),
     ]
 

@@ -7,8 +7,8 @@ from autoresearch.brief.section import Section
 from autoresearch.proposer.history import traceback
 from miniscale.run.logs import as_data
 from miniscale.setting.trial import Scalar
-from transfer.events import Effect, Judged, Outcome, Proposed
-from transfer.journal.state import State
+from transfer.events import Effect, Outcome, Proposed, VerdictReached
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.report.expected import calibration_words
 from transfer.study.commit_message import multiplier
@@ -17,15 +17,15 @@ NEAR_ODDS = 0.5
 """Odds from which a change that was not accepted is a near-miss."""
 
 
-def sections(ladder: Ladder, state: State, proposer: str) -> list[Section]:
+def sections(ladder: Ladder, state: StudyState, proposer: str) -> list[Section]:
     """Return what was learned, newest first in each section."""
     groups: dict[str, list[str]] = {name: [] for name in ("in", "scale", "near", "no", "crash")}
     for arm in reversed(state.changes):
         proposed, verdict = state.changes[arm], state.verdicts.get(arm)
-        if verdict is None or proposed.change.members or proposed.change.is_twin:
+        if verdict is None or proposed.change.members or proposed.change.is_control:
             continue
         groups[_group(state, proposed, verdict)].append(change_line(state, proposed, verdict))
-    flying = [p for p in state.in_flight() if not p.change.members and not p.change.is_twin]
+    flying = [p for p in state.in_flight() if not p.change.members and not p.change.is_control]
     refused = [
         f"- {one.title}: {' '.join(one.reason.split())[:200]}" for one in reversed(state.refused)
     ]
@@ -51,14 +51,14 @@ def sections(ladder: Ladder, state: State, proposer: str) -> list[Section]:
     ]
 
 
-def _group(state: State, proposed: Proposed, verdict: Judged) -> str:
+def _group(state: StudyState, proposed: Proposed, verdict: VerdictReached) -> str:
     if proposed.arm in state.broken:
         return "crash"
     if verdict.outcome.is_accepted:
         return "in"
     if verdict.outcome is Outcome.SCALE_BOUND:
         return "scale"
-    odds = verdict.outlook.odds if verdict.outlook is not None else 0.0
+    odds = verdict.gain_forecast.odds if verdict.gain_forecast is not None else 0.0
     is_near = odds >= NEAR_ODDS and proposed.base != state.base
     return "near" if is_near else "no"
 
@@ -74,14 +74,14 @@ def _plain(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def change_line(state: State, proposed: Proposed, verdict: Judged) -> str:
+def change_line(state: StudyState, proposed: Proposed, verdict: VerdictReached) -> str:
     """Say one change, what it did on each rung and what that means at the target."""
     head = f"- {proposed.arm} {_named(proposed)}"
     if proposed.arm in state.broken:
         said = (traceback(state, proposed.arm).strip().splitlines() or ["no reason given"])[-1]
         return f"{head}: {said[:160]}"
     effects = ", ".join(effect_text(effect) for effect in verdict.effects)
-    look = verdict.outlook
+    look = verdict.gain_forecast
     if look is None:
         return f"{head}: {effects or verdict.reasons[0][:160]}"
     trend = f", {trend_text(look.slope)}" if len(verdict.effects) > 1 else ""
@@ -101,13 +101,13 @@ def trend_text(slope: float) -> str:
     return f"{'grows' if slope > 0 else 'falls'} by {100 * abs(slope):.1f} points per e-fold"
 
 
-def category_lines(state: State) -> list[str]:
+def category_lines(state: StudyState) -> list[str]:
     """Say how often each category was tried and what it brought."""
     tried: Counter[str] = Counter()
     brought: Counter[str] = Counter()
     for arm, proposed in state.changes.items():
         verdict = state.verdicts.get(arm)
-        if verdict is None or proposed.change.members or proposed.change.is_twin:
+        if verdict is None or proposed.change.members or proposed.change.is_control:
             continue
         name = proposed.change.category or "no category"
         tried[name] += 1
@@ -116,7 +116,7 @@ def category_lines(state: State) -> list[str]:
     return [f"- {name}: {brought[name]} accepted of {tried[name]}" for name in ranked]
 
 
-def crash_lines(state: State, arm: str) -> list[str]:
+def crash_lines(state: StudyState, arm: str) -> list[str]:
     """Tell a crash in full: the edit, and what the trial printed last."""
     change = state.changes[arm].change
     lines = [f"{arm} '{change.title}' crashed. Hypothesis: {change.hypothesis[:300]}"]

@@ -9,7 +9,7 @@ from autoresearch.brief.section import Asking, Section
 from autoresearch.proposer.history import is_plateau, resting
 from autoresearch.tracking.projection import curve
 from miniscale.setting.trial import TrialResult
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits, spend_words
 from transfer.study.study import Study
@@ -19,7 +19,7 @@ POINTS = 6
 NOTE_LINES = 60
 
 
-def trial_section(ladder: Ladder, state: State, trials: Path) -> Section:
+def trial_section(ladder: Ladder, state: StudyState, trials: Path) -> Section:
     """Show training curves and throughput of the baseline and of the latest changes."""
     keys = dict.fromkeys(reversed(state.trail[-400:]))
     changes = [key for key in keys if key[0] in state.changes][:CURVES]
@@ -77,7 +77,7 @@ def budget_section(study: Study, limits: Limits) -> Section:
     return Section("Budget", (*lines, *((f"Model calls so far: {words}.",) if words else ())))
 
 
-def task_section(state: State, asking: Asking) -> Section:
+def task_section(state: StudyState, asking: Asking) -> Section:
     """Say what is wanted now, and steer out of ruts."""
     if asking.mend:
         task = [

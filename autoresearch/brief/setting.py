@@ -9,7 +9,7 @@ from autoresearch.brief.section import Section
 from miniscale.setting.setting import Knob
 from miniscale.setting.trial import Scalar
 from transfer.audit.agreement import detectable
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
 from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
@@ -71,7 +71,7 @@ def file_sections(texts: Mapping[str, str]) -> list[Section]:
     ]
 
 
-def baseline_section(ladder: Ladder, state: State, analysis: Analysis) -> Section:
+def baseline_section(ladder: Ladder, state: StudyState, analysis: Analysis) -> Section:
     """Say where the baseline stands on each rung, and what cannot be seen there."""
     lines = []
     for rung in ladder.rungs:
@@ -87,12 +87,15 @@ def baseline_section(ladder: Ladder, state: State, analysis: Analysis) -> Sectio
     return Section(f"Baseline {state.base}: {what}", tuple(lines))
 
 
-def _detectable(ladder: Ladder, state: State, analysis: Analysis, name: str) -> float:
+def _detectable(ladder: Ladder, state: StudyState, analysis: Analysis, name: str) -> float:
     rung = ladder.rung(name)
     plan = {"seeds": rung.seeds, "baseline_seeds": rung.baseline_seeds}
     if not analysis.losses(state.first_base, ladder.rungs[0].name):
         return detectable(rung.noise or PRIOR_NOISE, PRIOR_RHO, **plan)
-    noise, slope = analysis.noise(name), analysis.ruler(state.first_base).slopes.get(name, 0.0)
+    noise, slope = (
+        analysis.noise(name),
+        analysis.baseline_law(state.first_base).slopes.get(name, 0.0),
+    )
     if not slope:
         return detectable(rung.noise or PRIOR_NOISE, noise.rho, **plan)
     return detectable(noise.sd / abs(slope), noise.rho, **plan)

@@ -14,7 +14,7 @@ from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
 from autoresearch.proposer.search import Search
-from autoresearch.proposer.store import Desk
+from autoresearch.proposer.store import ProposalStore
 from autoresearch.proposer.turns import Turns
 from miniscale.box.selftest import POLICIES
 from miniscale.setting.decode import InputError, Node, nearest
@@ -29,17 +29,17 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @runtime_checkable
 class NeedsDesk(Protocol):
-    """A proposer that calls somebody: it works at a desk in the study's folder."""
+    """A proposer that calls somebody: it works at a store in the study's folder."""
 
-    def seat(self, desk: Desk) -> Proposer:
+    def seat(self, store: ProposalStore) -> Proposer:
         """Return the proposer for one session of a study."""
 
 
-def with_desk(proposer: Proposer, desk: Desk) -> Proposer:
+def with_store(proposer: Proposer, store: ProposalStore) -> Proposer:
     """Seat a proposer, or the members of one, where it needs that."""
     if isinstance(proposer, Turns):
-        return replace(proposer, members=tuple(with_desk(m, desk) for m in proposer.members))
-    return proposer.seat(desk) if isinstance(proposer, NeedsDesk) else proposer
+        return replace(proposer, members=tuple(with_store(m, store) for m in proposer.members))
+    return proposer.seat(store) if isinstance(proposer, NeedsDesk) else proposer
 
 
 def named(node: Node, known: Sequence[str]) -> str:

@@ -14,18 +14,18 @@ from autoresearch.brief import command_form
 from autoresearch.proposer.checks import Ground, Unfit, admit
 from autoresearch.proposer.command_result import Handed, Misbehaved, handed_in
 from autoresearch.proposer.history import known_programs
-from autoresearch.proposer.model.client import Answer
-from autoresearch.proposer.model.opening import Stop, next_entry
+from autoresearch.proposer.model.client import ModelAnswer
+from autoresearch.proposer.model.opening import NoCallNow, next_entry
 from autoresearch.proposer.model.reply import Idea, words
-from autoresearch.proposer.store import Call, Desk, Record
-from miniscale.box import BoxKind, Report, Walls, choose, wrap
+from autoresearch.proposer.store import Call, ProposalRecord, ProposalStore
+from miniscale.box import BoxKind, BoxReport, Walls, choose, wrap
 from miniscale.box.hidden import places
 from miniscale.setting.command import placeholders
 from miniscale.setting.trial import digest
 from miniscale.tree.git import git
 from miniscale.tree.patch import Paths
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.proposer import Done, Failed, Paused, Proposal
 
@@ -55,44 +55,44 @@ class Command:
     brief_tokens: int = 24_000
     program: str = ""
 
-    def seat(self, desk: Desk) -> "Seated":
+    def seat(self, store: ProposalStore) -> "ReadyAgent":
         """Return the proposer for one session of a study."""
-        return Seated(self, desk)
+        return ReadyAgent(self, store)
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
-        """Answer that it has no desk."""
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
+        """Answer that it has no store."""
         del ladder, state
         return Paused(f"{self.name}: not seated in a study")
 
 
-class Seated:
-    """A coding agent at its desk: one call is one proposal."""
+class ReadyAgent:
+    """A coding agent at its store: one call is one proposal."""
 
-    def __init__(self, config: Command, desk: Desk) -> None:
+    def __init__(self, config: Command, store: ProposalStore) -> None:
         self.name = config.name
-        self._config, self._desk = config, desk
-        self._report: Report | None = None
+        self._config, self._store = config, store
+        self._report: BoxReport | None = None
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
         """Return the agent's next change, or why there is none."""
-        del ladder, state  # the desk knows them
+        del ladder, state  # the store knows them
         return next_entry(
-            self._desk,
+            self._store,
             self.name,
             work=self._work,
             brief_tokens=self._config.brief_tokens,
             program=self._config.program,
         )
 
-    def _work(self, record: Record) -> None:
-        ladder, state = self._desk.study.ladder, self._desk.study.state
-        refusal = self._desk.refusal(tokens=0, usd=self._config.price_usd)
+    def _work(self, record: ProposalRecord) -> None:
+        ladder, state = self._store.study.ladder, self._store.study.state
+        refusal = self._store.refusal(tokens=0, usd=self._config.price_usd)
         if refusal:
-            raise Stop(Done(refusal))
-        texts, knobs, tree = self._desk.baseline()
+            raise NoCallNow(Done(refusal))
+        texts, knobs, tree = self._store.baseline()
         call = Call(digest(record.brief), 0, 0, self._config.price_usd, model=self._config.argv[0])
-        self._desk.begin(record, call)
-        work = self._desk.folder / f"{self.name}-{record.place:05d}.work"
+        self._store.begin(record, call)
+        work = self._store.folder / f"{self.name}-{record.place:05d}.work"
         given = lay_out(work, tree, f"{record.brief}\n{command_form(ladder, texts)}")
         ended = self._attend(work)
         entry: Change | Failed
@@ -104,11 +104,11 @@ class Seated:
             idea = idea_of(handed, ended)
             entry, _ = admit(idea, ground, proposer=self.name, repairs=record.repairs)
             if handed.left_behind:
-                self._desk.say(f"{self.name} left behind: {', '.join(handed.left_behind)}"[:200])
+                self._store.say(f"{self.name} left behind: {', '.join(handed.left_behind)}"[:200])
         except (Misbehaved, Unfit) as error:
             title = f"{self.name}, proposal {record.place + 1}"
             entry = Failed(title, words(str(error), 600), self.name, record.repairs)
-        answer = Answer(
+        answer = ModelAnswer(
             text=ended["last_words"],
             problem="",
             tokens_in=0,
@@ -118,7 +118,7 @@ class Seated:
         )
         outcome = entry.reason if isinstance(entry, Failed) else "ok"
         record.entries = [entry]
-        self._desk.end(record, answer, usd=self._config.price_usd, outcome=outcome)
+        self._store.end(record, answer, usd=self._config.price_usd, outcome=outcome)
         shutil.rmtree(work, ignore_errors=True)
 
     # -- the process ---------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Seated:
         )
         try:
             while process.poll() is None:
-                self._desk.sleep(POLL_S)
+                self._store.sleep(POLL_S)
         finally:
             process.terminate()
             process.wait()
@@ -187,7 +187,7 @@ class Seated:
         report = self._box()
         if report.kind is BoxKind.PROCESS:
             return argv
-        hides = self._desk.study.ladder.setting.hides
+        hides = self._store.study.ladder.setting.hides
         walls = Walls(
             read=(*installed(argv[0]), *(os.path.expanduser(path) for path in self._config.read)),
             write=str(work),
@@ -197,12 +197,12 @@ class Seated:
         )
         return wrap(argv, walls, report.kind)
 
-    def _box(self) -> Report:
+    def _box(self) -> BoxReport:
         if self._report is None:
             self._report = choose(self._config.box)
             is_boxed = self._report.kind is not BoxKind.PROCESS
             where = f"in the box {self._report.kind}" if is_boxed else "WITHOUT A BOX, as you"
-            self._desk.say(f"{self.name} works {where}, with network")
+            self._store.say(f"{self.name} works {where}, with network")
         return self._report
 
     def _environment(self, work: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from miniscale.setting.trial import Cause
 from transfer.events import Proposed
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 
 MENDS = 2
 """Times that a crash goes back to who proposed the change, and what came of it."""
@@ -14,7 +14,7 @@ PLATEAU = 10
 """Verdicts in a row without an accept that are a plateau."""
 
 
-def known_programs(state: State) -> dict[str, str]:
+def known_programs(state: StudyState) -> dict[str, str]:
     """Return what was tried: digest of a program -> its change and verdict in words."""
     found = {}
     for program, arm in state.programs.items():
@@ -24,7 +24,7 @@ def known_programs(state: State) -> dict[str, str]:
     return found
 
 
-def crash_to_mend(state: State, proposer: str) -> str:
+def crash_to_mend(state: StudyState, proposer: str) -> str:
     """Return the oldest crashed change that should go back to its proposer; empty if none."""
     judged = [arm for arm in state.broken if arm in state.verdicts and arm in state.changes]
     open_arms = [arm for arm in judged if arm not in state.repaired]
@@ -37,7 +37,7 @@ def crash_to_mend(state: State, proposer: str) -> str:
     return ""
 
 
-def traceback(state: State, arm: str) -> str:
+def traceback(state: StudyState, arm: str) -> str:
     """Return what a change's crashed trial left; empty if none crashed."""
     if arm not in state.broken:
         return ""
@@ -48,7 +48,7 @@ def traceback(state: State, arm: str) -> str:
     return ""
 
 
-def _depth(state: State, arm: str) -> int:
+def _depth(state: StudyState, arm: str) -> int:
     """Return how many crashed changes this one descends from."""
     depth = 0
     while arm in state.changes and state.changes[arm].change.repairs:
@@ -57,7 +57,7 @@ def _depth(state: State, arm: str) -> int:
     return depth
 
 
-def _judged(state: State, proposer: str, last: int) -> list[Proposed]:
+def _judged(state: StudyState, proposer: str, last: int) -> list[Proposed]:
     """Return a proposer's newest changes with a verdict, newest first."""
     found = []
     for arm in reversed(state.changes):
@@ -69,7 +69,7 @@ def _judged(state: State, proposer: str, last: int) -> list[Proposed]:
     return found
 
 
-def resting(state: State, proposer: str) -> str:
+def resting(state: StudyState, proposer: str) -> str:
     """Return the category that a proposer grinds without an accept; empty if none."""
     latest = _judged(state, proposer, RUT)
     if len(latest) < RUT or any(state.verdicts[p.arm].outcome.is_accepted for p in latest):
@@ -78,7 +78,7 @@ def resting(state: State, proposer: str) -> str:
     return category if n >= RUT_SHARE else ""
 
 
-def is_plateau(state: State, proposer: str) -> bool:
+def is_plateau(state: StudyState, proposer: str) -> bool:
     """Whether a proposer's latest changes brought nothing."""
     latest = _judged(state, proposer, PLATEAU)
     return len(latest) == PLATEAU and not any(

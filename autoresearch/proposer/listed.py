@@ -8,7 +8,7 @@ from pathlib import Path
 from miniscale.setting.decode import InputError
 from miniscale.tree.workspace import patch_between
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.proposer import asked_before
 
@@ -20,7 +20,7 @@ class Listed:
     name: str
     changes: tuple[Change, ...]
 
-    def propose(self, ladder: Ladder, state: State) -> Change | None:
+    def propose(self, ladder: Ladder, state: StudyState) -> Change | None:
         """Return the next change of the list, or None at its end."""
         del ladder
         place = asked_before(state, self.name)

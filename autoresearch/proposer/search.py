@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from miniscale.setting.setting import Kind, Knob
 from miniscale.setting.trial import Scalar
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.proposer import asked_before
 
@@ -31,7 +31,7 @@ class Search:
     knobs_at_once: int = 1
     name: str = "search"
 
-    def propose(self, ladder: Ladder, state: State) -> Change | None:
+    def propose(self, ladder: Ladder, state: StudyState) -> Change | None:
         """Return the next change of the panel, or sampled knob values; None without knobs."""
         place = asked_before(state, self.name)
         if place < len(ladder.panel):
@@ -41,7 +41,9 @@ class Search:
             return None
         return self._sample(ladder, state, open_knobs, place)
 
-    def _sample(self, ladder: Ladder, state: State, knobs: dict[str, Knob], place: int) -> Change:
+    def _sample(
+        self, ladder: Ladder, state: StudyState, knobs: dict[str, Knob], place: int
+    ) -> Change:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -86,7 +88,7 @@ def distribution(knob: Knob) -> "BaseDistribution | None":
     return FloatDistribution(knob.low, knob.high, log=knob.is_log)
 
 
-def accepted_knobs(ladder: Ladder, state: State) -> dict[str, Scalar]:
+def accepted_knobs(ladder: Ladder, state: StudyState) -> dict[str, Scalar]:
     """Return the knob values of the working head."""
     values = ladder.setting.defaults()
     for arm in state.accepted:
@@ -94,7 +96,7 @@ def accepted_knobs(ladder: Ladder, state: State) -> dict[str, Scalar]:
     return values
 
 
-def _history(state: State, base: dict[str, Scalar], knobs: dict[str, Knob]) -> list[Any]:
+def _history(state: StudyState, base: dict[str, Scalar], knobs: dict[str, Knob]) -> list[Any]:
     """Return what is known of knob changes as finished trials of the sampler; lower is better."""
     import optuna
 
@@ -105,7 +107,7 @@ def _history(state: State, base: dict[str, Scalar], knobs: dict[str, Knob]) -> l
         is_edit = bool(change.knobs) and change.knobs.keys() <= knobs.keys()
         if change.patch or not is_edit:
             continue
-        value = FAILED if verdict.outlook is None else -verdict.outlook.mean
+        value = FAILED if verdict.gain_forecast is None else -verdict.gain_forecast.mean
         params = _only({**base, **change.knobs}, knobs)
         found.append(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
     return found

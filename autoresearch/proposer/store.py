@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoresearch.proposer.model.client import Answer
+from autoresearch.proposer.model.client import ModelAnswer
 from miniscale.setting.trial import Scalar
 from miniscale.tree.canonical import editable_texts
 from miniscale.tree.patch import Paths
 from transfer.change import Change
-from transfer.events import Asked
+from transfer.events import CallBilled
 from transfer.study.limits import Limits, call_refusal
 from transfer.study.proposer import Failed
 from transfer.study.study import Study
@@ -41,7 +41,7 @@ class Call:
 
 
 @dataclass
-class Record:
+class ProposalRecord:
     """One proposal as it is worked on, and what came of it."""
 
     proposer: str
@@ -67,7 +67,7 @@ class Record:
         return {**self.__dict__, "calls": calls, "entries": entries}
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "Record":
+    def from_json(data: Mapping[str, Any]) -> "ProposalRecord":
         """Rebuild a record from :meth:`to_json`."""
         entries = data["entries"]
         if entries is not None:
@@ -76,10 +76,10 @@ class Record:
                 for one in entries
             ]
         calls = [Call(**call) for call in data["calls"]]
-        return Record(**{**data, "calls": calls, "entries": entries})
+        return ProposalRecord(**{**data, "calls": calls, "entries": entries})
 
 
-class Desk:
+class ProposalStore:
     """Owns ``proposals/`` of a study's folder, and knows the study it works for."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Desk:
         self.limits = limits
         self.clock, self.sleep, self.say = clock, sleep, say
         self._starts: dict[str, list[int]] = {}
-        self._latest: dict[str, Record] = {}
+        self._latest: dict[str, ProposalRecord] = {}
 
     # -- the baseline ------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Desk:
 
     # -- records -----------------------------------------------------------------------------
 
-    def find(self, proposer: str, place: int) -> Record | None:
+    def find(self, proposer: str, place: int) -> ProposalRecord | None:
         """Return the record that a proposer's proposal number ``place`` belongs to, if begun."""
         if proposer not in self._starts:
             names = sorted(self.folder.glob(f"{proposer}-*.json"))
@@ -125,10 +125,10 @@ class Desk:
             return None
         return record
 
-    def _read(self, proposer: str, place: int) -> Record:
+    def _read(self, proposer: str, place: int) -> ProposalRecord:
         known = self._latest.get(proposer)
         if known is None or known.place != place:
-            known = Record.from_json(json.loads(self._path(proposer, place).read_text()))
+            known = ProposalRecord.from_json(json.loads(self._path(proposer, place).read_text()))
             for call in known.calls:
                 if not call.outcome:
                     call.outcome, call.is_turn = LOST, False
@@ -139,7 +139,7 @@ class Desk:
     def _path(self, proposer: str, place: int) -> Path:
         return self.folder / f"{proposer}-{place:05d}.json"
 
-    def save(self, record: Record) -> None:
+    def save(self, record: ProposalRecord) -> None:
         """Write a record, whole or not at all, then journal the calls that ended."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(record.proposer, record.place)
@@ -155,14 +155,14 @@ class Desk:
         self._latest[record.proposer] = record
         self._tell(record)
 
-    def _tell(self, record: Record) -> None:
+    def _tell(self, record: ProposalRecord) -> None:
         """Journal the calls of a record that the journal does not know."""
         spending = self.study.state.spending.get(record.proposer)
         last = spending.last if spending is not None else (-1, 0)
         for number, call in enumerate(record.calls):
             if call.outcome and (record.place, number) > last:
                 self.study.record(
-                    Asked(
+                    CallBilled(
                         proposer=record.proposer,
                         place=record.place,
                         call=number,
@@ -182,12 +182,14 @@ class Desk:
         """Say which cap one more call could pass; empty if it may be made."""
         return call_refusal(self.study.state, self.limits, tokens=tokens, usd=usd)
 
-    def begin(self, record: Record, call: Call) -> None:
+    def begin(self, record: ProposalRecord, call: Call) -> None:
         """Write down a call before it is made, at the most that it may cost."""
         record.calls.append(call)
         self.save(record)
 
-    def end(self, record: Record, answer: Answer, *, usd: float | None, outcome: str) -> None:
+    def end(
+        self, record: ProposalRecord, answer: ModelAnswer, *, usd: float | None, outcome: str
+    ) -> None:
         """Write down what the call that was begun brought, before anything is done with it."""
         call = record.calls[-1]
         call.reply, call.outcome, call.model = answer.text, outcome, answer.model
@@ -195,7 +197,7 @@ class Desk:
         call.usd, call.seconds = usd, answer.seconds
         self.save(record)
 
-    def drop(self, record: Record) -> None:
+    def drop(self, record: ProposalRecord) -> None:
         """Take back a call that was begun and cost nothing: the server never answered it."""
         record.calls.pop()
         self.save(record)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.proposer import Done, Paused, Proposal, Proposer, asked_before
 
@@ -17,7 +17,7 @@ class Turns:
     members: tuple[Proposer, ...]
     name: str = "several"
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
         """Return the proposal of whoever is next."""
         asked = [asked_before(state, member.name) for member in self.members]
         order = sorted(range(len(asked)), key=lambda place: (asked[place], place))

@@ -13,14 +13,14 @@ import numpy as np
 
 from miniscale.setting.trial import TrialResult
 from scaling import forecast_band, forecast_loss
-from transfer.events import Accepted, Event, Judged, Request
+from transfer.events import Accepted, Event, Request, VerdictReached
 from transfer.journal.spending import added
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
 from transfer.report.accounts import Account, accounts
-from transfer.report.expected import Calibration
-from transfer.report.findings import Findings, Group
+from transfer.report.expected import ProposerCalibration
+from transfer.report.findings import ChangeGroup, Findings
 from transfer.report.plots.scaling_plot import baseline_runs
 
 Record = dict[str, Any]
@@ -41,7 +41,7 @@ class TrialCard:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TrackedTable:
     """A table: column names and rows."""
 
     columns: tuple[str, ...]
@@ -49,7 +49,7 @@ class Sheet:
 
 
 def trial_card(
-    ladder: Ladder, state: State, request: Request, result: TrialResult, trials: Path
+    ladder: Ladder, state: StudyState, request: Request, result: TrialResult, trials: Path
 ) -> TrialCard:
     """Describe an ended trial; ``trials`` is the study's folder of trials."""
     rung, proposed = ladder.rung(request.rung), state.changes.get(request.arm)
@@ -112,17 +112,17 @@ def _curve_row(line: bytes) -> Record:
 
 def history(events: Iterable[Event]) -> list[Record]:
     """Return one row a verdict or accept, on the axis of trials."""
-    state, rows = State(), []
+    state, rows = StudyState(), []
     for event in events:
         state.apply(event)
-        if isinstance(event, Judged | Accepted):
+        if isinstance(event, VerdictReached | Accepted):
             rows.append(history_row(state, event))
     return rows
 
 
-def history_row(state: State, event: Judged | Accepted) -> Record:
+def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     """Return where a study stands just after an event; gains in nats of compute."""
-    looks = [state.verdicts[arm].outlook for arm in state.accepted]
+    looks = [state.verdicts[arm].gain_forecast for arm in state.accepted]
     row: Record = {
         "study/trials": len(state.results),
         "study/changes": state.n_changes,
@@ -132,12 +132,12 @@ def history_row(state: State, event: Judged | Accepted) -> Record:
         "study/multiplier": math.exp(math.fsum(look.mean for look in looks if look)),
         **_calls(state),
     }
-    if isinstance(event, Judged) and event.outlook is not None:
-        row |= {"study/gain": event.outlook.mean, "study/odds": event.outlook.odds}
+    if isinstance(event, VerdictReached) and event.gain_forecast is not None:
+        row |= {"study/gain": event.gain_forecast.mean, "study/odds": event.gain_forecast.odds}
     return row
 
 
-def _calls(state: State) -> Record:
+def _calls(state: StudyState) -> Record:
     """Return what calls of models and agents cost so far; nothing where none were made."""
     total = added(state.spending.values())
     if not total.calls:
@@ -192,7 +192,7 @@ def summary(findings: Findings) -> Record:
         "forecasts/hits": findings.n_hits,
         **_calls(state),
     }
-    for group in Group:
+    for group in ChangeGroup:
         found[f"verdicts/{group.value.replace(' ', '_')}"] = len(findings.of(group))
     if fit is not None:
         told = forecast_loss(fit, findings.ladder.target)
@@ -224,7 +224,7 @@ def summary(findings: Findings) -> Record:
     return found
 
 
-def sheets(findings: Findings) -> Mapping[str, Sheet]:
+def sheets(findings: Findings) -> Mapping[str, TrackedTable]:
     """Return the study's tables by name; gains in nats of compute, positive is better."""
     called = accounts(findings.ladder, findings.state)
     return {
@@ -232,7 +232,7 @@ def sheets(findings: Findings) -> Mapping[str, Sheet]:
         "verdicts": _verdicts(findings),
         "rungs": _rungs(findings),
         "forecasts": _forecasts(findings),
-        "diffs": Sheet(
+        "diffs": TrackedTable(
             ("change", "title", "hypothesis", "knobs", "patch"),
             tuple(
                 (
@@ -248,17 +248,17 @@ def sheets(findings: Findings) -> Mapping[str, Sheet]:
     }
 
 
-def _verdicts(findings: Findings) -> Sheet:
+def _verdicts(findings: Findings) -> TrackedTable:
     columns = "change title kind is_twin verdict rungs gain low high multiplier odds reasons commit"
     rows = []
     for row in findings.rows:
-        look, verdict = row.outlook, row.verdict
+        look, verdict = row.gain_forecast, row.verdict
         rows.append(
             (
                 row.arm,
                 row.title,
                 str(row.proposed.change.kind),
-                row.is_twin,
+                row.is_control,
                 str(verdict.outcome) if verdict else row.group.value,
                 len(row.effects),
                 look.mean if look else None,
@@ -270,10 +270,10 @@ def _verdicts(findings: Findings) -> Sheet:
                 findings.state.accepted.get(row.arm, ""),
             )
         )
-    return Sheet(tuple(columns.split()), tuple(rows))
+    return TrackedTable(tuple(columns.split()), tuple(rows))
 
 
-def _rungs(findings: Findings) -> Sheet:
+def _rungs(findings: Findings) -> TrackedTable:
     columns = ("change", "rung", "scale", "n", "pairs", "gain", "low", "high", "better_by", "se")
     rows = [
         (
@@ -291,10 +291,10 @@ def _rungs(findings: Findings) -> Sheet:
         for row in findings.rows
         for effect in row.effects
     ]
-    return Sheet(columns, tuple(rows))
+    return TrackedTable(columns, tuple(rows))
 
 
-def _forecasts(findings: Findings) -> Sheet:
+def _forecasts(findings: Findings) -> TrackedTable:
     rows = [
         (
             scored.forecast.arm,
@@ -308,10 +308,10 @@ def _forecasts(findings: Findings) -> Sheet:
         for scored in findings.scored
     ]
     columns = ("change", "rung", "predicted", "low", "high", "came", "hit")
-    return Sheet(columns, tuple(rows))
+    return TrackedTable(columns, tuple(rows))
 
 
-def _models(called: list[Account]) -> Sheet:
+def _models(called: list[Account]) -> TrackedTable:
     columns = "proposer calls tokens usd calls_of_unknown_price seconds changes refused accepted"
     rows = [
         (
@@ -327,14 +327,14 @@ def _models(called: list[Account]) -> Sheet:
         )
         for one in called
     ]
-    return Sheet(tuple(columns.split()), tuple(rows))
+    return TrackedTable(tuple(columns.split()), tuple(rows))
 
 
-def _expected(called: list[Account]) -> Sheet:
-    names = [field.name for field in dataclasses.fields(Calibration)]
+def _expected(called: list[Account]) -> TrackedTable:
+    names = [field.name for field in dataclasses.fields(ProposerCalibration)]
     rows = [
         (account.proposer, *dataclasses.astuple(one))
         for account in called
         for one in account.foresight
     ]
-    return Sheet(("proposer", *names), tuple(rows))
+    return TrackedTable(("proposer", *names), tuple(rows))

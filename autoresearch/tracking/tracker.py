@@ -15,7 +15,7 @@ from autoresearch.tracking.projection import history, history_row, trial_card
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.decode import InputError, Node, nearest
 from miniscale.setting.trial import digest
-from transfer.events import Accepted, Event, Judged, Request, Tried
+from transfer.events import Accepted, Event, Request, TrialFinished, VerdictReached
 from transfer.report.findings import survey
 from transfer.study.loop import Observer
 from transfer.study.study import Study
@@ -138,9 +138,9 @@ class WandbTracker:
         """Send what an event brings: a trial that ended, a verdict, an accept."""
         self._open(study)
         self._raise_failures()
-        if isinstance(event, Tried):
+        if isinstance(event, TrialFinished):
             self._trial(study, event.result.identity)
-        elif isinstance(event, Judged | Accepted):
+        elif isinstance(event, VerdictReached | Accepted):
             self._send(self._writer.log, history_row(study.state, event))
 
     def progress(self, study: Study, runner: Runner) -> None:
@@ -173,9 +173,9 @@ class WandbTracker:
             self._trial(study, identity)
 
     def _trial(self, study: Study, identity: str) -> None:
-        for tick in study.state.ticks[self._n_ticks :]:
+        for tick in study.state.batches[self._n_ticks :]:
             self._requests |= {request.identity: request for request in tick.requests}
-        self._n_ticks = len(study.state.ticks)
+        self._n_ticks = len(study.state.batches)
         if identity not in self._requests:
             return  # a run that was made elsewhere
         request, result = self._requests[identity], study.state.results[identity]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.tracking.projection import (
     Record,
-    Sheet,
+    TrackedTable,
     TrialCard,
     curve,
     scaling_rows,
@@ -191,7 +191,7 @@ def _settings() -> "Settings":
     )
 
 
-def _table(sheet: Sheet) -> Any:
+def _table(sheet: TrackedTable) -> Any:
     import wandb
 
     return wandb.Table(columns=list(sheet.columns), data=[list(row) for row in sheet.rows])

@@ -6,11 +6,11 @@ what each wall stops.
 """
 
 from miniscale.box.build import BoxKind, Walls, label, python_reads, wrap
-from miniscale.box.selftest import Report, choose, policy_for, strongest, try_out
+from miniscale.box.selftest import BoxReport, choose, policy_for, strongest, try_out
 
 __all__ = [
     "BoxKind",
-    "Report",
+    "BoxReport",
     "Walls",
     "choose",
     "label",

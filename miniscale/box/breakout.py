@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 
 from miniscale.run import process_tree
 from miniscale.run.logs import CappedLog, last_words
-from miniscale.run.supervise import Caps, Outcome, Supervisor
+from miniscale.run.supervise import Caps, ProgramEnd, Supervisor
 
 SECRET = "secret-4f1d"
 ATTEMPTS = """
@@ -130,7 +130,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _judge(bait: _Bait, out: str, ended: Outcome) -> dict[str, object]:
+def _judge(bait: _Bait, out: str, ended: ProgramEnd) -> dict[str, object]:
     """Look from outside at what the program managed to do."""
     if not os.path.exists(os.path.join(out, "locked")):
         words = last_words(ended.tail).splitlines() or [f"exit code {ended.code}"]

@@ -29,7 +29,7 @@ _LAUNCH = (
 
 
 @dataclass(frozen=True)
-class Report:
+class BoxReport:
     """A kind of box, and what of it held when it was tried."""
 
     kind: BoxKind
@@ -62,10 +62,10 @@ class Report:
         return f"{self.name}  {marks}"
 
 
-def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> Report:
+def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> BoxReport:
     """Try to break out of one kind of box and report what held."""
     if kind is BoxKind.PROCESS:
-        return Report(kind)
+        return BoxReport(kind)
     with tempfile.TemporaryDirectory(prefix="box-") as folder:
         out = Path(os.path.realpath(folder)) / "out"
         out.mkdir()
@@ -91,31 +91,33 @@ def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> Report:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Report(kind, why=(f"{kind}: no answer within {_TIMEOUT_S:g} s",))
+            return BoxReport(kind, why=(f"{kind}: no answer within {_TIMEOUT_S:g} s",))
     try:
         said = json.loads(done.stdout)
     except ValueError:
         words = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
-        return Report(kind, why=(f"{kind}: {words[-1][:200]}",))
+        return BoxReport(kind, why=(f"{kind}: {words[-1][:200]}",))
     held = {claim: not said["broken"].get(claim) for claim in CLAIMS}
     broken = [f"{claim} by {', '.join(how)}" for claim, how in said["broken"].items() if how]
     if said["refused"]:
-        return Report(kind, why=(f"{kind}: {said['refused']}",))
-    return Report(kind, held, (f"{kind}: {'; '.join(broken)}",) if broken else ())
+        return BoxReport(kind, why=(f"{kind}: {said['refused']}",))
+    return BoxReport(kind, held, (f"{kind}: {'; '.join(broken)}",) if broken else ())
 
 
 @cache
-def strongest() -> Report:
+def strongest() -> BoxReport:
     """Return the strongest kind of box all of whose walls hold; tried once a process."""
     if not sys.platform.startswith("linux"):
-        return Report(BoxKind.PROCESS, why=(f"{sys.platform} has no namespaces and no Landlock",))
+        return BoxReport(
+            BoxKind.PROCESS, why=(f"{sys.platform} has no namespaces and no Landlock",)
+        )
     why: list[str] = []
     for kind in (BoxKind.BWRAP, BoxKind.LANDLOCK):
         found = try_out(kind)
         if found.is_sound:
-            return Report(kind, found.held, tuple(why))
+            return BoxReport(kind, found.held, tuple(why))
         why += found.why
-    return Report(BoxKind.PROCESS, why=tuple(why))
+    return BoxReport(BoxKind.PROCESS, why=tuple(why))
 
 
 class Demanding(Protocol):
@@ -139,7 +141,7 @@ def policy_for(asked: str, setting: Demanding) -> str:
     return "require" if setting.is_box_required else asked
 
 
-def choose(policy: str) -> Report:
+def choose(policy: str) -> BoxReport:
     """Return the box for a policy: ``require``, ``prefer`` (the strongest there is) or ``off``.
 
     Raises
@@ -150,7 +152,7 @@ def choose(policy: str) -> Report:
     if policy not in POLICIES:
         raise InputError(f"box: got {policy!r}, must be one of {', '.join(POLICIES)}")
     if policy == "off":
-        return Report(BoxKind.PROCESS, is_wanted=False)
+        return BoxReport(BoxKind.PROCESS, is_wanted=False)
     found = strongest()
     if policy == "require" and found.kind is BoxKind.PROCESS:
         why = "; ".join(found.why)

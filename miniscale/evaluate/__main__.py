@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.ending import ended
-from miniscale.evaluate.model_host import Terms, scratch
-from miniscale.evaluate.score_tokens import Job, evaluate
+from miniscale.evaluate.model_host import HostTerms, scratch
+from miniscale.evaluate.score_tokens import ScoringJob, evaluate
 from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
 
 
@@ -40,7 +40,7 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, and leave the scores or the reason why there are none."""
-    terms = Terms(
+    terms = HostTerms(
         options.code.absolute(),
         framework=options.framework,
         companion=options.companion,
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         box=os.environ.get(BOX_VARIABLE, "process"),
         patience_s=options.patience_s,
     )
-    job = Job(
+    job = ScoringJob(
         terms,
         options.data,
         options.out,

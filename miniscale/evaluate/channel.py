@@ -23,7 +23,7 @@ START, STOP = b"+", b"-"
 _SEALS = hasattr(os, "memfd_create")  # Linux
 
 
-class Shared:
+class SharedMemory:
     """A block of shared memory: (rows, time) int64 tokens, then float32 logits.
 
     Parameters

@@ -49,14 +49,14 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LookComparison:
     """Where both instances answered, by how much the first was better (positions,)."""
 
     windows: Ints
     better: Floats
 
-    def __add__(self, other: "Comparison") -> "Comparison":
-        return Comparison(
+    def __add__(self, other: "LookComparison") -> "LookComparison":
+        return LookComparison(
             np.concatenate([self.windows, other.windows]),
             np.concatenate([self.better, other.better]),
         )
@@ -113,16 +113,18 @@ def _sewn(inputs: Ints, windows: Ints, cuts: Ints, rng: np.random.Generator) -> 
     return np.where(is_own, inputs[windows], others)
 
 
-def compare(probe: Probe, again: NDArray[np.float32], text: Text, loss: Floats) -> Comparison:
+def compare(probe: Probe, again: NDArray[np.float32], text: Text, loss: Floats) -> LookComparison:
     """Hold an answer to a probe against the first instance's loss."""
     time = probe.tokens.shape[1]
     second = nats(again, text.targets[probe.windows, :time])
     is_own = np.arange(time) < probe.cuts[:, None]
     better = (second - loss[probe.windows, :time])[is_own]
-    return Comparison(np.repeat(probe.windows, probe.cuts), better)
+    return LookComparison(np.repeat(probe.windows, probe.cuts), better)
 
 
-def ask_again(instance: Instance, asked: Sequence[Probe], text: Text, loss: Floats) -> Comparison:
+def ask_again(
+    instance: Instance, asked: Sequence[Probe], text: Text, loss: Floats
+) -> LookComparison:
     """Ask all probes and compare."""
     found = [compare(probe, instance.ask(probe.tokens), text, loss) for probe in asked]
     total = found[0]
@@ -131,7 +133,7 @@ def ask_again(instance: Instance, asked: Sequence[Probe], text: Text, loss: Floa
     return total
 
 
-def refuse(host: Host, text: Text, loss: Floats, seen: Comparison, allowed: Tolerance) -> None:
+def refuse(host: Host, text: Text, loss: Floats, seen: LookComparison, allowed: Tolerance) -> None:
     """Find out which rule the model breaks, by fresh instances, and say so.
 
     Raises

@@ -27,11 +27,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miniscale.evaluate.channel import Shared
+    from miniscale.evaluate.channel import SharedMemory
 
 Answer = tuple[tuple[int, ...], Callable[[], object]]
 """Shape of logits, and what puts them into the shared memory."""
-Model = Callable[[int, int, "Shared"], Answer]
+Model = Callable[[int, int, "SharedMemory"], Answer]
 """From rows, time and the memory that holds the tokens."""
 _PR_SET_DUMPABLE = 4
 
@@ -117,7 +117,7 @@ def _instance(options: dict[str, str], handles: list[int], own: str) -> None:
         _set_apart(own, is_boxed=options["box"] != "process")
         sizes = [int(options[name]) for name in ("tokens", "logits")]
         requests, answers, memory, weights, config = handles
-        shared = channel.Shared(memory, tokens=sizes[0], logits=sizes[1])
+        shared = channel.SharedMemory(memory, tokens=sizes[0], logits=sizes[1])
         contents = [channel.whole_file(handle) for handle in (weights, config)]
         os.close(weights)
         os.close(config)
@@ -149,7 +149,7 @@ def _serve(
     counted: Callable[[Callable[[], object]], int] | None,
     requests: int,
     answers: int,
-    shared: Shared,
+    shared: SharedMemory,
 ) -> None:
     from miniscale.evaluate import channel
 
@@ -169,7 +169,7 @@ def _serve(
 
 
 def _answer(
-    model: Model, rows: int, time: int, shared: Shared, said: list[tuple[int, ...]]
+    model: Model, rows: int, time: int, shared: SharedMemory, said: list[tuple[int, ...]]
 ) -> None:
     shape, put = model(rows, time, shared)
     if math.prod(shape) <= shared.capacity:
@@ -202,7 +202,7 @@ def _torch_model(options: dict[str, str], blob: bytes, config: dict[str, Any]) -
         torch.set_num_threads(int(options["threads"]))
     model.to(device)
 
-    def answer(rows: int, time: int, shared: Shared) -> Answer:
+    def answer(rows: int, time: int, shared: SharedMemory) -> Answer:
         tokens = torch.frombuffer(shared.tokens, dtype=torch.int64, count=rows * time)
         with (
             torch.inference_mode(),
@@ -221,7 +221,7 @@ def _numpy_model(options: dict[str, str], blob: bytes, config: dict[str, Any]) -
 
     model = importlib.import_module("train").build(config, safetensors.numpy.load(blob))
 
-    def answer(rows: int, time: int, shared: Shared) -> Answer:
+    def answer(rows: int, time: int, shared: SharedMemory) -> Answer:
         tokens = np.frombuffer(shared.tokens, np.int64, rows * time).reshape(rows, time)
         logits = np.asarray(model(tokens.copy()), np.float32)
         place = np.frombuffer(shared.logits, np.float32)

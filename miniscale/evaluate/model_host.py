@@ -29,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Terms:
+class HostTerms:
     """What a model is and how it is asked."""
 
     tree: Path
@@ -69,7 +69,7 @@ class Host:
         Environment of which an allow-list is passed on.
     """
 
-    def __init__(self, terms: Terms, *, folder: Path, outside: Mapping[str, str]) -> None:
+    def __init__(self, terms: HostTerms, *, folder: Path, outside: Mapping[str, str]) -> None:
         self.terms = terms
         self._instance: Instance | None = None
         self._contents: list[int] = []
@@ -103,7 +103,9 @@ class Host:
         answers, theirs = os.pipe()
         memory = channel.blank_memory(8 * self.terms.tokens + 4 * self.terms.logits)
         given = [requests, theirs, memory, *self._contents]
-        shared = channel.Shared(os.dup(memory), tokens=self.terms.tokens, logits=self.terms.logits)
+        shared = channel.SharedMemory(
+            os.dup(memory), tokens=self.terms.tokens, logits=self.terms.logits
+        )
         self._instance = Instance(self.terms, ours, answers, shared)
         try:
             socket.send_fds(self._control, [channel.START], given)
@@ -165,7 +167,9 @@ class Host:
 class Instance:
     """One loaded model; what it answers is copied before it is looked at."""
 
-    def __init__(self, terms: Terms, requests: int, answers: int, shared: channel.Shared) -> None:
+    def __init__(
+        self, terms: HostTerms, requests: int, answers: int, shared: channel.SharedMemory
+    ) -> None:
         self._terms = terms
         self._requests, self._answers = requests, answers
         self._shared = shared
@@ -304,7 +308,7 @@ def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {**env, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _command(terms: Terms, control: int) -> list[str]:
+def _command(terms: HostTerms, control: int) -> list[str]:
     options = {
         "root": ROOT, "control": control, "tree": terms.tree, "framework": terms.framework,
         "companion": terms.companion, "device": terms.device, "threads": terms.threads,

@@ -37,7 +37,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictRequest:
     """Whose code is asked, and how."""
 
     answers: str
@@ -50,7 +50,7 @@ class Asked:
 
 
 def forecasts(
-    asked: Asked,
+    asked: PredictRequest,
     inputs: Mapping[str, Array],
     wanted: Mapping[str, Wanted],
     *,
@@ -94,7 +94,7 @@ def _by_digest(rows: Array) -> NDArray[np.int64]:
     return np.array(sorted(range(len(rows)), key=digests.__getitem__), np.int64)
 
 
-def _run(asked: Asked, given: Path, left: Path, outside: Mapping[str, str]) -> None:
+def _run(asked: PredictRequest, given: Path, left: Path, outside: Mapping[str, str]) -> None:
     options = {
         "root": ROOT, "answers": asked.answers, "tree": asked.tree.absolute(),
         "out": asked.out.absolute(), "given": given, "left": left, "threads": asked.threads,

@@ -12,7 +12,7 @@ import numpy as np
 from miniscale.evaluate import checks
 from miniscale.evaluate.cpu_seconds import Seconds
 from miniscale.evaluate.heldout_text import Floats, Text, held_out, read_split
-from miniscale.evaluate.model_host import Host, Instance, Terms
+from miniscale.evaluate.model_host import Host, HostTerms, Instance
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.reported_cost import said_spent
 from miniscale.evaluate.weights import Weights, read_weights
@@ -24,10 +24,10 @@ CONFIG_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoringJob:
     """What is to be scored, and on what."""
 
-    terms: Terms
+    terms: HostTerms
     data: Path
     out: Path
     tokens: int
@@ -39,7 +39,7 @@ class Job:
 
 
 def evaluate(
-    job: Job, *, folder: Path, outside: Mapping[str, str], rng: np.random.Generator
+    job: ScoringJob, *, folder: Path, outside: Mapping[str, str], rng: np.random.Generator
 ) -> dict[str, Any]:
     """Scores, costs and digests of a trial; ``folder`` and ``outside`` as of :class:`Host`.
 
@@ -55,7 +55,7 @@ def evaluate(
         return judge(job, host, rng)
 
 
-def judge(job: Job, host: Host, rng: np.random.Generator) -> dict[str, Any]:
+def judge(job: ScoringJob, host: Host, rng: np.random.Generator) -> dict[str, Any]:
     """Judge what a trial left by a process that is running already; raises as above."""
     start = time.perf_counter()
     weights = read_weights(job.out / "model.safetensors", limit_bytes=job.weights_bytes)
@@ -81,7 +81,11 @@ def judge(job: Job, host: Host, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _score(
-    job: Job, host: Host, texts: Mapping[str, Text], weights: Weights, rng: np.random.Generator
+    job: ScoringJob,
+    host: Host,
+    texts: Mapping[str, Text],
+    weights: Weights,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Ask one instance for all, another for a part, and compare."""
     terms = host.terms
@@ -118,7 +122,7 @@ def _score(
 
 
 def _spent(
-    job: Job, second: Instance, text: Text, loss: Floats, rng: np.random.Generator
+    job: ScoringJob, second: Instance, text: Text, loss: Floats, rng: np.random.Generator
 ) -> dict[str, float]:
     """FLOPs of training: three times a forward pass counted here, for each token trained on.
 

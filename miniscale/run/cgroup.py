@@ -11,7 +11,7 @@ _MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 _PREFIX = "trial-"
 
 
-class Group:
+class ControlGroup:
     """A control group of our own; :meth:`close` ends what is in it."""
 
     def __init__(self, path: str) -> None:
@@ -49,7 +49,7 @@ class Group:
             os.rmdir(self._path)
 
 
-def make(name: str) -> Group | None:
+def make(name: str) -> ControlGroup | None:
     """Make a group; None where we may not. Groups that a killed worker left are ended."""
     parent = _own()
     if not parent:
@@ -57,7 +57,7 @@ def make(name: str) -> Group | None:
     path = os.path.join(parent, _PREFIX + name)
     try:
         os.mkdir(path)
-        group = Group(path)
+        group = ControlGroup(path)
         group.cpu_seconds()
     except (OSError, ValueError, IndexError):
         with suppress(OSError):
@@ -71,7 +71,7 @@ def end(name: str) -> None:
     """End a group by its name, if there is one."""
     parent = _own()
     if parent and os.path.isdir(os.path.join(parent, _PREFIX + name)):
-        Group(os.path.join(parent, _PREFIX + name)).close()
+        ControlGroup(os.path.join(parent, _PREFIX + name)).close()
 
 
 def _own() -> str:
@@ -93,4 +93,4 @@ def _sweep(parent: str) -> None:
     for name in os.listdir(parent):
         pid = name.removeprefix(_PREFIX)
         if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
-            Group(os.path.join(parent, name)).close()
+            ControlGroup(os.path.join(parent, name)).close()

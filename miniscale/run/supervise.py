@@ -33,7 +33,7 @@ class Ending(StrEnum):
     ORPHANED = "orphaned"
 
 
-class Outcome:
+class ProgramEnd:
     """How one program ended, with the end of what it printed."""
 
     def __init__(
@@ -109,7 +109,7 @@ class Supervisor:
         cwd: str,
         env: Mapping[str, str],
         seen: Callable[[bytes], None] | None = None,
-    ) -> Outcome:
+    ) -> ProgramEnd:
         """Run a program to its end and end whatever it left; ``seen`` gets its standard output."""
         start = time.monotonic()
         self._code, self._tree_gone, self._next_look = None, False, start
@@ -140,7 +140,7 @@ class Supervisor:
             ending = Ending.MEMORY  # between two looks: the outcome must not depend on luck
         code = 127 if self._code is None else self._code
         seconds = time.monotonic() - start
-        return Outcome(ending, code, seconds, tail=self._recent, errors=self._errors)
+        return ProgramEnd(ending, code, seconds, tail=self._recent, errors=self._errors)
 
     @property
     def cpu_seconds(self) -> float:

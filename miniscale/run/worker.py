@@ -18,7 +18,7 @@ from typing import Any
 from miniscale.run import process_tree
 from miniscale.run.logs import CappedLog, LastMatch, capped, last_words, plain
 from miniscale.run.out_folder import clear, plain_files_only, remove, write_result
-from miniscale.run.supervise import PARENT_DIED, Caps, Ending, Outcome, Supervisor
+from miniscale.run.supervise import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
 from miniscale.setting.readers import (
     ReadingError,
     finite_numbers,
@@ -241,7 +241,7 @@ class _Trial:
             return Finding(state, reason=self._refusal(outcome, state))
         return self._failure(outcome, "evaluator")
 
-    def _refusal(self, outcome: Outcome, key: str) -> str:
+    def _refusal(self, outcome: ProgramEnd, key: str) -> str:
         try:
             return str(load_json(os.path.join(self._out, "evaluation.json"))[key])
         except (ReadingError, KeyError):
@@ -251,7 +251,7 @@ class _Trial:
         for match in self._matches.values():
             match.feed(chunk)
 
-    def _failure(self, outcome: Outcome, who: str) -> Finding | None:
+    def _failure(self, outcome: ProgramEnd, who: str) -> Finding | None:
         """Say what went wrong with a program, or None if nothing did."""
         words = last_words(outcome.tail)
         self.is_orphaned = outcome.ending is Ending.ORPHANED

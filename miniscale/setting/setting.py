@@ -12,7 +12,7 @@ from typing import Any
 
 from miniscale.box.hidden import PACKAGE
 from miniscale.setting.decode import InputError, Node, nearest
-from miniscale.setting.trial import Reading, Scalar, digest
+from miniscale.setting.trial import MetricSource, Scalar, digest
 
 
 class Kind(StrEnum):
@@ -75,7 +75,7 @@ class Objective:
 
     name: str
     is_minimized: bool
-    reading: Reading
+    reading: MetricSource
 
     def loss(self, value: float) -> float:
         """Turn a value into a loss: lower is better, whatever the metric's own direction."""
@@ -220,7 +220,7 @@ def decode_objective(node: Node) -> Objective:
     if direction not in {"minimize", "maximize"}:
         raise InputError(f"{node.path}.direction: got '{direction}', must be minimize or maximize")
     try:
-        reading = Reading(
+        reading = MetricSource(
             file=node.text("file", ""), key=node.text("key", ""), line=node.text("line", "")
         )
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 Scalar = bool | int | float | str
 
 
-class State(StrEnum):
+class TrialState(StrEnum):
     """How a trial ended."""
 
     COMPLETE = "complete"
@@ -40,7 +40,7 @@ def digest(value: object, *, length: int = 12) -> str:
 
 
 @dataclass(frozen=True)
-class Reading:
+class MetricSource:
     """Where a trial's number is found.
 
     Either ``file`` and ``key`` (a JSON file in the output folder, key with dots for nesting) or
@@ -75,8 +75,8 @@ class TrialSpec:
     evaluator: tuple[str, ...]
     tree: str
     out: str
-    reading: Reading
-    extra_readings: Mapping[str, Reading] = field(default_factory=dict)
+    reading: MetricSource
+    extra_readings: Mapping[str, MetricSource] = field(default_factory=dict)
     locked: Mapping[str, str] = field(default_factory=dict)
     """File name in ``tree`` -> SHA-256 that it must have before and after the trial."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -103,8 +103,8 @@ class TrialSpec:
         known = dict(data)
         for name in ("trainer", "evaluator", "reads", "hides", "walls_down"):
             known[name] = tuple(known.get(name, ()))
-        known["reading"] = Reading(**known["reading"])
-        known["extra_readings"] = {k: Reading(**v) for k, v in known["extra_readings"].items()}
+        known["reading"] = MetricSource(**known["reading"])
+        known["extra_readings"] = {k: MetricSource(**v) for k, v in known["extra_readings"].items()}
         return TrialSpec(**known)
 
 
@@ -118,7 +118,7 @@ class TrialResult:
     """
 
     identity: str
-    state: State
+    state: TrialState
     value: float | None = None
     cause: Cause = Cause.NONE
     reason: str = ""
@@ -131,7 +131,7 @@ class TrialResult:
     there was a box."""
 
     def __post_init__(self) -> None:
-        if (self.state is State.COMPLETE) != (self.value is not None):
+        if (self.state is TrialState.COMPLETE) != (self.value is not None):
             raise ValueError(f"result {self.identity}: state {self.state} with value {self.value}")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"result {self.identity}: value {self.value} is not finite")
@@ -139,7 +139,7 @@ class TrialResult:
     @property
     def is_complete(self) -> bool:
         """Whether the trial left a number."""
-        return self.state is State.COMPLETE
+        return self.state is TrialState.COMPLETE
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON data."""
@@ -149,7 +149,7 @@ class TrialResult:
     def from_json(data: Mapping[str, Any]) -> "TrialResult":
         """Rebuild a result from :meth:`to_json`."""
         known = dict(data)
-        known["state"] = State(known["state"])
+        known["state"] = TrialState(known["state"])
         known["cause"] = Cause(known["cause"])
         return TrialResult(**known)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.fit.newton import Polished, Problem, polish
-from scaling.fit.objective import Array, Objective
+from scaling.fit.objective import Array, FitObjective
 from scaling.fit.status import FitStatus
 from scaling.law.form import Form, bounded_exp
 
@@ -29,7 +29,7 @@ class FormFit:
     """Coordinates of the optimum, (parameters,); ``parameters`` holds what people print."""
     centre: Array
     objective: float
-    loss: Objective
+    loss: FitObjective
     status: FitStatus
     scaled_gradient: float
     """Zero at the optimum; its square is the relative error of the objective."""
@@ -92,7 +92,7 @@ def fit_form(
     *scales: ArrayLike,
     loss: ArrayLike,
     weight: ArrayLike | None = None,
-    objective: Objective | None = None,
+    objective: FitObjective | None = None,
     starts: ArrayLike | None = None,
     n_polished: int = 2,
 ) -> FormFit:
@@ -130,7 +130,7 @@ def fit_form(
     """
     problem, centre = _problem(form, scales, loss)
     w = np.ones((1, len(problem.y))) if weight is None else np.atleast_2d(np.asarray(weight, float))
-    objective = objective or Objective()
+    objective = objective or FitObjective()
     theta = _best_starts(problem, w, n_polished) if starts is None else np.atleast_2d(starts)
     done = polish(problem, np.asarray(theta, float), w, widths(objective, far=starts is not None))
     return _described(problem, done, w, objective, centre)
@@ -146,7 +146,7 @@ def _problem(form: Form, scales: tuple[ArrayLike, ...], loss: ArrayLike) -> tupl
     return Problem(form, np.log(y), np.log(x) - centre[:, None]), centre
 
 
-def widths(objective: Objective, *, far: bool) -> tuple[float, ...]:
+def widths(objective: FitObjective, *, far: bool) -> tuple[float, ...]:
     """Return the loss's widths from smooth to its own; wider at first from far away."""
     if math.isinf(objective.width):
         return (math.inf,)
@@ -166,7 +166,7 @@ def _best_starts(problem: Problem, weight: Array, n: int) -> Array:
 
 
 def _described(
-    problem: Problem, done: Polished, weight: Array, loss: Objective, centre: Array
+    problem: Problem, done: Polished, weight: Array, loss: FitObjective, centre: Array
 ) -> FormFit:
     best = int(np.nanargmin(done.objective))
     theta = done.theta[best]

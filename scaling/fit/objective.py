@@ -23,7 +23,7 @@ _NEARLY_L1 = 1e-6
 
 
 @dataclass(frozen=True)
-class Objective:
+class FitObjective:
     """A sum over runs of a function of ``r = ln loss - ln law``; smaller is better.
 
     With d the width ``delta``: ``r^2 / 2`` within d, ``d (|r| - d / 2)`` beyond. ``delta = 1e-3``

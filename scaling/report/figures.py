@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.compare import Comparison
-from scaling.design import Plan, Rung
+from scaling.design import LadderPlan, PlannedRung
 from scaling.fit.bootstrap import Ensemble
 from scaling.isoflop import Frontier
 from scaling.report.law_plot import _FAINT, _INK, _LAW, _TARGET, _round_ticks
@@ -220,7 +220,9 @@ def _dress(axes: "Axes") -> None:
         axes.spines[side].set_visible(False)
 
 
-def draw_plans(rungs: tuple[Rung, ...], plans: list[Plan], *, title: str, x_name: str) -> "Figure":
+def draw_plans(
+    rungs: tuple[PlannedRung, ...], plans: list[LadderPlan], *, title: str, x_name: str
+) -> "Figure":
     """Draw the seeds by rung of the best plans."""
     figure, (axes,) = blank(1)
     for i, plan in enumerate(plans):

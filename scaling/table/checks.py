@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from scaling.table.columns import NUMBERS, SCALES, Role
+from scaling.table.columns import NUMBERS, SCALES, ColumnRole
 from scaling.table.read import TableError
 
 UNIT_LIMIT = 100.0
@@ -66,9 +66,9 @@ def checked_numbers(frame: pl.DataFrame, notes: Notes) -> pl.DataFrame:
         row = int(np.argmax(bad))
         why = "is missing" if frame[role][row] is None else f"is {values[row]:g}"
         hint = ""
-        if role == Role.FLOPS and values[row] < 0:
+        if role == ColumnRole.FLOPS and values[row] < 0:
             hint = " (an int64 N x D overflows beyond 9.2e18: recompute it in floats)"
-        code = "bad-loss" if role == Role.LOSS else "bad-scale"
+        code = "bad-loss" if role == ColumnRole.LOSS else "bad-scale"
         notes.refuse(
             code,
             f"{role} of row {row + 1} {why}{hint}; {int(bad.sum())} rows in all. It must be "
@@ -112,7 +112,11 @@ def units(frame: pl.DataFrame, notes: Notes) -> None:
             f"a loss of {highest:g} cannot be nats or bits (it stays under {UNIT_LIMIT:g}); is it "
             "a perplexity, or in thousandths? Convert it, leave diverged runs out",
         )
-    for role, least in ((Role.PARAMETERS, 1e3), (Role.TOKENS, 1e4), (Role.FLOPS, 1e6)):
+    for role, least in (
+        (ColumnRole.PARAMETERS, 1e3),
+        (ColumnRole.TOKENS, 1e4),
+        (ColumnRole.FLOPS, 1e6),
+    ):
         if role in frame.columns and float(frame[role].to_numpy().max()) < least:
             largest = float(frame[role].to_numpy().max())
             notes.warn("units", f"{role} reach only {largest:g}: are they in ones?")

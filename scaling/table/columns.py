@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 
-class Role(StrEnum):
+class ColumnRole(StrEnum):
     """The part that a column plays in a table of runs."""
 
     LOSS = "loss"
@@ -18,12 +18,12 @@ class Role(StrEnum):
     STATE = "state"
 
 
-SCALES = (Role.PARAMETERS, Role.TOKENS, Role.FLOPS, Role.SECONDS)
-NUMBERS = (Role.LOSS, *SCALES)
+SCALES = (ColumnRole.PARAMETERS, ColumnRole.TOKENS, ColumnRole.FLOPS, ColumnRole.SECONDS)
+NUMBERS = (ColumnRole.LOSS, *SCALES)
 
 # assumption: the order is the order of trust; the first name present plays the part.
-_NAMES: dict[Role, tuple[str, ...]] = {
-    Role.LOSS: (
+_NAMES: dict[ColumnRole, tuple[str, ...]] = {
+    ColumnRole.LOSS: (
         "loss",
         "val_bpb",
         "val_loss",
@@ -39,7 +39,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "bpb",
         "objective",
     ),
-    Role.PARAMETERS: (
+    ColumnRole.PARAMETERS: (
         "parameters",
         "params",
         "n",
@@ -54,7 +54,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "n_no_emb",
         "non_embedding_parameters",
     ),
-    Role.TOKENS: (
+    ColumnRole.TOKENS: (
         "tokens",
         "d",
         "tokens_trained",
@@ -64,7 +64,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "total_tokens",
         "final_tokens",
     ),
-    Role.FLOPS: (
+    ColumnRole.FLOPS: (
         "flops",
         "flops_budget",
         "compute",
@@ -75,7 +75,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "actual_flops",
         "final_compute",
     ),
-    Role.SECONDS: (
+    ColumnRole.SECONDS: (
         "seconds",
         "train_time_sec",
         "train_time_s",
@@ -84,10 +84,10 @@ _NAMES: dict[Role, tuple[str, ...]] = {
         "wall_s",
         "runtime",
     ),
-    Role.RUN: ("run", "run_id", "run_name", "name", "id", "commit", "trial", "exp_name"),
-    Role.SEED: ("seed", "torch_seed", "config_seed"),
-    Role.ARM: ("arm", "variant", "change", "recipe", "dataset", "optimizer", "description"),
-    Role.STATE: ("checkpoint_state", "decayed", "is_decayed", "cooldown", "annealed"),
+    ColumnRole.RUN: ("run", "run_id", "run_name", "name", "id", "commit", "trial", "exp_name"),
+    ColumnRole.SEED: ("seed", "torch_seed", "config_seed"),
+    ColumnRole.ARM: ("arm", "variant", "change", "recipe", "dataset", "optimizer", "description"),
+    ColumnRole.STATE: ("checkpoint_state", "decayed", "is_decayed", "cooldown", "annealed"),
 }
 _WITHOUT = ("no_emb", "non_emb", "noemb", "scaling_params", "params_scaling")
 
@@ -101,7 +101,7 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
 
 
-def guess_roles(columns: list[str]) -> dict[Role, str]:
+def guess_roles(columns: list[str]) -> dict[ColumnRole, str]:
     """Return the column of every part that can be recognised.
 
     >>> guess_roles(["N", "D", "val loss", "lr"])[Role.TOKENS]
@@ -118,7 +118,7 @@ def guess_roles(columns: list[str]) -> dict[Role, str]:
     return found
 
 
-def rivals(role: Role, columns: list[str], chosen: str) -> list[str]:
+def rivals(role: ColumnRole, columns: list[str], chosen: str) -> list[str]:
     """Return the other columns that could have played a part."""
     return [c for c in columns if c != chosen and plain(c) in _NAMES[role]]
 

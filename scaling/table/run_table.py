@@ -22,7 +22,14 @@ from scaling.table.checks import (
     with_flops,
     without_top,
 )
-from scaling.table.columns import NUMBERS, SCALES, Role, counts_embeddings, guess_roles, rivals
+from scaling.table.columns import (
+    NUMBERS,
+    SCALES,
+    ColumnRole,
+    counts_embeddings,
+    guess_roles,
+    rivals,
+)
 from scaling.table.read import TableError, read_frame, with_known_columns
 
 Array = NDArray[np.float64]
@@ -36,7 +43,7 @@ class RunTable:
     """A checked table: one row a run or checkpoint, columns by role, loss to be minimised."""
 
     frame: pl.DataFrame
-    columns: Mapping[Role, str]
+    columns: Mapping[ColumnRole, str]
     """The column of the source that plays each part."""
     flops_rule: str
     notes: tuple[Note, ...] = ()
@@ -52,7 +59,7 @@ class RunTable:
         """Name of each row's run; rows of one run are resampled together."""
         return np.asarray(self.frame["run"].to_list(), dtype=str)
 
-    def scale(self, role: Role) -> Array:
+    def scale(self, role: ColumnRole) -> Array:
         """Return a scale by row.
 
         Raises
@@ -68,7 +75,7 @@ class RunTable:
             )
         return self.frame[role].to_numpy()
 
-    def scales_for(self, form: Form, x: Role | None = None) -> tuple[Array, ...]:
+    def scales_for(self, form: Form, x: ColumnRole | None = None) -> tuple[Array, ...]:
         """Return the scales of a form, after checking that the table can carry it.
 
         Raises
@@ -78,7 +85,10 @@ class RunTable:
             or there are fewer than three scales.
         """
         if form.n_scales == 2:
-            scales: tuple[Array, ...] = (self.scale(Role.PARAMETERS), self.scale(Role.TOKENS))
+            scales: tuple[Array, ...] = (
+                self.scale(ColumnRole.PARAMETERS),
+                self.scale(ColumnRole.TOKENS),
+            )
         else:
             scales = (self.scale(x or self.main_scale),)
             self._check_ratio()
@@ -92,15 +102,15 @@ class RunTable:
         return scales
 
     @property
-    def main_scale(self) -> Role:
+    def main_scale(self) -> ColumnRole:
         """The scale that a law of one variable uses: FLOPs, else whatever there is."""
-        order = (Role.FLOPS, Role.SECONDS, Role.TOKENS, Role.PARAMETERS)
+        order = (ColumnRole.FLOPS, ColumnRole.SECONDS, ColumnRole.TOKENS, ColumnRole.PARAMETERS)
         return next(role for role in order if role in self.frame.columns)
 
     def _check_ratio(self) -> None:
-        if not {Role.PARAMETERS, Role.TOKENS} <= set(self.frame.columns):
+        if not {ColumnRole.PARAMETERS, ColumnRole.TOKENS} <= set(self.frame.columns):
             return
-        ratio = self.frame[Role.TOKENS] / self.frame[Role.PARAMETERS]
+        ratio = self.frame[ColumnRole.TOKENS] / self.frame[ColumnRole.PARAMETERS]
         low, high = np.quantile(ratio.to_numpy(), [0.0, 1.0])
         if high > RATIO_SPREAD * low and "ratio-spread" not in self.allow:
             raise TableError(
@@ -122,8 +132,8 @@ class RunTable:
 def read_table(
     source: Path | str | pl.DataFrame,
     *,
-    columns: Mapping[Role, str] | None = None,
-    constants: Mapping[Role, float] | None = None,
+    columns: Mapping[ColumnRole, str] | None = None,
+    constants: Mapping[ColumnRole, float] | None = None,
     state: str | None = None,
     drop_top: int = 0,
     allow: Sequence[str] = (),
@@ -169,8 +179,11 @@ def _read(path: Path | str) -> pl.DataFrame:
 
 
 def _choose(
-    raw: pl.DataFrame, given: Mapping[Role, str], constants: Mapping[Role, float], notes: Notes
-) -> dict[Role, str]:
+    raw: pl.DataFrame,
+    given: Mapping[ColumnRole, str],
+    constants: Mapping[ColumnRole, float],
+    notes: Notes,
+) -> dict[ColumnRole, str]:
     missing = [f"{role}={name}" for role, name in given.items() if name not in raw.columns]
     if missing:
         raise TableError(
@@ -178,7 +191,7 @@ def _choose(
             f"no column for {', '.join(missing)}; the table has: {', '.join(raw.columns[:20])}",
         )
     chosen = _filled(raw, guess_roles(raw.columns), notes) | dict(given)
-    if Role.LOSS not in chosen:
+    if ColumnRole.LOSS not in chosen:
         raise TableError(
             "no-loss",
             f"no column looks like a loss among: {', '.join(raw.columns[:20])}; name it: "
@@ -194,13 +207,18 @@ def _choose(
         others = rivals(role, raw.columns, chosen[role]) if role in chosen else []
         if others and role not in given:
             notes.warn("rivals", f"{role} is read from '{chosen[role]}', not from {others}")
-    if Role.PARAMETERS in chosen and counts_embeddings(chosen[Role.PARAMETERS]) is not None:
-        counts = "with" if counts_embeddings(chosen[Role.PARAMETERS]) else "without"
-        notes.warn("embeddings", f"parameters '{chosen[Role.PARAMETERS]}' are {counts} embeddings")
+    if (
+        ColumnRole.PARAMETERS in chosen
+        and counts_embeddings(chosen[ColumnRole.PARAMETERS]) is not None
+    ):
+        counts = "with" if counts_embeddings(chosen[ColumnRole.PARAMETERS]) else "without"
+        notes.warn(
+            "embeddings", f"parameters '{chosen[ColumnRole.PARAMETERS]}' are {counts} embeddings"
+        )
     return chosen
 
 
-def _filled(raw: pl.DataFrame, guess: dict[Role, str], notes: Notes) -> dict[Role, str]:
+def _filled(raw: pl.DataFrame, guess: dict[ColumnRole, str], notes: Notes) -> dict[ColumnRole, str]:
     """Return the guesses without scales that most rows lack."""
     for role in SCALES:
         name = guess.get(role)
@@ -211,7 +229,7 @@ def _filled(raw: pl.DataFrame, guess: dict[Role, str], notes: Notes) -> dict[Rol
 
 
 def _canonical(
-    raw: pl.DataFrame, chosen: Mapping[Role, str], constants: Mapping[Role, float]
+    raw: pl.DataFrame, chosen: Mapping[ColumnRole, str], constants: Mapping[ColumnRole, float]
 ) -> pl.DataFrame:
     """Return the frame with a column a role; numbers as floats, names as text."""
     columns: dict[str, pl.Series] = {}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from transfer.audit.default_beliefs import Score
+from transfer.audit.default_beliefs import TopForecast
 from transfer.audit.finding import Audit
 from transfer.measure.trend import Z80
 from transfer.report.plots.axes import compute_axis, figure, limits, say, spread, style
@@ -51,7 +51,7 @@ def forecasts(found: Audit) -> "Figure":
         return drawn
 
 
-def _mark(axes: "Axes", score: Score, found: Audit, bounds: tuple[float, float]) -> None:
+def _mark(axes: "Axes", score: TopForecast, found: Audit, bounds: tuple[float, float]) -> None:
     low, high = bounds
     colour = LIGHT["blue"] if score.ratio <= 1 else LIGHT["red"]
     marker = "o" if score.kind == "structural" else "s"
@@ -67,7 +67,7 @@ def _mark(axes: "Axes", score: Score, found: Audit, bounds: tuple[float, float])
     axes.plot(x, y, marker, ms=5, mec=LIGHT["paper"], mew=0.6, color=colour, zorder=3)
 
 
-def _label(axes: "Axes", scores: Sequence[Score], bounds: tuple[float, float]) -> None:
+def _label(axes: "Axes", scores: Sequence[TopForecast], bounds: tuple[float, float]) -> None:
     """Name the changes farthest from zero or from their forecast, at the right edge."""
     low, high = bounds
     span = high - low

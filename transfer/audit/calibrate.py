@@ -141,7 +141,7 @@ def calibrate(
              for r in ladder.rungs if r.name not in names]  # fmt: skip
     kept = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
     analysis = Analysis(kept, Runs({}, tuple(done)).state(kept))
-    ruler = analysis.ruler("b0")
+    baseline_law = analysis.baseline_law("b0")
     by_rung = {name: [results[i] for i, run in enumerate(runs) if run.rung == name]
                for name in names}  # fmt: skip
     found = []
@@ -153,13 +153,13 @@ def calibrate(
                 f"{rung.name}: all {len(there)} seeds give {values.pop():g}: the metric is "
                 "constant or the seed is not used, so noise is unknown; check the setting"
             )
-        noise, slope = analysis.noise(rung.name), ruler.slopes[rung.name]
+        noise, slope = analysis.noise(rung.name), baseline_law.slopes[rung.name]
         found.append(_rung(ladder, rung, noise, slope, there))
     return Calibration(
         ladder.name,
         ladder.digest,
         machine,
-        f"{ruler.fit.status}: {ruler.fit.status.advice}",
+        f"{baseline_law.fit.status}: {baseline_law.fit.status.advice}",
         tuple(found),
         ladder.budget,
         tuple(notes),

@@ -37,7 +37,7 @@ class Misfit:
 
 
 @dataclass(frozen=True)
-class Score:
+class TopForecast:
     """A change's gain at the target as forecast from the rungs below, and as measured there.
 
     ``low`` and ``high`` are the 80 % interval of the gain itself, before the conformal factor.
@@ -111,15 +111,15 @@ def _evidence(known: Sequence[Effect], change: Change, model: Model) -> float:
 
 def forecast(
     below: Effects, came: Mapping[str, Effect], changes: Mapping[str, Change], model: Model
-) -> tuple[Score, ...]:
+) -> tuple[TopForecast, ...]:
     """Forecast every change at the target from its effects below, and pair it with what came."""
     found = []
     for arm, effect in came.items():
         known = list(below.get(arm, ()))
         if not known:
             continue
-        look = believe(known, changes[arm].kind, model=model).outlook(effect.position)
-        score = Score(
+        look = believe(known, changes[arm].kind, model=model).gain_forecast(effect.position)
+        score = TopForecast(
             arm=arm,
             kind=str(changes[arm].kind),
             mean=look.mean,
@@ -150,7 +150,7 @@ def drift_of(
         first = [known for known in below.get(arm, ()) if known.position == 0]
         if not first or effect.position <= 0:
             continue
-        look = believe(first, changes[arm].kind, model=calm).outlook(effect.position)
+        look = believe(first, changes[arm].kind, model=calm).gain_forecast(effect.position)
         variance = look.sd**2 + effect.gain_se**2
         square = min((effect.gain - look.mean) ** 2, FAR**2 * variance)
         squares += (square - variance) / effect.position**2
@@ -160,12 +160,12 @@ def drift_of(
 
 def covering_factor(
     below: Effects, came: Mapping[str, Effect], changes: Mapping[str, Change], model: Model
-) -> tuple[float | None, tuple[Score, ...]]:
+) -> tuple[float | None, tuple[TopForecast, ...]]:
     """Return the conformal factor by leaving one intervention out, and the scores behind it.
 
     Misfit, scale and drift are learned without the change whose interval is scored.
     """
-    scores: list[Score] = []
+    scores: list[TopForecast] = []
     told = evidence(_whole(below, came), changes, model)
     for arm in came:
         others = {other: known for other, known in below.items() if other != arm}

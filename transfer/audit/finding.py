@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from transfer.audit.default_beliefs import Score
+from transfer.audit.default_beliefs import TopForecast
 from transfer.trust import Light, Trust
 
 VERSION = 1
@@ -112,7 +112,7 @@ class Audit:
     effect_scale: float
     drift: float
     conformal: float | None
-    scores: tuple[Score, ...]
+    scores: tuple[TopForecast, ...]
     drifters: tuple[Drifter, ...]
     start: str
     light: Light
@@ -147,7 +147,7 @@ class Audit:
         known = dict(data)
         known["light"] = Light(known["light"])
         known["rungs"] = tuple(_rung(rung) for rung in known["rungs"])
-        known["scores"] = tuple(Score(**score) for score in known["scores"])
+        known["scores"] = tuple(TopForecast(**score) for score in known["scores"])
         known["drifters"] = tuple(Drifter(**one) for one in known["drifters"])
         for name in ("reasons", "advice", "notes"):
             known[name] = tuple(known[name])

@@ -10,7 +10,7 @@ from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
 from transfer.audit import agreement, lights
 from transfer.audit.agreement import Array
-from transfer.audit.default_beliefs import Effects, Score, covering_factor, learn, misfit_of
+from transfer.audit.default_beliefs import Effects, TopForecast, covering_factor, learn, misfit_of
 from transfer.audit.finding import Audit, Drifter, RungAudit, Slope
 from transfer.audit.panel_runs import BASELINE, Runs
 from transfer.belief.posterior import Model
@@ -29,7 +29,7 @@ FEWEST_LAWS = 3
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredPanel:
     """A panel's effects and the noise behind them, on rungs where the baseline has runs."""
 
     ladder: Ladder
@@ -50,7 +50,7 @@ class Measured:
         return {arm: known for arm, known in found.items() if known}
 
 
-def measure(ladder: Ladder, runs: Runs) -> Measured:
+def measure(ladder: Ladder, runs: Runs) -> MeasuredPanel:
     """Measure a panel as a study measures changes; rungs without a number are dropped.
 
     Raises
@@ -82,7 +82,7 @@ def measure(ladder: Ladder, runs: Runs) -> Measured:
     analysis = Analysis(ladder, state)
     effects = {arm: analysis.effects(state.changes[arm]) for arm in runs.changes}
     kept = {arm: known for arm, known in effects.items() if known}
-    return Measured(ladder, analysis, runs.changes, kept, tuple(notes))
+    return MeasuredPanel(ladder, analysis, runs.changes, kept, tuple(notes))
 
 
 def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
@@ -100,7 +100,7 @@ def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
     rungs = measured.ladder.rungs
     target = rungs[-1].name
     model, factor = Model(), None
-    scores: tuple[Score, ...] = ()
+    scores: tuple[TopForecast, ...] = ()
     misfit = misfit_of(measured.effects, measured.changes, model)
     if len(rungs) >= 2:
         below, came = measured.below(target), measured.of(target)
@@ -132,7 +132,7 @@ def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
     return lights.judge(found, ladder)
 
 
-def _by_lower_law(measured: Measured, runs: Runs, below: Effects) -> Effects:
+def _by_lower_law(measured: MeasuredPanel, runs: Runs, below: Effects) -> Effects:
     """Return the effects below the target by a law that has not seen it, given rungs enough."""
     lower = measured.ladder.rungs[:-1]
     if len(lower) < FEWEST_LAWS:
@@ -146,10 +146,10 @@ def own_variance(effect: Effect) -> float:
     return max(effect.gain_se**2 - effect.shared_se**2, 0.0)
 
 
-def _rung(measured: Measured, name: str, target: str, rng: np.random.Generator) -> RungAudit:
+def _rung(measured: MeasuredPanel, name: str, target: str, rng: np.random.Generator) -> RungAudit:
     rung, analysis = measured.ladder.rung(name), measured.analysis
     noise, here, there = analysis.noise(name), measured.of(name), measured.of(target)
-    slope = analysis.ruler("b0").slopes[name]
+    slope = analysis.baseline_law("b0").slopes[name]
     gains = np.array([effect.gain for effect in here.values()])
     own = np.array([own_variance(effect) for effect in here.values()])
     spread = float(np.var(gains, ddof=1)) if len(gains) > 1 else 0.0
@@ -178,7 +178,7 @@ def _rung(measured: Measured, name: str, target: str, rng: np.random.Generator) 
 
 def _compared(
     found: RungAudit,
-    measured: Measured,
+    measured: MeasuredPanel,
     pairs: list[tuple[Effect, Effect]],
     arms: list[str],
     rng: np.random.Generator,
@@ -235,7 +235,7 @@ def _slope(
     return Slope(str(kind), n, value, *ends)
 
 
-def drifters(measured: Measured) -> tuple[Drifter, ...]:
+def drifters(measured: MeasuredPanel) -> tuple[Drifter, ...]:
     """Return changes that are clear on their lowest rung and not the same higher up.
 
     Their effect moves by more than 3 standard errors from the lowest to the highest rung, misfit

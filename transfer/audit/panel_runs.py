@@ -8,11 +8,19 @@ import polars as pl
 
 from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.trial import Cause, TrialResult, digest
-from miniscale.setting.trial import State as TrialState
+from miniscale.setting.trial import TrialState as TrialState
 from scaling.table.read import TableError, read_frame
 from transfer.change import Change
-from transfer.events import Based, Event, Proposed, Request, Started, Tick, Tried
-from transfer.journal.state import State, replay
+from transfer.events import (
+    BaselineSet,
+    Event,
+    Proposed,
+    Request,
+    Started,
+    TrialFinished,
+    TrialsRequested,
+)
+from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
 
 BASELINE = "baseline"
@@ -47,11 +55,11 @@ class Runs:
             self.changes, tuple(r for r in self.runs if r.rung in kept), self.notes, self.data
         )
 
-    def state(self, ladder: Ladder) -> State:
+    def state(self, ladder: Ladder) -> StudyState:
         """Return these runs as a study's state, so that they are measured as any study's are."""
         events: list[Event] = [
             Started("audit", ladder.digest, 0, "audit", {}),
-            Based("b0", "baseline"),
+            BaselineSet("b0", "baseline"),
         ]
         events += [Proposed(name, "b0", change) for name, change in self.changes.items()]
         requests, ended = [], []
@@ -59,8 +67,8 @@ class Runs:
             arm = "b0" if run.arm == BASELINE else run.arm
             name = digest([arm, run.rung, run.seed])
             requests.append(Request(arm, run.rung, run.seed, name))
-            ended.append(Tried(_result(name, run), 0.0))
-        return replay([*events, Tick(0, tuple(requests)), *ended])
+            ended.append(TrialFinished(_result(name, run), 0.0))
+        return replay([*events, TrialsRequested(0, tuple(requests)), *ended])
 
 
 def _result(name: str, run: Run) -> TrialResult:
@@ -179,10 +187,10 @@ def _notes(unknown: Sequence[str]) -> tuple[str, ...]:
 
 
 def named_panel(ladder: Ladder, names: Sequence[str] = ()) -> dict[str, Change]:
-    """Return the panel's changes but null twins, by name; by title where no names are given."""
+    """Return the panel's changes but null changes, by name; by title where no names are given."""
     called = names or [change.title for change in ladder.panel]
     pairs = zip(called, ladder.panel, strict=True)
-    return {name: change for name, change in pairs if not change.is_twin}
+    return {name: change for name, change in pairs if not change.is_control}
 
 
 def one_digest(frame: pl.DataFrame, path: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from transfer.belief.posterior import Belief, Model, believe
 from transfer.belief.prior import Prior
 from transfer.belief.stack import Claim, Part, examine
-from transfer.events import Effect, Examined, Outlook
+from transfer.events import Effect, ExamRequested, GainForecast
 from transfer.measure.analysis import Analysis
 from transfer.measure.trend import Z80
 from transfer.trust import Trust
@@ -39,19 +39,19 @@ class Exam:
         return self.effects[-1]
 
     @property
-    def claimed(self) -> Mapping[str, Outlook]:
+    def claimed(self) -> Mapping[str, GainForecast]:
         """Rung -> what was forecast of the accepted changes together there."""
         return self.claim.predicted
 
     @property
-    def before(self) -> Outlook:
+    def before(self) -> GainForecast:
         """Their gain at the target as claimed before the exam."""
         return self.claim.before
 
     @property
-    def total(self) -> Outlook:
+    def total(self) -> GainForecast:
         """Their gain at the target with what the exam showed."""
-        return self.claim.outlook
+        return self.claim.gain_forecast
 
     @property
     def ratio(self) -> float | None:
@@ -122,7 +122,9 @@ def exam_of(analysis: Analysis, base: str, parts: Sequence[Part] = ()) -> Exam |
     return Exam(base, arms, effects, bool(fresh), claim)
 
 
-def beliefs_of(analysis: Analysis, arms: Sequence[str], asked: Examined | None) -> list[Belief]:
+def beliefs_of(
+    analysis: Analysis, arms: Sequence[str], asked: ExamRequested | None
+) -> list[Belief]:
     """Return what is believed of changes by the rungs that each was judged on."""
     model = Model.trusting(Trust() if asked is None else asked.trust, Prior())
     changes, verdicts = analysis.state.changes, analysis.state.verdicts

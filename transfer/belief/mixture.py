@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from transfer.belief.prior import Array
-from transfer.events import Outlook
+from transfer.events import GainForecast
 
 HARM = 0.005
 """A loss at the target beyond this is harm, nats."""
@@ -46,12 +46,12 @@ class Mixture:
         """Return the expected utility of accepting, with harm counted ``harm`` times."""
         return float(self.weights @ utility_of(self.value, self.doubt, harm=harm, cost=cost))
 
-    def outlook(self) -> Outlook:
+    def gain_forecast(self) -> GainForecast:
         """Return mean, sd, 80 % interval and odds."""
         mean = self.mean
         low, high = map(float, _quantiles(self.weights, self.value, self.doubt, CONFIDENCE))
         harm = float(self.weights @ ndtr((-HARM - self.value) / self.doubt))
-        return Outlook(
+        return GainForecast(
             mean=mean,
             sd=self.sd,
             low=mean - self.widen * (mean - low),

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from miniscale.setting.setting import Kind
 from transfer.belief.mixture import Mixture, utility_of
 from transfer.belief.prior import Array, Prior, atoms, rise
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 from transfer.trust import Trust
 
 GAIN_BEYOND = 4.0
@@ -81,7 +81,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedError:
     """The baseline's error on one rung as the pool of changes shows it, in a change's own terms.
 
     ``mean`` is l o and ``sd`` its posterior sd: the effect less ``mean``, with ``sd`` in place of
@@ -163,9 +163,9 @@ class Belief:
         value, doubt = self.ahead(position)
         return Mixture(self.weights, value, doubt, self.model.conformal)
 
-    def outlook(self, position: float) -> Outlook:
+    def gain_forecast(self, position: float) -> GainForecast:
         """Return mean, sd, 80 % interval and odds at a position; nats of compute."""
-        look = self.at(position).outlook()
+        look = self.at(position).gain_forecast()
         distance = position - self.last
         if distance <= 0:
             return look
@@ -223,7 +223,7 @@ def _log_likelihood(
     effects: Sequence[Effect],
     gain_at: Mapping[str, Array],
     model: Model,
-    pool: Mapping[str, Shared],
+    pool: Mapping[str, SharedError],
 ) -> Array:
     total = np.zeros_like(next(iter(gain_at.values())))
     # an effect beyond the grid counts as its edge: else no atom explains it, and a ruinous change
@@ -231,7 +231,7 @@ def _log_likelihood(
     edge = model.scale * model.prior.magnitudes[-1]
     for effect in effects:
         own = max(effect.gain_se**2 - effect.shared_se**2, 0.0)
-        known = pool.get(effect.rung, Shared(0.0, effect.shared_se))
+        known = pool.get(effect.rung, SharedError(0.0, effect.shared_se))
         gain = gain_at[effect.rung]
         variance = own + known.sd**2 + (model.misfit_share * gain) ** 2 + model.misfit**2
         seen = min(max(effect.gain - known.mean, -edge), edge)
@@ -249,7 +249,7 @@ def _check(effects: Sequence[Effect]) -> None:
 
 
 def log_likelihood(
-    effects: Sequence[Effect], model: Model, pool: Mapping[str, Shared] | None = None
+    effects: Sequence[Effect], model: Model, pool: Mapping[str, SharedError] | None = None
 ) -> tuple[Array, bool]:
     """Return the log likelihood of effects by atom, and whether it is by level alone.
 
@@ -281,7 +281,7 @@ def believe(
     kind: Kind,
     *,
     model: Model,
-    pool: Mapping[str, Shared] | None = None,
+    pool: Mapping[str, SharedError] | None = None,
     crashed_at: float | None = None,
     hint: Hint | None = None,
 ) -> Belief:

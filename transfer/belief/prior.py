@@ -20,7 +20,7 @@ DECADES = math.log(1e3)
 
 
 @dataclass(frozen=True)
-class Size:
+class EffectSize:
     """How large effects of one sort are at the lowest rung.
 
     ``sign`` 0 is a normal with sd ``typical``; otherwise ln|a| is a Student with 3 degrees of
@@ -74,10 +74,10 @@ class Prior:
     magnitudes: tuple[float, ...] = (
         *(0.004, 0.009, 0.017, 0.03, 0.05, 0.085, 0.14, 0.22, 0.36, 0.6, 1.0),
     )
-    sizes: tuple[Size, ...] = (
-        Size("null", 0.38, 0.004, 0),
-        Size("harmful", 0.52, 0.03, -1),
-        Size("helpful", 0.10, 0.02, 1),
+    sizes: tuple[EffectSize, ...] = (
+        EffectSize("null", 0.38, 0.004, 0),
+        EffectSize("harmful", 0.52, 0.03, -1),
+        EffectSize("helpful", 0.10, 0.02, 1),
     )
     spreads: tuple[tuple[float, float], ...] = ((0.5, 0.25), (1.0, 0.5), (2.0, 0.25))
     """(factor on the typical size, probability)."""
@@ -133,7 +133,7 @@ class Prior:
         """Rebuild a prior from :meth:`to_json`."""
         return Prior(
             magnitudes=tuple(data["magnitudes"]),
-            sizes=tuple(Size(**size) for size in data["sizes"]),
+            sizes=tuple(EffectSize(**size) for size in data["sizes"]),
             spreads=tuple((float(factor), float(share)) for factor, share in data["spreads"]),
             classes=tuple(TransferClass(**one) for one in data["classes"]),
             weights={kind: tuple(row) for kind, row in data.get("weights", {}).items()},
@@ -175,7 +175,7 @@ def _cells(values: Array) -> Array:
     return np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
 
 
-def _share_of_levels(size: Size, factor: float, borders: Array) -> Array:
+def _share_of_levels(size: EffectSize, factor: float, borders: Array) -> Array:
     """Return the probability of each grid cell under a size, (A,)."""
     typical = size.typical * factor
     if size.sign == 0:
@@ -197,7 +197,7 @@ def _share_of_ends(one: TransferClass, level: float, borders: Array) -> Array:
 @lru_cache(maxsize=16)
 def _atoms(
     magnitudes: tuple[float, ...],
-    sizes: tuple[Size, ...],
+    sizes: tuple[EffectSize, ...],
     spreads: tuple[tuple[float, float], ...],
     classes: tuple[TransferClass, ...],
 ) -> Atoms:

@@ -9,7 +9,7 @@ import numpy as np
 from transfer.belief.mixture import CONFIDENCE, HARM, Mixture
 from transfer.belief.posterior import Belief
 from transfer.belief.prior import DECADES, Array
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 from transfer.policy.voi.value import odds_of
 
 COMMON, COMMON_GROWTH = 0.15, 0.40
@@ -108,13 +108,13 @@ class Claim:
         Rung -> what was forecast of the stack there.
     """
 
-    outlook: Outlook
+    gain_forecast: GainForecast
     ratio: float
     short: float
     falls_at: str
     members: Mapping[str, Mixture]
-    before: Outlook
-    predicted: Mapping[str, Outlook]
+    before: GainForecast
+    predicted: Mapping[str, GainForecast]
 
     @property
     def is_doubtful(self) -> bool:
@@ -200,12 +200,12 @@ def examine(
     )
 
 
-def _whole(state: Normal, row: Array, beyond: float, *, widen: float = 1.0) -> Outlook:
-    """Return a sum's outlook, with .12 of itself a nat as doubt beyond the highest rung."""
+def _whole(state: Normal, row: Array, beyond: float, *, widen: float = 1.0) -> GainForecast:
+    """Return a sum's forecast, with .12 of itself a nat as doubt beyond the highest rung."""
     mean = float(row @ state.mean)
     doubt = BEYOND * abs(mean) * max(beyond, 0.0)
     sd = math.sqrt(max(float(row @ state.covariance @ row), 1e-18) + doubt**2)
-    return as_outlook(mean, sd, widen=widen)
+    return as_gain_forecast(mean, sd, widen=widen)
 
 
 def _with_earlier(
@@ -279,11 +279,11 @@ def _observations(
     return np.array(rows).reshape(len(seen), total.shape[1]), np.array(seen), noise
 
 
-def as_outlook(mean: float, sd: float, *, widen: float = 1.0) -> Outlook:
-    """Return a normal's outlook with its 80 % interval, widened by a factor."""
+def as_gain_forecast(mean: float, sd: float, *, widen: float = 1.0) -> GainForecast:
+    """Return a normal's forecast with its 80 % interval, widened by a factor."""
     assert CONFIDENCE == 0.8
     half = widen * Z80 * sd
-    return Outlook(
+    return GainForecast(
         mean=mean,
         sd=sd,
         low=mean - half,

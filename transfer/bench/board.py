@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transfer.bench.score import BINS, Score, Told
+from transfer.bench.score import BINS, StatementTally, StudyScore
 from transfer.bench.worlds.world import GENERATOR
 
 RIVALS = ("greedy", "ttest")
@@ -18,7 +18,7 @@ NAN = math.nan
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One policy over the worlds of one suite; gains in nats of compute at the target.
 
     utility, utility_se, p10
@@ -73,15 +73,15 @@ class Row:
         return self.error > MOST_ERROR or self.cover < LEAST_COVER
 
 
-def rows(scores: Sequence[Score]) -> list[Row]:
+def rows(scores: Sequence[StudyScore]) -> list[BoardRow]:
     """Return one row a suite and policy, in the order of the scores."""
-    groups: dict[tuple[str, str], list[Score]] = {}
+    groups: dict[tuple[str, str], list[StudyScore]] = {}
     for score in scores:
         groups.setdefault((score.suite, score.policy), []).append(score)
     return [_row(group, groups) for group in groups.values()]
 
 
-def _row(group: list[Score], groups: Mapping[tuple[str, str], list[Score]]) -> Row:
+def _row(group: list[StudyScore], groups: Mapping[tuple[str, str], list[StudyScore]]) -> BoardRow:
     suite, policy = group[0].suite, group[0].policy
     utility = np.array([score.utility for score in group])
     accepted = _sum(group, "n_accepted")
@@ -91,7 +91,7 @@ def _row(group: list[Score], groups: Mapping[tuple[str, str], list[Score]]) -> R
     )
     claims = [score for score in group if score.n_accepted]
     inside = [s.stack_low <= s.stack_true <= s.stack_high for s in claims]
-    return Row(
+    return BoardRow(
         suite=suite,
         policy=policy,
         n=len(group),
@@ -125,7 +125,7 @@ def _row(group: list[Score], groups: Mapping[tuple[str, str], list[Score]]) -> R
     )
 
 
-def _sum(group: Iterable[Score], name: str) -> float:
+def _sum(group: Iterable[StudyScore], name: str) -> float:
     return math.fsum(getattr(score, name) for score in group)
 
 
@@ -137,19 +137,21 @@ def _se(values: Any) -> float:
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else NAN
 
 
-def _paired(group: Sequence[Score], rival: Sequence[Score]) -> tuple[float, float]:
+def _paired(group: Sequence[StudyScore], rival: Sequence[StudyScore]) -> tuple[float, float]:
     """Return mean and standard error of the difference over worlds that both were played in."""
     theirs = {score.seed: score.utility for score in rival}
     found = np.array([s.utility - theirs[s.seed] for s in group if s.seed in theirs])
     return (float(found.mean()), _se(found)) if len(found) else (NAN, NAN)
 
 
-def _together(told: Iterable[Told]) -> Told:
+def _together(told: Iterable[StatementTally]) -> StatementTally:
     parts = [asdict(one) for one in told]
-    return Told(**{name: sum(part[name] for part in parts) for name in asdict(Told())})
+    return StatementTally(
+        **{name: sum(part[name] for part in parts) for name in asdict(StatementTally())}
+    )
 
 
-def calibration_error(group: Iterable[Score]) -> float:
+def calibration_error(group: Iterable[StudyScore]) -> float:
     """Return the mean over statements of |stated - realised| by tenths of the stated odds."""
     bins = np.zeros((BINS, 3))
     for score in group:
@@ -158,7 +160,7 @@ def calibration_error(group: Iterable[Score]) -> float:
     return float(np.abs(bins[:, 1] - bins[:, 2]).sum() / n) if n else NAN
 
 
-def uncalibrated(scores: Sequence[Score]) -> list[str]:
+def uncalibrated(scores: Sequence[StudyScore]) -> list[str]:
     """Name the policies whose odds or intervals fail over all worlds played."""
     found = []
     for policy in dict.fromkeys(score.policy for score in scores):
@@ -170,7 +172,7 @@ def uncalibrated(scores: Sequence[Score]) -> list[str]:
     return found
 
 
-def as_json(scores: Sequence[Score]) -> dict[str, Any]:
+def as_json(scores: Sequence[StudyScore]) -> dict[str, Any]:
     """Return the scoreboard as plain data; what does not exist is null."""
     found = [{**asdict(row), "is_uncalibrated": row.is_uncalibrated} for row in rows(scores)]
     return {

@@ -4,8 +4,8 @@ import io
 import math
 from collections.abc import Sequence
 
-from transfer.bench.board import LEAST_COVER, MOST_ERROR, Row, rows, uncalibrated
-from transfer.bench.score import Score
+from transfer.bench.board import LEAST_COVER, MOST_ERROR, BoardRow, rows, uncalibrated
+from transfer.bench.score import StudyScore
 
 TITLES = (
     *("policy", "utility", "p10", "- greedy", "- ttest", "right", "harm", "useful", "recall"),
@@ -34,7 +34,7 @@ def _with_se(pair: tuple[float, float] | None, *, sign: str = "+") -> str:
     return f"{mean:{sign}.2f}" + ("" if math.isnan(se) else f"±{se:.2f}")
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: BoardRow) -> list[str]:
     """Return a row's text; an uncalibrated policy has a star."""
     star = "*" if row.is_uncalibrated else ""
     return [
@@ -60,20 +60,20 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def _suites(scores: Sequence[Score]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def _suites(scores: Sequence[StudyScore]) -> dict[str, list[BoardRow]]:
+    found: dict[str, list[BoardRow]] = {}
     for row in rows(scores):
         found.setdefault(row.suite, []).append(row)
     return found
 
 
-def _last(scores: Sequence[Score]) -> list[str]:
+def _last(scores: Sequence[StudyScore]) -> list[str]:
     failed = uncalibrated(scores)
     said = f"* uncalibrated: calibration error above {MOST_ERROR} or coverage below {LEAST_COVER}"
     return [*NOTES, f"{said}; over all suites: {', '.join(failed) or 'none'}"]
 
 
-def terminal(scores: Sequence[Score], *, width: int) -> list[str]:
+def terminal(scores: Sequence[StudyScore], *, width: int) -> list[str]:
     """Return a table a suite as lines of text."""
     from rich.console import Console
     from rich.table import Table
@@ -99,7 +99,7 @@ def terminal(scores: Sequence[Score], *, width: int) -> list[str]:
     return lines + _last(scores)
 
 
-def markdown(scores: Sequence[Score]) -> str:
+def markdown(scores: Sequence[StudyScore]) -> str:
     """Return one table of all suites, as a README takes it."""
     lines = [f"| suite | {' | '.join(TITLES)} |", "|" + "---|" * (len(TITLES) + 1)]
     for suite, found in _suites(scores).items():

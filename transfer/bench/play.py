@@ -3,10 +3,18 @@
 import time
 from dataclasses import dataclass, field
 
-from transfer.bench.score import Score, oracle, score
+from transfer.bench.score import StudyScore, oracle, score
 from transfer.bench.worlds.world import World, WorldRunner
-from transfer.events import Outlook
-from transfer.policy.protocol import Decision, Evidence, Policy, Review, Reviewer, Scene, reserve_of
+from transfer.events import GainForecast
+from transfer.policy.protocol import (
+    Decision,
+    Evidence,
+    Policy,
+    Review,
+    Reviewer,
+    StudyView,
+    reserve_of,
+)
 from transfer.policy.registry import decode_policy, expecting
 from transfer.study.in_memory import KnobTrees, light_spec, simulate
 
@@ -45,7 +53,7 @@ class Timed:
         with self.clock:
             return self.policy.decide(evidence)
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Return the policy's forecast."""
         with self.clock:
             return self.policy.foresee(evidence, rung)
@@ -60,14 +68,14 @@ class TimedReviewer(Timed):
         """The policy's own."""
         return reserve_of(self.policy)
 
-    def review(self, scene: Scene) -> Review:
+    def review(self, view: StudyView) -> Review:
         """Return the policy's review."""
         assert isinstance(self.policy, Reviewer)
         with self.clock:
-            return self.policy.review(scene)
+            return self.policy.review(view)
 
 
-def play(world: World, policy: Policy, *, label: str = "") -> Score:
+def play(world: World, policy: Policy, *, label: str = "") -> StudyScore:
     """Run one study to its end and score it."""
     told = expecting(policy, world.n_ideas)
     timed = TimedReviewer(told) if isinstance(told, Reviewer) else Timed(told)
@@ -91,7 +99,7 @@ def play(world: World, policy: Policy, *, label: str = "") -> Score:
     )
 
 
-def play_by_name(world: World, policy: str) -> Score:
+def play_by_name(world: World, policy: str) -> StudyScore:
     """Play a policy as it is named on the command line: ``name`` or ``name key=value …``."""
     if policy == ORACLE:
         return oracle(world)

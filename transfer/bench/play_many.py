@@ -11,7 +11,7 @@ from typing import Any
 
 from miniscale.setting.trial import digest
 from transfer.bench.play import ORACLE, parsed, play_by_name
-from transfer.bench.score import Score, Told
+from transfer.bench.score import StatementTally, StudyScore
 from transfer.bench.worlds.catalogue import maker
 from transfer.bench.worlds.world import GENERATOR
 from transfer.policy.registry import content
@@ -34,7 +34,7 @@ def tasks(suites: Iterable[str], policies: Sequence[str], seeds: Sequence[int]) 
     return [Task(s, policy, seed) for s in suites for seed in seeds for policy in policies]
 
 
-def one(task: Task) -> Score:
+def one(task: Task) -> StudyScore:
     """Play one task."""
     return play_by_name(maker(task.suite)(task.seed), task.policy)
 
@@ -45,7 +45,7 @@ def run(
     jobs: int = 1,
     store: Path | None = None,
     tell: Tell = lambda done, n, words: None,
-) -> list[Score]:
+) -> list[StudyScore]:
     """Return the scores of all tasks in their order.
 
     Parameters
@@ -65,7 +65,7 @@ def run(
     return [found[task] for task in wanted]
 
 
-def _played(left: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Score]]:
+def _played(left: Sequence[Task], jobs: int) -> Iterator[tuple[Task, StudyScore]]:
     if jobs <= 1:
         for task in left:
             yield task, one(task)
@@ -84,14 +84,14 @@ def _settings(policy: str) -> str:
     return digest({"settings": repr(content(parsed(policy)))})
 
 
-def _keep(store: Path, score: Score, settings: str) -> None:
+def _keep(store: Path, score: StudyScore, settings: str) -> None:
     row = {"generator": GENERATOR, "settings": settings, **asdict(score)}
     store.parent.mkdir(parents=True, exist_ok=True)
     with store.open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
-def _stored(store: Path, settings: dict[str, str]) -> dict[Task, Score]:
+def _stored(store: Path, settings: dict[str, str]) -> dict[Task, StudyScore]:
     found = {}
     lines = store.read_text().splitlines() if store.exists() else []
     for line in lines:
@@ -102,10 +102,10 @@ def _stored(store: Path, settings: dict[str, str]) -> dict[Task, Score]:
     return found
 
 
-def decoded(row: dict[str, Any]) -> Score:
+def decoded(row: dict[str, Any]) -> StudyScore:
     """Rebuild a score from its JSON."""
     known = dict(row)
     for name in ("all", "certified", "provisional"):
-        known[name] = Told(**known[name])
+        known[name] = StatementTally(**known[name])
     known["bins"] = tuple((int(n), odds, right) for n, odds, right in known["bins"])
-    return Score(**known)
+    return StudyScore(**known)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from transfer.bench.worlds.world import Held, World
 from transfer.change import Change
-from transfer.events import Outcome, Outlook
-from transfer.journal.state import State
+from transfer.events import GainForecast, Outcome
+from transfer.journal.state import StudyState
 from transfer.measure.trend import Z80
 from transfer.policy.plain import HARM
 from transfer.study.in_memory import KnobTrees
@@ -16,7 +16,7 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Told:
+class StatementTally:
     """How statements of one sort came true, as sums, so that those of many worlds add up.
 
     n, odds, right
@@ -31,9 +31,9 @@ class Told:
     covered: int = 0
     width: float = 0.0
 
-    def add(self, look: Outlook, truth: float) -> "Told":
+    def add(self, look: GainForecast, truth: float) -> "StatementTally":
         """Count one more statement."""
-        return Told(
+        return StatementTally(
             n=self.n + 1,
             odds=self.odds + look.odds,
             right=self.right + (truth > 0),
@@ -43,7 +43,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Score:
+class StudyScore:
     """One policy in one world; gains in nats of compute at the target.
 
     utility
@@ -76,9 +76,9 @@ class Score:
     stack_low: float = 0.0
     stack_high: float = 0.0
     stack_true: float = 0.0
-    all: Told = Told()
-    certified: Told = Told()
-    provisional: Told = Told()
+    all: StatementTally = StatementTally()
+    certified: StatementTally = StatementTally()
+    provisional: StatementTally = StatementTally()
     bins: tuple[tuple[int, float, float], ...] = field(default=((0, 0.0, 0.0),) * BINS)
     cpu_s: float = 0.0
     """Of the policy alone."""
@@ -103,7 +103,7 @@ def dropped(held: Held, change: Change) -> Held:
 class Truth:
     """Owns a finished study's commits, read as sets of a world."""
 
-    def __init__(self, world: World, state: State, trees: KnobTrees) -> None:
+    def __init__(self, world: World, state: StudyState, trees: KnobTrees) -> None:
         self.world = world
         self.state = state
         self._bases = {
@@ -125,20 +125,20 @@ class Truth:
 
 
 def score(
-    world: World, state: State, trees: KnobTrees, *, policy: str, cpu_s: float, seconds: float
-) -> Score:
+    world: World, state: StudyState, trees: KnobTrees, *, policy: str, cpu_s: float, seconds: float
+) -> StudyScore:
     """Score a finished study."""
     truth, accepted = Truth(world, state, trees), list(state.accepted)
     singles = {
         arm: one
         for arm, one in state.changes.items()
-        if not one.change.members and not one.change.is_twin
+        if not one.change.members and not one.change.is_control
     }
     gains = {arm: truth.gain(arm) for arm in singles}
     fresh = [arm for arm, one in singles.items() if not one.rescreens]
-    good = {arm for arm in fresh if _alone(world, singles[arm].change) > world.carrying}
+    good = {arm for arm in fresh if _alone(world, singles[arm].change) > world.complexity_cost}
     stack, spread = claimed(state)
-    found = Score(
+    found = StudyScore(
         suite=world.suite,
         policy=policy,
         seed=world.seed,
@@ -165,22 +165,22 @@ def _alone(world: World, change: Change) -> float:
     return world.true(taken(Held(), change))
 
 
-def _origin(state: State, arm: str) -> str:
+def _origin(state: StudyState, arm: str) -> str:
     """Return the arm under which an idea first came in."""
     while state.changes[arm].rescreens:
         arm = state.changes[arm].rescreens
     return arm
 
 
-def _told(found: Score, state: State, gains: dict[str, float]) -> Score:
+def _told(found: StudyScore, state: StudyState, gains: dict[str, float]) -> StudyScore:
     """Score the odds and intervals of all verdicts, and of those behind the head."""
-    every, certified, provisional = Told(), Told(), Told()
+    every, certified, provisional = StatementTally(), StatementTally(), StatementTally()
     bins = [[0.0, 0.0, 0.0] for _ in range(BINS)]
     for arm, gain in gains.items():
         verdict = state.verdicts.get(arm)
-        if verdict is None or verdict.outlook is None:
+        if verdict is None or verdict.gain_forecast is None:
             continue
-        look = verdict.outlook
+        look = verdict.gain_forecast
         every = every.add(look, gain)
         one = bins[min(int(look.odds * BINS), BINS - 1)]
         half = 0.5 if gain == 0 else float(gain > 0)
@@ -195,17 +195,17 @@ def _told(found: Score, state: State, gains: dict[str, float]) -> Score:
     return replace(found, all=every, certified=certified, provisional=provisional, bins=rows)
 
 
-def claimed(state: State) -> tuple[float, float]:
+def claimed(state: StudyState) -> tuple[float, float]:
     """Return mean and sd of what is claimed of the head in all.
 
-    By epoch: the outlook of the stack of exactly its members if one was measured, else the sum of
+    By round: the forecast of the stack of exactly its members if one was measured, else the sum of
     theirs.
     """
-    epochs: dict[str, list[str]] = {}
+    by_base: dict[str, list[str]] = {}
     for arm in state.accepted:
-        epochs.setdefault(state.changes[arm].base, []).append(arm)
+        by_base.setdefault(state.changes[arm].base, []).append(arm)
     mean, variance = 0.0, 0.0
-    for base, arms in epochs.items():
+    for base, arms in by_base.items():
         members = tuple(sorted(arms, key=lambda arm: int(arm[1:])))
         stack = state.stacks.get((base, members))
         looks = list(_looks(state, [stack] if stack else []) or _looks(state, arms))
@@ -214,16 +214,16 @@ def claimed(state: State) -> tuple[float, float]:
     return mean, math.sqrt(variance)
 
 
-def _looks(state: State, arms: Iterable[str]) -> list[Outlook]:
+def _looks(state: StudyState, arms: Iterable[str]) -> list[GainForecast]:
     verdicts = [state.verdicts[arm] for arm in arms if arm in state.verdicts]
-    return [verdict.outlook for verdict in verdicts if verdict.outlook is not None]
+    return [verdict.gain_forecast for verdict in verdicts if verdict.gain_forecast is not None]
 
 
 PASSES = 5
 """How often the reference goes through all ideas again, since some only help together."""
 
 
-def oracle(world: World) -> Score:
+def oracle(world: World) -> StudyScore:
     """Score who knows the truth: every idea the budget buys is seen, the best set is taken.
 
     The set is climbed to: the best ideas first, each is added or taken off where that helps, until
@@ -243,14 +243,14 @@ def oracle(world: World) -> Score:
         if chosen == before:
             break
     true = world.true(head)
-    return Score(
+    return StudyScore(
         suite=world.suite,
         policy="oracle",
         seed=world.seed,
         utility=world.utility(head),
         n_ideas=len(ideas),
-        n_good=sum(one > world.carrying for one in worth),
-        n_found=sum(worth[place] > world.carrying for place in chosen),
+        n_good=sum(one > world.complexity_cost for one in worth),
+        n_found=sum(worth[place] > world.complexity_cost for place in chosen),
         n_accepted=len(chosen),
         n_right=len(chosen),
         n_useful=len(chosen),

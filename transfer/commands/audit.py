@@ -26,7 +26,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditRequest:
     """A command, decoded: the ladder as it is, and the rungs that the audit looks at."""
 
     ladder: Ladder
@@ -44,7 +44,7 @@ def machine() -> str:
     return digest([platform.node(), platform.machine(), os.cpu_count()], length=8)
 
 
-def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
+def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> AuditRequest:
     """Read a composed configuration.
 
     Raises
@@ -59,7 +59,7 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
     runner.text("name", "local")
     slots = runner.whole("slots", least=1) if "slots" in runner else runner.raw("slots")
     table = node.text("table", "")
-    asked = Asked(
+    asked = AuditRequest(
         ladder=ladder,
         audited=audited(ladder, raw, node.texts("rungs"), node.text("holdout", "")),
         panel=named_panel(ladder, list((raw.get("panel") or {}).get("changes") or {})),
@@ -95,7 +95,7 @@ def audited(ladder: Ladder, raw: Mapping[str, Any], names: Sequence[str], top: s
     return replace(ladder, rungs=tuple(rungs), target=max(ladder.target, rungs[-1].scale))
 
 
-def run_audit(asked: Asked, progress: Progress) -> list[str]:
+def run_audit(asked: AuditRequest, progress: Progress) -> list[str]:
     """Audit a ladder by a table or by running its panel; store what was found; return the words."""
     if asked.table is not None:
         runs = read_runs(asked.table, asked.audited, asked.panel)
@@ -112,7 +112,7 @@ def run_audit(asked: Asked, progress: Progress) -> list[str]:
     return [*said, *audit_text.lines(found), f"kept     {path}", f"picture  {picture}"]
 
 
-def _measured(asked: Asked, progress: Progress) -> Runs:
+def _measured(asked: AuditRequest, progress: Progress) -> Runs:
     if not asked.panel:
         raise InputError(
             f"ladder {asked.ladder.name} has no panel of known changes; add 'panel: {{changes: …}}'"
@@ -127,7 +127,7 @@ def _measured(asked: Asked, progress: Progress) -> Runs:
     return checked(asked.audited, asked.panel, runs, data=bench.data_digest)
 
 
-def run_calibrate(asked: Asked, progress: Progress) -> list[str]:
+def run_calibrate(asked: AuditRequest, progress: Progress) -> list[str]:
     """Run the baseline on every rung, store what came of it and return it in words."""
     wants = run_panel.baseline_wants(asked.audited, asked.seeds)
     bench = run_panel.open_bench(asked.root, asked.ladder)

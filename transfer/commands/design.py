@@ -14,7 +14,7 @@ from miniscale.setting.setting import Setting, decode_setting
 from transfer.change import Change, decode_change
 from transfer.design import design_text
 from transfer.design.answer import answer
-from transfer.design.design import FEWEST_HELD, Found, design
+from transfer.design.design import FEWEST_HELD, DesignRun, design
 from transfer.design.design_plot import frontier
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
@@ -32,7 +32,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class DesignRequest:
     """A command, decoded."""
 
     ladder: Ladder
@@ -82,7 +82,7 @@ def _names(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for place in places for path in place.glob("*.yaml")})
 
 
-def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
+def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> DesignRequest:
     """Read a composed configuration.
 
     Raises
@@ -99,7 +99,7 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
     source = node.child("from")
     name = node.text("name", f"{setting.name}_small")
     table, out = node.text("table", ""), node.text("out", "")
-    asked = Asked(
+    asked = DesignRequest(
         ladder=_carrier(name, setting, tuple(changes.values())),
         form=decode_design(setting),
         paths={n: decode_path(n, data) for n, data in read_group("path", folders).items()},
@@ -122,14 +122,14 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> Asked:
 def _changes(
     panel: Mapping[str, Any], setting: Setting, roots: Sequence[Path]
 ) -> dict[str, Change]:
-    """Return the panel's changes by name, null twins left out: they say nothing of transfer."""
+    """Return the panel's changes by name, null changes left out: they say nothing of transfer."""
     node = Node(panel, "panel")
     found = {
         name: decode_change(name, child, setting=setting, roots=roots)
         for name, child in node.children("changes")
     }
     node.finish()
-    return {name: change for name, change in found.items() if not change.is_twin}
+    return {name: change for name, change in found.items() if not change.is_control}
 
 
 def _carrier(name: str, setting: Setting, panel: tuple[Change, ...]) -> Ladder:
@@ -199,7 +199,7 @@ def _holdout(node: Node, arms: tuple[str, ...]) -> tuple[str, ...]:
     return named
 
 
-def run(asked: Asked, progress: Progress, say: Callable[[str], None]) -> list[str]:
+def run(asked: DesignRequest, progress: Progress, say: Callable[[str], None]) -> list[str]:
     """Design a ladder, or show the plan, or propose a panel; return the words."""
     if not asked.changes:
         return _propose(asked)
@@ -220,7 +220,7 @@ def run(asked: Asked, progress: Progress, say: Callable[[str], None]) -> list[st
         return _written(asked, found, slots=runner.slots)
 
 
-def _written(asked: Asked, found: Found, *, slots: int) -> list[str]:
+def _written(asked: DesignRequest, found: DesignRun, *, slots: int) -> list[str]:
     """Write ladder, record and picture; return the words."""
     said = answer(found, measured_only=asked.table is not None, slots=slots)
     told = design_text.lines(found, said, asked.ladder)
@@ -242,7 +242,7 @@ def _written(asked: Asked, found: Found, *, slots: int) -> list[str]:
     ]
 
 
-def _propose(asked: Asked) -> list[str]:
+def _propose(asked: DesignRequest) -> list[str]:
     """Write a panel for a setting that has none, and say what it would cost."""
     text, n = panel_yaml(asked.ladder.setting)
     path = asked.out / "panel" / f"{asked.setting_file}.yaml"

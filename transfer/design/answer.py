@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
 from transfer.audit.agreement import detectable
-from transfer.design.design import Found
-from transfer.design.race.judge_cell import Judged
+from transfer.design.design import DesignRun
+from transfer.design.race.judge_cell import CellAccuracy
 from transfer.design.race.knob_rules import are_needed, factors
-from transfer.design.race.race import Standing
+from transfer.design.race.race import CellStanding
 from transfer.design.space.cells import Cell, rung_of, unmatched
-from transfer.design.space.dials import Role
+from transfer.design.space.dials import DialRole
 from transfer.design.space.grid import Ways
 from transfer.design.space.paths import Path, epochs
 
@@ -23,7 +23,7 @@ CLEAR_OF_TARGET = 0.7
 
 
 @dataclass(frozen=True)
-class Answer:
+class DesignAnswer:
     """The ladder of a design, in the words and numbers that its YAML holds."""
 
     path: Path
@@ -35,12 +35,12 @@ class Answer:
     """Smallest gain told from none in a night, as a share of compute."""
 
 
-def picked(found: Found) -> Standing | None:
+def picked(found: DesignRun) -> CellStanding | None:
     """Return the cell that the ladder begins with."""
     return found.chosen or found.smallest
 
 
-def answer(found: Found, *, measured_only: bool, slots: int = 1) -> Answer | None:
+def answer(found: DesignRun, *, measured_only: bool, slots: int = 1) -> DesignAnswer | None:
     """Return the ladder that a design came to; None if no size keeps the signal.
 
     Parameters
@@ -57,7 +57,7 @@ def answer(found: Found, *, measured_only: bool, slots: int = 1) -> Answer | Non
     target = found.top.rung.cost if found.is_expensive else found.prices.cost(found.form.expensive)
     cost = found.inside.cost if found.inside else rungs[0].cost
     rungs[0] = replace(rungs[0], scale=cost, cost=cost)
-    return Answer(
+    return DesignAnswer(
         path=path,
         rungs=_rising(_named(rungs, target), target),
         target=max(target, rungs[-1].scale),
@@ -67,7 +67,7 @@ def answer(found: Found, *, measured_only: bool, slots: int = 1) -> Answer | Non
     )
 
 
-def _path_cells(found: Found, path: Path, start: Standing) -> list[Cell]:
+def _path_cells(found: DesignRun, path: Path, start: CellStanding) -> list[Cell]:
     """Return sizes from the chosen one up its path, evenly by the logarithm of price."""
     ways = Ways.of(found.form, [path])
     first, last = start.price, found.prices(found.form.expensive)
@@ -87,14 +87,16 @@ def _path_cells(found: Found, path: Path, start: Standing) -> list[Cell]:
     ]  # fmt: skip
 
 
-def _table_cells(found: Found, start: Standing) -> list[Cell]:
+def _table_cells(found: DesignRun, start: CellStanding) -> list[Cell]:
     """Return the chosen cell and the dearer ones of its path that were run."""
     mine = [s for s in found.standings.values() if s.cell.path == start.cell.path]
     above = sorted((s for s in mine if s.price > start.price), key=lambda s: s.price)
     return [start.cell, *(s.cell for s in above)]
 
 
-def _rung(found: Found, path: Path, cell: Cell, start: Standing, judged: Judged) -> Rung:
+def _rung(
+    found: DesignRun, path: Path, cell: Cell, start: CellStanding, judged: CellAccuracy
+) -> Rung:
     """Return a cell as a ladder's rung: seeds by its noise, the knobs' factors by the rules."""
     is_first = cell is start.cell
     seeds = min(max(judged.seeds if is_first else min(judged.seeds, 2), 1), 4)
@@ -139,26 +141,26 @@ def _rising(rungs: list[Rung], target: float) -> tuple[Rung, ...]:
     return tuple(found)
 
 
-def night(judged: Judged, slots: int) -> float:
+def night(judged: CellAccuracy, slots: int) -> float:
     """Return the smallest gain that a night of forty changes tells from none with power .8."""
     seeds = max(1, int(NIGHT_S * slots / (NIGHT_CHANGES * max(judged.seconds, 1e-3))))
     seeds = min(seeds, 64)
     return math.expm1(detectable(judged.noise, judged.rho, seeds=seeds, baseline_seeds=seeds))
 
 
-def _matches(found: Found, path: Path, cell: Cell) -> list[str]:
+def _matches(found: DesignRun, path: Path, cell: Cell) -> list[str]:
     """Say what the ladder keeps as in the expensive form."""
     form = found.form
     off = unmatched(form, path, cell.dials, form.expensive, has_rules=_has_rules(found))
     said = list(form.matches)
-    data, pool = form.of(Role.DATA), form.of(Role.POOL)
-    if data and form.of(Role.SCALE) and "data a parameter" not in off:
+    data, pool = form.of(DialRole.DATA), form.of(DialRole.POOL)
+    if data and form.of(DialRole.SCALE) and "data a parameter" not in off:
         said.append(f"tokens or examples a parameter ({_names(data)} follow the size)")
     if data and pool and "repetition" not in off:
         most = max(epochs(form, cell.dials), epochs(form, form.expensive))
         how = "as many epochs as the expensive form" if most > 1 else "none is seen twice"
         said.append(f"repetition of data: {how}")
-    if not any(topic in off for topic in ("schedule",)) and form.of(Role.SCHEDULE):
+    if not any(topic in off for topic in ("schedule",)) and form.of(DialRole.SCHEDULE):
         said.append("schedule shape: run to its end")
     kept = [d for n, d in form.dials.items() if cell.dials[n] == d.value]
     if kept:
@@ -168,13 +170,13 @@ def _matches(found: Found, path: Path, cell: Cell) -> list[str]:
     return said
 
 
-def _unmatched(found: Found, path: Path, cell: Cell) -> list[str]:
+def _unmatched(found: DesignRun, path: Path, cell: Cell) -> list[str]:
     """Say what the ladder lets differ, so that changes which depend on it cannot be judged."""
     form = found.form
     off = unmatched(form, path, cell.dials, form.expensive, has_rules=_has_rules(found))
     said = [f"{topic}: {how}" for topic, how in off.items()]
     for name, dial in form.dials.items():
-        if cell.dials[name] != dial.value and dial.role in (Role.SCALE, Role.FIDELITY):
+        if cell.dials[name] != dial.value and dial.role in (DialRole.SCALE, DialRole.FIDELITY):
             said.append(
                 f"{name}: {cell.dials[name]:g} on the lowest rung against {dial.value:g}: what "
                 f"depends on {dial.about or name} itself cannot be judged here"
@@ -186,11 +188,11 @@ def _names(dials: tuple[object, ...]) -> str:
     return ", ".join(str(getattr(dial, "name", dial)) for dial in dials)
 
 
-def _has_rules(found: Found) -> bool:
+def _has_rules(found: DesignRun) -> bool:
     return are_needed(found.form, found.rules)
 
 
-def shrink_line(found: Found) -> str:
+def shrink_line(found: DesignRun) -> str:
     """Say the shrink factor and how far it can be believed, in a line."""
     one = picked(found)
     if one is None or one.judged is None:
@@ -211,6 +213,6 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if 10 <= value < 1e5 else f"{value:.3g}"
 
 
-def by_price(standings: Mapping[str, Standing]) -> list[Standing]:
+def by_price(standings: Mapping[str, CellStanding]) -> list[CellStanding]:
     """Return standings from the cheapest up."""
     return sorted(standings.values(), key=lambda one: one.price)

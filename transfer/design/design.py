@@ -8,9 +8,9 @@ from transfer.audit.panel_runs import BASELINE
 from transfer.change import Change
 from transfer.design.lab.table_lab import TableLab
 from transfer.design.race.choose import Verdict, best_of, look_above, mismatches, verdicts
-from transfer.design.race.judge_cell import Judged, judge
-from transfer.design.race.knob_rules import Check, Rule, Sweeper, are_needed
-from transfer.design.race.race import Board, Standing, Standings, race, run_cells, run_top
+from transfer.design.race.judge_cell import CellAccuracy, judge
+from transfer.design.race.knob_rules import Check, FittedRule, Sweeper, are_needed
+from transfer.design.race.race import Board, CellStanding, Standings, race, run_cells, run_top
 from transfer.design.space.cells import Book, Cell, Lab, Trial
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import (
@@ -40,25 +40,25 @@ FEWEST_HELD = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class DesignRun:
     """All that a design found out, before it is written down."""
 
     form: Shrinkable
     ask: Ask
     paths: tuple[Path, ...]
     prices: Prices
-    rules: tuple[Rule, ...]
+    rules: tuple[FittedRule, ...]
     top: Cell
     top_price: float
     is_expensive: bool
     """Whether the reference is the expensive form itself."""
     standings: Standings
-    chosen: Standing | None
-    smallest: Standing | None
+    chosen: CellStanding | None
+    smallest: CellStanding | None
     """The cheapest faithful cell above the price, where none at it is faithful."""
     verdicts: tuple[Verdict, ...]
-    inside: Judged | None
-    outside: Judged | None
+    inside: CellAccuracy | None
+    outside: CellAccuracy | None
     n: int
     spent: float
     exhaustive: float
@@ -81,7 +81,7 @@ def design(
     *,
     say: Say = lambda words: None,
     table: TableLab | None = None,
-) -> Found:
+) -> DesignRun:
     """Find the cheapest cell that decides as the expensive form does.
 
     Parameters
@@ -142,12 +142,12 @@ def _of_table(
     notes: list[str],
     say: Say,
     table: TableLab,
-) -> Found:
+) -> DesignRun:
     """Design from runs made elsewhere: its cells are the table's, and nothing is run."""
     cells, top, said = table.cells(paths)
     notes += said
     book.run([Trial(c, BASELINE, seed) for c in (*cells, top) for seed in range(ask.seeds)])
-    standings = {cell.name: Standing(cell, _mean_price(book, cell)) for cell in cells}
+    standings = {cell.name: CellStanding(cell, _mean_price(book, cell)) for cell in cells}
     if not standings:
         raise InputError(
             f"{table.name}: no run on any path; it needs sizes below the expensive form"
@@ -246,14 +246,14 @@ def _conclude(
     book: Book,
     board: Board,
     ways: Ways,
-    rules: tuple[Rule, ...],
+    rules: tuple[FittedRule, ...],
     standings: Standings,
     n: int,
     ask: Ask,
     is_expensive: bool,
     notes: list[str],
     say: Say,
-) -> Found:
+) -> DesignRun:
     """Choose, search above the price if need be, try held-out changes, judge every path."""
     form, paths, has_rules = ways.form, ways.paths, are_needed(ways.form, rules)
     by_name = {path.name: path for path in paths}
@@ -269,7 +269,7 @@ def _conclude(
     picked, prices = chosen or smallest, learn_prices(book, form)
     stuck = {path.name: ways.stuck(path, prices, ask.limit) for path in paths}
     outside = _held_out(book, board, picked, ask, say) if picked else None
-    return Found(
+    return DesignRun(
         form=form,
         ask=ask,
         paths=paths,
@@ -294,7 +294,9 @@ def _conclude(
     )  # fmt: skip
 
 
-def _held_out(book: Book, board: Board, picked: Standing, ask: Ask, say: Say) -> Judged | None:
+def _held_out(
+    book: Book, board: Board, picked: CellStanding, ask: Ask, say: Say
+) -> CellAccuracy | None:
     """Judge the chosen cell by changes that had no part in choosing it."""
     if len(ask.holdout) < FEWEST_HELD:
         return None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from transfer.audit.lights import GREEN_ACCURACY
 from transfer.design.answer import by_price, picked, shrink_line
-from transfer.design.design import Found
-from transfer.design.race.race import Standing
+from transfer.design.design import DesignRun
+from transfer.design.race.race import CellStanding
 from transfer.report.plots.axes import figure, round_number, say, spread, style
 from transfer.report.plots.palette import LIGHT
 
@@ -21,7 +21,7 @@ COLOURS = ("blue", "orange", "violet", "red", "grey", "ink", "muted")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
-def frontier(found: Found) -> "Figure":
+def frontier(found: DesignRun) -> "Figure":
     """Draw all judged cells; filled ones were still in the race at its end."""
     shown = [one for one in by_price(found.standings) if one.judged]
     with style():
@@ -47,7 +47,7 @@ def frontier(found: Found) -> "Figure":
         return drawn
 
 
-def _path(axes: "Axes", mine: Sequence[Standing], look: tuple[str, str]) -> None:
+def _path(axes: "Axes", mine: Sequence[CellStanding], look: tuple[str, str]) -> None:
     colour, marker = look
     places = [(s.judged.decision_price, *s.judged.stated, s.is_open) for s in mine if s.judged]
     axes.plot([p[0] for p in places], [p[1] for p in places], color=colour, lw=0.9, alpha=0.5)
@@ -57,7 +57,7 @@ def _path(axes: "Axes", mine: Sequence[Standing], look: tuple[str, str]) -> None
         axes.plot(price, value, marker, ms=6, mfc=face, mec=colour, mew=1.2, zorder=3)
 
 
-def _axes(axes: "Axes", found: Found, shown: Sequence[Standing]) -> None:
+def _axes(axes: "Axes", found: DesignRun, shown: Sequence[CellStanding]) -> None:
     unit = "device-seconds" if found.ask.by_seconds else found.form.cost
     prices = [s.judged.decision_price for s in shown if s.judged]
     seeds = max(s.judged.seeds for s in shown if s.judged)
@@ -97,7 +97,9 @@ def _decades(low: float, high: float) -> list[float]:
     return found
 
 
-def _labels(axes: "Axes", shown: Sequence[Standing], looks: Mapping[str, tuple[str, str]]) -> None:
+def _labels(
+    axes: "Axes", shown: Sequence[CellStanding], looks: Mapping[str, tuple[str, str]]
+) -> None:
     """Name each path at its dearest point, at the right edge."""
     last = {s.cell.path: s for s in shown}
     names = list(last)

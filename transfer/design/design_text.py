@@ -3,16 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from transfer.design.answer import Answer, by_price, picked, shrink_line
-from transfer.design.design import Found
+from transfer.design.answer import DesignAnswer, by_price, picked, shrink_line
+from transfer.design.design import DesignRun
 from transfer.design.race.choose import NO_LAW, Fate
-from transfer.design.race.judge_cell import Judged
-from transfer.design.race.race import Standing
+from transfer.design.race.judge_cell import CellAccuracy
+from transfer.design.race.race import CellStanding
 from transfer.design.space.layout import Ask
 from transfer.ladder import Ladder
 
 
-def lines(found: Found, said: Answer | None, ladder: Ladder) -> list[str]:
+def lines(found: DesignRun, said: DesignAnswer | None, ladder: Ladder) -> list[str]:
     """Tell a design from its answer down to what it cost."""
     told = [f"design   {ladder.name}: {shrink_line(found)}"]
     if not found.is_expensive:
@@ -36,7 +36,7 @@ def _topic(topic: str, fate: Fate) -> str:
     return f" by {topic}" if topic and fate is Fate.BROKEN else ""
 
 
-def _table(found: Found) -> list[str]:
+def _table(found: DesignRun) -> list[str]:
     unit = "s" if found.ask.by_seconds else found.form.cost
     head = (
         f"{'cell':<34}{'price ' + unit:>12}{'n':>4}{'agrees':>8}{'80 %':>14}{'no noise':>10}"
@@ -54,7 +54,7 @@ def _table(found: Found) -> list[str]:
     return told
 
 
-def _row(one: Standing, is_chosen: bool) -> str:
+def _row(one: CellStanding, is_chosen: bool) -> str:
     mark = "  ← chosen" if is_chosen else f"  {one.cause}" if one.cause else ""
     known = one.judged
     start = f"{one.cell.name:<34.34}{known.price if known else one.price:>12.4g}"
@@ -70,7 +70,7 @@ def _row(one: Standing, is_chosen: bool) -> str:
     )
 
 
-def _panel_lines(found: Found) -> list[str]:
+def _panel_lines(found: DesignRun) -> list[str]:
     told = [f"panel    {_accuracy(found.inside)}: in the panel"] if found.inside else []
     if found.outside:
         told.append(f"         {_accuracy(found.outside)}: held out of it, never used to choose")
@@ -79,14 +79,14 @@ def _panel_lines(found: Found) -> list[str]:
     return told
 
 
-def _accuracy(one: Judged) -> str:
+def _accuracy(one: CellAccuracy) -> str:
     return (
         f"accuracy {one.accuracy:.2f} [{min(one.low, one.least):.2f}, {one.high:.2f}] as measured, "
         f"{one.n} changes"
     )
 
 
-def _ladder_lines(found: Found, said: Answer) -> list[str]:
+def _ladder_lines(found: DesignRun, said: DesignAnswer) -> list[str]:
     rungs = ", ".join(f"{rung.name} ({rung.seconds:.3g} s)" for rung in said.rungs)
     told = [f"ladder   {rungs} for {found.form.expensive_name}"]
     if len(said.rungs) < 3:
@@ -102,7 +102,7 @@ def _ladder_lines(found: Found, said: Answer) -> list[str]:
     return told
 
 
-def _bill(found: Found) -> list[str]:
+def _bill(found: DesignRun) -> list[str]:
     unit = "s" if found.ask.by_seconds else f" {found.form.cost}"
     return [
         f"spent    {found.spent:.4g}{unit} on {len(found.standings)} cells and the reference "

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.setting.rung import Rung
-from transfer.design.answer import Answer, by_price, shrink_line
-from transfer.design.design import Found
+from transfer.design.answer import DesignAnswer, by_price, shrink_line
+from transfer.design.design import DesignRun
 from transfer.ladder import Ladder
 from transfer.report.designed import panel_digest
 
@@ -28,7 +28,7 @@ def flow(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def evidence(found: Found, ladder: Ladder) -> dict[str, Any]:
+def evidence(found: DesignRun, ladder: Ladder) -> dict[str, Any]:
     """Return what the ladder's file says of its own design; a study shows it in one line."""
     one = found.inside
     value, low, high = one.stated if one else (0.0, 0.0, 0.0)
@@ -44,7 +44,9 @@ def evidence(found: Found, ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def ladder_yaml(found: Found, said: Answer, ladder: Ladder, *, setting: str, panel: str) -> str:
+def ladder_yaml(
+    found: DesignRun, said: DesignAnswer, ladder: Ladder, *, setting: str, panel: str
+) -> str:
     """Return the ladder's file; ``setting`` and ``panel`` name the files that it stands on."""
     unit = {"seconds": "s", "flops": "FLOPs"}.get(found.form.cost, found.form.cost)
     scale = "time" if found.form.cost == "seconds" else found.form.cost
@@ -89,7 +91,9 @@ def _rung(rung: Rung) -> dict[str, Any]:
     return {**shown, "gpus": rung.gpus} if rung.gpus else shown
 
 
-def record(found: Found, said: Answer | None, ladder: Ladder, lines: list[str]) -> dict[str, Any]:
+def record(
+    found: DesignRun, said: DesignAnswer | None, ladder: Ladder, lines: list[str]
+) -> dict[str, Any]:
     """Return all of a design as plain JSON data."""
     content = json.loads(json.dumps(ladder.setting.content()))
     return {

@@ -7,33 +7,33 @@ from typing import Any
 from miniscale.setting.trial import TrialResult
 from transfer.change import Change
 from transfer.events import (
+    AblationConcluded,
+    AblationRequested,
     Accepted,
     Action,
-    Answered,
-    Asked,
-    Based,
-    Closed,
-    Closing,
-    Decided,
+    BaselineSet,
+    CallBilled,
     Deferred,
     Dropped,
     Effect,
     Event,
-    Examined,
-    Forecast,
+    ExamRequested,
+    ForecastMade,
+    GainForecast,
     Imported,
-    Judged,
     Outcome,
-    Outlook,
     Proposed,
-    Questioned,
     Refused,
     Request,
-    Reviewed,
+    RoundClosed,
+    RoundClosing,
+    RoundReviewed,
     Started,
+    StepChosen,
     Stopped,
-    Tick,
-    Tried,
+    TrialFinished,
+    TrialsRequested,
+    VerdictReached,
 )
 from transfer.trust import Light, Trust
 
@@ -44,25 +44,25 @@ _TYPES: dict[str, type[Event]] = {
     kind.__name__.lower(): kind
     for kind in (
         Started,
-        Based,
-        Asked,
+        BaselineSet,
+        CallBilled,
         Proposed,
         Refused,
-        Forecast,
-        Tick,
-        Tried,
+        ForecastMade,
+        TrialsRequested,
+        TrialFinished,
         Imported,
-        Decided,
-        Judged,
+        StepChosen,
+        VerdictReached,
         Accepted,
         Deferred,
         Dropped,
-        Closing,
-        Reviewed,
-        Closed,
-        Examined,
-        Questioned,
-        Answered,
+        RoundClosing,
+        RoundReviewed,
+        RoundClosed,
+        ExamRequested,
+        AblationRequested,
+        AblationConcluded,
         Stopped,
     )
 }
@@ -89,23 +89,23 @@ def decode(data: Mapping[str, Any]) -> Event:
     kind = _TYPES[data["type"]]
     if kind is Proposed:
         fields["change"] = Change.from_json(fields["change"])
-    if kind is Tick:
+    if kind is TrialsRequested:
         fields["requests"] = tuple(Request(**request) for request in fields["requests"])
-    if kind in (Tried, Imported):
+    if kind in (TrialFinished, Imported):
         fields["result"] = TrialResult.from_json(fields["result"])
-    if kind in (Decided, Judged):
+    if kind in (StepChosen, VerdictReached):
         _read_evidence(fields)
-    if kind is Decided:
+    if kind is StepChosen:
         fields["action"] = Action(fields["action"])
-    if kind is Judged:
+    if kind is VerdictReached:
         return _judged(fields)
-    if kind is Reviewed:
+    if kind is RoundReviewed:
         fields["stacks"] = tuple(tuple(stack) for stack in fields["stacks"])
-    if kind in (Reviewed, Answered):
+    if kind in (RoundReviewed, AblationConcluded):
         fields["verdicts"] = tuple(_judged(_read_evidence(v)) for v in fields["verdicts"])
-    if kind is Questioned:
+    if kind is AblationRequested:
         fields["seeds"] = tuple(fields["seeds"])
-    if kind is Examined:
+    if kind is ExamRequested:
         fields["seeds"] = {rung: tuple(seeds) for rung, seeds in fields["seeds"].items()}
         fields["arms"] = tuple(fields.get("arms", ()))
         if told := fields.get("trust"):
@@ -115,10 +115,12 @@ def decode(data: Mapping[str, Any]) -> Event:
 
 def _read_evidence(fields: dict[str, Any]) -> dict[str, Any]:
     fields["effects"] = tuple(Effect(**effect) for effect in fields["effects"])
-    fields["outlook"] = Outlook(**fields["outlook"]) if fields["outlook"] else None
+    fields["gain_forecast"] = (
+        GainForecast(**fields["gain_forecast"]) if fields["gain_forecast"] else None
+    )
     return fields
 
 
-def _judged(fields: dict[str, Any]) -> Judged:
+def _judged(fields: dict[str, Any]) -> VerdictReached:
     known = {"outcome": Outcome(fields["outcome"]), "reasons": tuple(fields["reasons"])}
-    return Judged(**{**fields, **known})
+    return VerdictReached(**{**fields, **known})

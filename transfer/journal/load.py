@@ -7,7 +7,7 @@ from pathlib import Path
 from miniscale.setting.decode import InputError
 from transfer.events import Event
 from transfer.journal.folder import StudyFolder
-from transfer.journal.state import State, replay
+from transfer.journal.state import StudyState, replay
 from transfer.journal.store import read_journal
 from transfer.ladder import Ladder, decode_ladder
 
@@ -20,7 +20,7 @@ class Loaded:
     folder: StudyFolder
     ladder: Ladder
     events: list[Event]
-    state: State
+    state: StudyState
     budget: float
 
 

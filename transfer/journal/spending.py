@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transfer.events import Asked
+from transfer.events import CallBilled
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Spending:
     last: tuple[int, int] = (-1, 0)
     """Place and number of the last call."""
 
-    def add(self, event: Asked) -> None:
+    def add(self, event: CallBilled) -> None:
         """Count one more call."""
         self.calls += 1
         self.tokens += event.tokens_in + event.tokens_out

@@ -3,32 +3,32 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from miniscale.setting.trial import State as Ended
 from miniscale.setting.trial import TrialResult
+from miniscale.setting.trial import TrialState as Ended
 from transfer.events import (
+    AblationConcluded,
+    AblationRequested,
     Accepted,
-    Answered,
-    Asked,
-    Based,
-    Closed,
-    Closing,
-    Decided,
+    BaselineSet,
+    CallBilled,
     Deferred,
     Dropped,
     Event,
-    Examined,
-    Forecast,
+    ExamRequested,
+    ForecastMade,
     Imported,
-    Judged,
     Proposed,
-    Questioned,
     Refused,
     Request,
-    Reviewed,
+    RoundClosed,
+    RoundClosing,
+    RoundReviewed,
     Started,
+    StepChosen,
     Stopped,
-    Tick,
-    Tried,
+    TrialFinished,
+    TrialsRequested,
+    VerdictReached,
 )
 from transfer.journal.spending import Spending
 from transfer.measure.noise import ExactSum
@@ -38,7 +38,7 @@ Key = tuple[str, str]
 
 
 @dataclass
-class State:
+class StudyState:
     """Where a study stands. Changed by :meth:`apply` alone, in time that does not grow."""
 
     started: Started | None = None
@@ -48,17 +48,17 @@ class State:
     """Everything measured against a baseline, stacks among it."""
     refused: list[Refused] = field(default_factory=list)
     n_refused: int = 0
-    """Refusals since the last tick."""
+    """Refusals since the last batch."""
     results: dict[str, TrialResult] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     requests: dict[Key, dict[int, str]] = field(default_factory=dict)
     """(arm, rung) -> seed -> trial identity."""
-    ticks: list[Tick] = field(default_factory=list)
-    forecasts: dict[Key, Forecast] = field(default_factory=dict)
-    decisions: list[Decided] = field(default_factory=list)
-    latest: dict[str, Decided] = field(default_factory=dict)
+    batches: list[TrialsRequested] = field(default_factory=list)
+    forecasts: dict[Key, ForecastMade] = field(default_factory=dict)
+    decisions: list[StepChosen] = field(default_factory=list)
+    latest: dict[str, StepChosen] = field(default_factory=dict)
     """Arm -> its newest decision, while it is in flight."""
-    verdicts: dict[str, Judged] = field(default_factory=dict)
+    verdicts: dict[str, VerdictReached] = field(default_factory=dict)
     accepted: dict[str, str] = field(default_factory=dict)
     """Arm -> commit on the study's branch, in order."""
     deferred: dict[str, str] = field(default_factory=dict)
@@ -68,22 +68,22 @@ class State:
     stopped: Stopped | None = None
 
     closing: str = ""
-    """Why the epoch is due to end; empty while it is not."""
-    review: Reviewed | None = None
-    """The last look at the epoch that is closing."""
+    """Why the round is due to end; empty while it is not."""
+    review: RoundReviewed | None = None
+    """The last look at the round that is closing."""
     n_reviews: int = 0
-    """Looks at the epoch that is closing."""
+    """Looks at the round that is closing."""
     n_closed: int = 0
-    """Epochs that a review ended."""
+    """Rounds that a review ended."""
     n_since: int = 0
     """Changes with a first trial since then."""
     is_deciding: bool = False
-    """Whether a change without trials was decided on since the last tick."""
+    """Whether a change without trials was decided on since the last batch."""
     spent_by_trials: float = 0.0
     """What was spent by the end of the last trial."""
-    exams: dict[str, Examined] = field(default_factory=dict)
-    questions: dict[str, Questioned] = field(default_factory=dict)
-    answers: dict[str, Answered] = field(default_factory=dict)
+    exams: dict[str, ExamRequested] = field(default_factory=dict)
+    questions: dict[str, AblationRequested] = field(default_factory=dict)
+    answers: dict[str, AblationConcluded] = field(default_factory=dict)
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Arm of a question -> the accepted changes in it, on the first baseline."""
     rebuilt: dict[str, None] = field(default_factory=dict)
@@ -184,10 +184,10 @@ class State:
         return list(self._open.values())
 
     def pending(self) -> list[Request]:
-        """Return trials of the last tick that have not ended."""
-        if not self._waiting or not self.ticks:
+        """Return trials of the last batch that have not ended."""
+        if not self._waiting or not self.batches:
             return []
-        return [r for r in self.ticks[-1].requests if r.identity in self._waiting]
+        return [r for r in self.batches[-1].requests if r.identity in self._waiting]
 
     def awaited(self, identity: str) -> Request | None:
         """Return the request that a trial answers, if it has not ended."""
@@ -202,11 +202,11 @@ class State:
         """Take one more event into account."""
         self.stopped = None
         match event:
-            case Tried():
+            case TrialFinished():
                 self._end(event)
-            case Tick():
+            case TrialsRequested():
                 self._ask(event)
-            case Decided():
+            case StepChosen():
                 self.decisions.append(event)
                 self.latest[event.arm] = event
                 self.is_deciding |= event.arm not in self.begun
@@ -214,28 +214,28 @@ class State:
                     self.retried.add((event.arm, event.rung))
             case Proposed():
                 self._enter(event)
-            case Forecast():
+            case ForecastMade():
                 self.forecasts[event.arm, event.rung] = event
-            case Judged():
+            case VerdictReached():
                 self._judge(event)
             case Refused():
                 self.refused.append(event)
                 self.n_refused += 1
                 self.repaired |= {event.repairs} - {""}
-            case Asked():
+            case CallBilled():
                 self.spending.setdefault(event.proposer, Spending()).add(event)
             case Accepted() | Deferred() | Dropped():
                 self._move(event)
-            case Closing() | Reviewed() | Closed():
+            case RoundClosing() | RoundReviewed() | RoundClosed():
                 self._close(event)
             case Started():
                 self.started = event
-            case Based():
+            case BaselineSet():
                 self.bases[event.arm] = event.commit
                 self.taken = {}
-            case Examined():
+            case ExamRequested():
                 self.exams[event.arm] = event
-            case Questioned() | Answered():
+            case AblationRequested() | AblationConcluded():
                 self._question(event)
             case Imported():
                 self._take(event)
@@ -256,20 +256,20 @@ class State:
         if event.change.members:
             self.stacks[event.base, event.change.members] = event.arm
 
-    def _judge(self, event: Judged) -> None:
+    def _judge(self, event: VerdictReached) -> None:
         arm, change = event.arm, self.changes[event.arm].change
         self.verdicts[arm] = event
         self._open.pop(arm, None)
         self.latest.pop(arm, None)
         self.moves.append(arm)
         is_taken = arm in self.accepted or arm in self.deferred or arm in self.dropped
-        if event.outcome.is_accepted and not (is_taken or change.is_twin or change.members):
+        if event.outcome.is_accepted and not (is_taken or change.is_control or change.members):
             self.waiting[arm] = None
         else:
             self.waiting.pop(arm, None)
 
-    def _ask(self, event: Tick) -> None:
-        self.ticks.append(event)
+    def _ask(self, event: TrialsRequested) -> None:
+        self.batches.append(event)
         self.n_refused = 0
         self.is_deciding = False
         for asked in event.requests:
@@ -293,7 +293,7 @@ class State:
                 self.n_since += 1
                 self.on_base[base] = self.on_base.get(base, 0) + 1
 
-    def _end(self, event: Tried) -> None:
+    def _end(self, event: TrialFinished) -> None:
         result = event.result
         is_new = result.identity not in self.results
         self.results[result.identity] = result
@@ -346,8 +346,8 @@ class State:
                 self.taken.pop(event.arm, None)
                 self.dropped[event.arm] = event.reason
 
-    def _question(self, event: Questioned | Answered) -> None:
-        if isinstance(event, Questioned):
+    def _question(self, event: AblationRequested | AblationConcluded) -> None:
+        if isinstance(event, AblationRequested):
             self.questions[event.arm] = event
             arms = self.exams[event.arm].arms
             for part, out in event.parts.items():
@@ -357,20 +357,20 @@ class State:
         failed = {verdict.arm for verdict in event.verdicts}
         self.rebuilt = {arm: None for arm in self.accepted if failed and arm not in failed}
 
-    def _close(self, event: Closing | Reviewed | Closed) -> None:
+    def _close(self, event: RoundClosing | RoundReviewed | RoundClosed) -> None:
         match event:
-            case Closing():
+            case RoundClosing():
                 self.closing, self.review, self.n_reviews = event.reason, None, 0
-            case Reviewed():
+            case RoundReviewed():
                 self.review, self.n_reviews = event, self.n_reviews + 1
-            case Closed():
+            case RoundClosed():
                 self.closing, self.review, self.n_reviews = "", None, 0
                 self.n_closed, self.n_since = self.n_closed + 1, 0
 
 
-def replay(events: Iterable[Event]) -> State:
+def replay(events: Iterable[Event]) -> StudyState:
     """Fold events into a state."""
-    state = State()
+    state = StudyState()
     for event in events:
         state.apply(event)
     return state

@@ -24,7 +24,7 @@ class Journal:
     folder
         The journal's folder; made if absent.
     clock
-        Seconds since the epoch; only ever recorded.
+        Seconds since the round; only ever recorded.
     is_durable
         Whether each record is synced to disk. False is for simulations.
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from miniscale.setting.setting import Kind
-from miniscale.setting.trial import State as Ended
 from miniscale.setting.trial import TrialResult
+from miniscale.setting.trial import TrialState as Ended
 from transfer.events import Effect, Proposed
-from transfer.journal.state import Key, State
+from transfer.journal.state import Key, StudyState
 from transfer.ladder import Ladder
 from transfer.measure import overuse
-from transfer.measure.effect import Losses, Noise, Yardstick, effect, odd_spread, yardstick
+from transfer.measure.effect import BaselineLaw, Losses, Noise, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Pool, share_of
 
 STEP = 1.3
@@ -29,7 +29,7 @@ LAWS = 16
 class Analysis:
     """Effects and noise of a state; call :meth:`refresh` when the state has grown."""
 
-    def __init__(self, ladder: Ladder, state: State) -> None:
+    def __init__(self, ladder: Ladder, state: StudyState) -> None:
         self.ladder = ladder
         self.state = state
         self.version = 0
@@ -44,8 +44,8 @@ class Analysis:
         self._known: dict[Key, set[int]] = {}
         self._noise: dict[str, Noise] = {}
         self._kinds: dict[tuple[str, Kind], Noise] = {}
-        self._laws: dict[tuple[object, ...], Yardstick] = {}
-        self._rulers: dict[str, Yardstick] = {}
+        self._laws: dict[tuple[object, ...], BaselineLaw] = {}
+        self._baseline_laws: dict[str, BaselineLaw] = {}
         self._effects: dict[str, tuple[Effect, ...]] = {}
         self.refresh()
 
@@ -65,7 +65,7 @@ class Analysis:
             for key, losses in self._losses.items()
             if key[0] in bases and key not in touched
         }
-        for cache in (self._noise, self._kinds, self._rulers, self._effects):
+        for cache in (self._noise, self._kinds, self._baseline_laws, self._effects):
             cache.clear()
         for arm, rung in touched:
             self._pool_again(arm, rung)
@@ -177,17 +177,17 @@ class Analysis:
 
     # -- the law ---------------------------------------------------------------------------
 
-    def ruler(self, base: str) -> Yardstick:
+    def baseline_law(self, base: str) -> BaselineLaw:
         """Return the law of a baseline.
 
         One law serves all baselines, the first one's, read where each stands; a rung not yet run
         on a newer one is lent by the oldest.
         """
-        if base not in self._rulers:
-            self._rulers[base] = self._ruler(base)
-        return self._rulers[base]
+        if base not in self._baseline_laws:
+            self._baseline_laws[base] = self._baseline_law(base)
+        return self._baseline_laws[base]
 
-    def _ruler(self, base: str) -> Yardstick:
+    def _baseline_law(self, base: str) -> BaselineLaw:
         first = self.state.first_base
         noise = {rung.name: stepped(self.noise(rung.name)) for rung in self.ladder.rungs}
         law = self._law(first, self._runs(first), noise)
@@ -203,7 +203,7 @@ class Analysis:
 
     def _law(
         self, name: str, runs: Mapping[str, Losses], noise: Mapping[str, Noise] | None
-    ) -> Yardstick:
+    ) -> BaselineLaw:
         """Fit a law, unless a late fit of this name was made from the same."""
         content = tuple((rung, *losses.items()) for rung, losses in runs.items())
         weights = tuple((n.sd, n.df) for n in noise.values()) if noise else ()
@@ -211,7 +211,7 @@ class Analysis:
         if key not in self._laws:
             if len(self._laws) >= LAWS:
                 del self._laws[next(iter(self._laws))]
-            self._laws[key] = yardstick(self.ladder, runs, noise)
+            self._laws[key] = fit_baseline_law(self.ladder, runs, noise)
         return self._laws[key]
 
     # -- effects ---------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Analysis:
             baseline=baseline,
             change=change,
             noise=noise,
-            ruler=self.ruler(proposed.base),
+            baseline_law=self.baseline_law(proposed.base),
             own_sd=odd_spread(self._pool.share(proposed.arm, rung), noise),
         )
         return self._priced(found, proposed.arm, proposed.base)
@@ -248,8 +248,8 @@ class Analysis:
         here, there = (self._flops(name, found.rung, seeds) for name in (arm, base))
         if here is None or there is None or here == there:
             return found
-        dearer = math.log(here / there)
-        return replace(found, gain=found.gain - dearer, dearer=dearer)
+        extra_cost = math.log(here / there)
+        return replace(found, gain=found.gain - extra_cost, extra_cost=extra_cost)
 
     def _flops(self, arm: str, rung: str, seeds: Sequence[int] | None) -> float | None:
         """Return the mean compute of an arm's complete trials, None unless all report it."""
@@ -283,7 +283,7 @@ class Analysis:
                     baseline=both[0],
                     change=both[1],
                     noise=self.noise(rung.name),
-                    ruler=self.ruler(base),
+                    baseline_law=self.baseline_law(base),
                 )
                 priced_on = None if seeds is None else seeds.get(rung.name, ())
                 found.append(self._priced(one, arm, base, priced_on))

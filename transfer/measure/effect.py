@@ -33,14 +33,14 @@ from transfer.measure.noise import (
     Share,
 )
 
-__all__ = ["PRIOR_NOISE", "PRIOR_RHO", "Losses", "Noise", "Yardstick", "effect"]
+__all__ = ["PRIOR_NOISE", "PRIOR_RHO", "BaselineLaw", "Losses", "Noise", "effect"]
 
 ODD_Z = NormalDist().inv_cdf(0.99)
 """Replicates of a change that spread this far beyond the pool's are taken at their own word."""
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class BaselineLaw:
     """One baseline's law, as the means to turn loss into compute.
 
     ``slopes`` is |dL / d ln C| by rung. ``laws`` is empty where the runs follow no law: then gains
@@ -56,7 +56,7 @@ class Yardstick:
         """Floors and exponents of the laws, shape (laws, 2)."""
         return table_of(self.laws)
 
-    def at(self, means: Mapping[str, float]) -> "Yardstick":
+    def at(self, means: Mapping[str, float]) -> "BaselineLaw":
         """Return the same law where another baseline stands, given its mean loss by rung.
 
         A change that shifts effective compute leaves floor and exponent as they are, and nothing
@@ -71,9 +71,9 @@ class Yardstick:
         return replace(self, slopes={**self.slopes, **slopes})
 
 
-def yardstick(
+def fit_baseline_law(
     ladder: Ladder, baseline: Mapping[str, Losses], noise: Mapping[str, Noise] | None = None
-) -> Yardstick:
+) -> BaselineLaw:
     """Fit the baseline's law over its rungs.
 
     Parameters
@@ -99,13 +99,13 @@ def yardstick(
         df = PRIOR_DF + sum(noise[rung.name].df for rung in rungs)
         fit = fit_power_law(compute, loss, noise_sd=known, noise_df=df)
     if fit.status in (FitStatus.NOT_DECREASING, FitStatus.AT_BOUND):
-        return Yardstick(fit, (), _line_slopes(ladder, means))
+        return BaselineLaw(fit, (), _line_slopes(ladder, means))
     if fit.status is FitStatus.TOO_FEW_SCALES and ladder.prior is not None:
         prior = ladder.prior
         local = {n: prior.exponent * abs(loss - prior.floor) for n, loss in means.items()}
-        return Yardstick(fit, (), local)
+        return BaselineLaw(fit, (), local)
     slopes = {name: local_slope(fit.ensemble, baseline_loss=loss) for name, loss in means.items()}
-    return Yardstick(fit, fit.ensemble, slopes)
+    return BaselineLaw(fit, fit.ensemble, slopes)
 
 
 def _line_slopes(ladder: Ladder, means: Mapping[str, float]) -> dict[str, float]:
@@ -169,7 +169,7 @@ def effect(
     baseline: Losses,
     change: Losses,
     noise: Noise,
-    ruler: Yardstick,
+    baseline_law: BaselineLaw,
     own_sd: float | None = None,
 ) -> Effect:
     """Estimate a change's improvement on one rung; the module has the formulas.
@@ -195,10 +195,10 @@ def effect(
     share, counts = len(shared) / len(change), (len(change), len(baseline))
     own, common = _errors(noise, own_sd or noise.sd, share=share, counts=counts)
     se = math.hypot(own, common)
-    slope = ruler.slopes[rung_name]
+    slope = baseline_law.slopes[rung_name]
     gain = d / slope
-    if ruler.laws:
-        gain = log_multiplier(ruler.table, baseline_loss=mean_b, gain_loss=d, slope=slope)
+    if baseline_law.laws:
+        gain = log_multiplier(baseline_law.table, baseline_loss=mean_b, gain_loss=d, slope=slope)
     return Effect(
         rung=rung_name,
         position=ladder.position(ladder.rung(rung_name).scale),

@@ -1,4 +1,4 @@
-"""The trend of a change's effect over scale, and its outlook at the target."""
+"""The trend of a change's effect over scale, and its forecast at the target."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 
 NORMAL = NormalDist()
 Z80 = NORMAL.inv_cdf(0.9)
@@ -51,7 +51,7 @@ class TrendPrior:
     confidence: float = 0.8
 
 
-def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) -> Outlook:
+def gain_forecast(effects: Sequence[Effect], position: float, *, prior: TrendPrior) -> GainForecast:
     """Forecast a change's gain at a position beyond its highest measured rung.
 
     The effect is a line in x = ln C, ``g(x) = a + b (x - x_last)`` with normal priors of zero mean
@@ -83,7 +83,7 @@ def outlook(effects: Sequence[Effect], position: float, *, prior: TrendPrior) ->
     sd = math.sqrt(variance)
     half = NORMAL.inv_cdf(0.5 + prior.confidence / 2) * sd
     odds = NORMAL.cdf(mean / sd)
-    return Outlook(mean=mean, sd=sd, low=mean - half, high=mean + half, odds=odds, slope=slope)
+    return GainForecast(mean=mean, sd=sd, low=mean - half, high=mean + half, odds=odds, slope=slope)
 
 
 def _posterior(
@@ -91,7 +91,7 @@ def _posterior(
 ) -> tuple[float, float, NDArray[np.float64]]:
     """Return mean level at the last rung, mean slope, and their covariance, (2, 2)."""
     if not effects:
-        raise ValueError("outlook: no effect measured; run the change on a rung first")
+        raise ValueError("forecast: no effect measured; run the change on a rung first")
     last = effects[-1].position
     design = np.array([[1.0, effect.position - last] for effect in effects])
     gains = np.array([effect.gain for effect in effects])

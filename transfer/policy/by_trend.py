@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
-from transfer.events import Action, Effect, Outcome, Outlook
-from transfer.measure.trend import NORMAL, TrendPrior, outlook
+from transfer.events import Action, Effect, GainForecast, Outcome
+from transfer.measure.trend import NORMAL, TrendPrior, gain_forecast
 from transfer.policy.protocol import Decision, Evidence
 
 CERTIFIED_SPAN = 15.0
@@ -43,12 +43,12 @@ class TrendPolicy:
         if not self.futility:
             raise ValueError("policy.futility: empty; give odds for the lowest rung at least")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Predict the gain on a rung from the rungs below it."""
         if not evidence.effects:
             return None
         position = evidence.ladder.position(evidence.ladder.rung(rung).scale)
-        return outlook(evidence.effects, position, prior=self.prior)
+        return gain_forecast(evidence.effects, position, prior=self.prior)
 
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step for a change."""
@@ -60,7 +60,7 @@ class TrendPolicy:
             first = ladder.rungs[0]
             return Decision(Action.PROMOTE, first.name, ("new",), seeds=first.seeds)
         target = ladder.position(ladder.target)
-        look = outlook(evidence.effects, target, prior=self.prior)
+        look = gain_forecast(evidence.effects, target, prior=self.prior)
         effect = evidence.effects[-1]
         place = ladder.index(effect.rung)
         rung = ladder.rungs[place]
@@ -78,9 +78,11 @@ class TrendPolicy:
         reason = f"odds {look.odds:.2f} at the target: not clearly worse"
         return Decision(Action.PROMOTE, upper.name, (reason,), look, seeds=upper.seeds)
 
-    def _at_top(self, evidence: Evidence, look: Outlook, rung: Rung, effect: Effect) -> Decision:
+    def _at_top(
+        self, evidence: Evidence, look: GainForecast, rung: Rung, effect: Effect
+    ) -> Decision:
         if look.odds >= self.confidence and look.mean >= self.min_gain:
-            outcome, reason = _standing(evidence)
+            outcome, reason = _change_view(evidence)
             return Decision(Action.ACCEPT, rung.name, (reason,), look, outcome=outcome)
         if look.odds >= self.hopeful and effect.n < rung.max_seeds:
             reason = f"odds {look.odds:.2f} are short of {self.confidence:.2f}"
@@ -88,7 +90,7 @@ class TrendPolicy:
         reason = f"odds {look.odds:.2f} at the target are short of {self.confidence:.2f}"
         return self._refuse(evidence, look, reason)
 
-    def _refuse(self, evidence: Evidence, look: Outlook, reason: str) -> Decision:
+    def _refuse(self, evidence: Evidence, look: GainForecast, reason: str) -> Decision:
         """Say why a change is not accepted: it wins only at the bottom, nowhere, or unclearly."""
         last = evidence.effects[-1].rung
         best = max(evidence.effects[:-1], key=_z, default=None)
@@ -108,7 +110,7 @@ def _z(effect: Effect) -> float:
     return effect.gain / effect.gain_se
 
 
-def _standing(evidence: Evidence) -> tuple[Outcome, str]:
+def _change_view(evidence: Evidence) -> tuple[Outcome, str]:
     """Say whether an accept is certified: three rungs or more, over 15x of compute or more."""
     n = len(evidence.effects)
     span = math.exp(evidence.effects[-1].position - evidence.effects[0].position)
@@ -119,7 +121,7 @@ def _standing(evidence: Evidence) -> tuple[Outcome, str]:
     return Outcome.PROVISIONAL, f"measured on {n} rung(s) over {span:.0f}x only"
 
 
-def _price(evidence: Evidence, look: Outlook, confidence: float) -> float:
+def _price(evidence: Evidence, look: GainForecast, confidence: float) -> float:
     """Estimate what more pairs on the highest rung would bring the odds to ``confidence``.
 
     Noise falls as 1/sqrt(n): the present sd must shrink to mean / z.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transfer.events import Action, Outlook
+from transfer.events import Action, GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
 
@@ -25,7 +25,7 @@ class ConfirmPolicy:
         if self.rungs < 1 or self.seeds < 1:
             raise ValueError(f"rungs {self.rungs} and seeds {self.seeds} must be at least 1")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Expect what the last rung showed."""
         return carried(evidence.effects[-1]) if evidence.effects else None
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transfer.events import Outlook
+from transfer.events import GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
 
@@ -22,7 +22,7 @@ class GreedyPolicy:
         if self.seeds < 1:
             raise ValueError(f"seeds: got {self.seeds}, must be at least 1")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Expect the same everywhere."""
         return carried(evidence.effects[-1]) if evidence.effects else None
 

@@ -1,16 +1,16 @@
-"""Successive halving: on each rung only the best part of an epoch's changes goes up."""
+"""Successive halving: on each rung only the best part of a round's changes goes up."""
 
 import math
 from dataclasses import dataclass
 
-from transfer.events import Action, Effect, Outlook
+from transfer.events import Action, Effect, GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
 
 
 @dataclass(frozen=True)
 class HalvingPolicy:
-    """Promote a change that is among the best 1/eta of its epoch on its rung; accept at the top.
+    """Promote a change that is among the best 1/eta of its round on its rung; accept at the top.
 
     Asynchronous (Li et al. 2020, "A system for massively parallel hyperparameter tuning"): a change
     is ranked among those that reached the rung by then, so nothing waits for a batch to fill.
@@ -35,7 +35,7 @@ class HalvingPolicy:
         if self.seeds < 1 or self.batch < 1:
             raise ValueError(f"seeds {self.seeds} and batch {self.batch} must be at least 1")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Expect what the last rung showed."""
         return carried(evidence.effects[-1]) if evidence.effects else None
 
@@ -59,13 +59,13 @@ class HalvingPolicy:
         return Decision(Action.PROMOTE, upper, (reason,), look, seeds=self.seeds)
 
     def _rank(self, evidence: Evidence, effect: Effect) -> tuple[int, int]:
-        """Return the change's place among its epoch's gains on a rung, and their number."""
-        base = evidence.scene.base
+        """Return the change's place among its round's gains on a rung, and their number."""
+        base = evidence.view.base
         gains = [
             other.gain
-            for standing in evidence.scene.standings.values()
-            if standing.base == base and standing.arm != evidence.arm
-            for other in standing.effects
+            for change_view in evidence.view.change_views.values()
+            if change_view.base == base and change_view.arm != evidence.arm
+            for other in change_view.effects
             if other.rung == effect.rung
         ]
         return 1 + sum(gain > effect.gain for gain in gains), 1 + len(gains)

@@ -1,6 +1,6 @@
-"""What the plain policies share: the first run, what a crash means, a normal outlook."""
+"""What the plain policies share: the first run, what a crash means, a normal forecast."""
 
-from transfer.events import Action, Effect, Outcome, Outlook
+from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.measure.trend import NORMAL, Z80
 from transfer.policy.protocol import Decision, Evidence
 
@@ -19,20 +19,20 @@ def opening(evidence: Evidence, *, seeds: int) -> Decision | None:
     return None
 
 
-def carried(effect: Effect) -> Outlook:
+def carried(effect: Effect) -> GainForecast:
     """Read an effect as if it held at every scale: what who does not extrapolate believes."""
     return normal(effect.gain, effect.gain_se)
 
 
-def normal(mean: float, sd: float, *, slope: float = 0.0) -> Outlook:
-    """Return the outlook of a normal belief in a gain, with its 80 % interval.
+def normal(mean: float, sd: float, *, slope: float = 0.0) -> GainForecast:
+    """Return the forecast of a normal belief in a gain, with its 80 % interval.
 
     >>> look = normal(0.1, 0.05)
     >>> f"{look.low:.3f} {look.high:.3f} {look.odds:.3f}"
     '0.036 0.164 0.977'
     """
     sd = max(sd, 1e-9)
-    return Outlook(
+    return GainForecast(
         mean=mean,
         sd=sd,
         low=mean - Z80 * sd,
@@ -43,11 +43,11 @@ def normal(mean: float, sd: float, *, slope: float = 0.0) -> Outlook:
     )
 
 
-def accept(effect: Effect, look: Outlook, reason: str) -> Decision:
+def accept(effect: Effect, look: GainForecast, reason: str) -> Decision:
     """Take a change into the head; no plain policy certifies."""
     return Decision(Action.ACCEPT, effect.rung, (reason,), look, outcome=Outcome.PROVISIONAL)
 
 
-def refuse(effect: Effect, look: Outlook, reason: str) -> Decision:
+def refuse(effect: Effect, look: GainForecast, reason: str) -> Decision:
     """Stop a change for good."""
     return Decision(Action.STOP, effect.rung, (reason,), look, outcome=Outcome.REJECTED)

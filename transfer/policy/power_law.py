@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling import fit_power_law
-from transfer.events import Action, Effect, Outlook
+from transfer.events import Action, Effect, GainForecast
 from transfer.ladder import Ladder
 from transfer.policy.plain import accept, carried, normal, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
@@ -36,7 +36,7 @@ class PowerLawPolicy:
         if self.seeds < 1:
             raise ValueError(f"seeds: got {self.seeds}, must be at least 1")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Extrapolate from the rungs below; with fewer than three, expect the same."""
         if not evidence.effects:
             return None
@@ -65,7 +65,7 @@ def _at(ladder: Ladder, rung: str) -> float:
     return ladder.position(ladder.rung(rung).scale)
 
 
-def extrapolated(effects: Sequence[Effect], ladder: Ladder, *, position: float) -> Outlook:
+def extrapolated(effects: Sequence[Effect], ladder: Ladder, *, position: float) -> GainForecast:
     """Fit a law to the change's losses and compare it with the baseline's at a position.
 
     The baseline's reducible loss is R(x) = s(x) / alpha, where its slopes s = |dL/dx| are

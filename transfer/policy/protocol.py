@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from transfer.change import Change
-from transfer.events import Action, Effect, Judged, Outcome, Outlook
+from transfer.events import Action, Effect, GainForecast, Outcome, VerdictReached
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
 
 
 @dataclass(frozen=True)
-class Standing:
+class ChangeView:
     """One change or stack as it stands: what was measured of it, and what was concluded.
 
     A stack is a change with ``change.members``: arms measured together on one baseline.
@@ -22,7 +22,7 @@ class Standing:
     change: Change
     effects: tuple[Effect, ...]
     failure: str = ""
-    verdict: Judged | None = None
+    verdict: VerdictReached | None = None
     is_accepted: bool = False
     """Whether it is part of the head already."""
     deferred: str = ""
@@ -30,14 +30,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The whole study as a policy may see it, between two ticks; the truth is not in it.
+class StudyView:
+    """The whole study as a policy may see it, between two batches; the truth is not in it.
 
-    standings
-        By arm, in the order proposed, of all epochs. A change with a verdict stands as it was
-        judged; while its epoch is closing, what waits for that, and stacks, by all that is known.
+    change views
+        By arm, in the order proposed, of all rounds. A change with a verdict stands as it was
+        judged; while its round is closing, what waits for that, and stacks, by all that is known.
     base
-        The baseline of this epoch.
+        The baseline of this round.
     spent, budget
         In the ladder's unit.
     spent_closing
@@ -47,12 +47,12 @@ class Scene:
     slopes
         By rung, what a nat of compute is worth in the objective's unit.
     is_closing
-        Whether the epoch is due to end: no more changes are taken in until it has.
+        Whether the round is due to end: no more changes are taken in until it has.
     ladder
         The study's; a review needs its rungs, costs and target.
     """
 
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    change_views: Mapping[str, ChangeView] = field(default_factory=dict)
     base: str = "b0"
     spent: float = 0.0
     budget: float = 1.0
@@ -65,18 +65,18 @@ class Scene:
 
 @dataclass(frozen=True)
 class Review:
-    """What a policy wants at an epoch's end.
+    """What a policy wants at a round's end.
 
     stacks
-        Sets of arms of this epoch to be measured together; a set that exists is not run again.
+        Sets of arms of this round to be measured together; a set that exists is not run again.
     verdicts
         Conclusions that replace earlier ones, made from the stacks.
     is_settled
-        Whether the epoch may end: nothing more is to be measured for it.
+        Whether the round may end: nothing more is to be measured for it.
     """
 
     stacks: tuple[tuple[str, ...], ...] = ()
-    verdicts: tuple[Judged, ...] = ()
+    verdicts: tuple[VerdictReached, ...] = ()
     is_settled: bool = True
 
 
@@ -85,7 +85,7 @@ class Evidence:
     """All that a policy may look at for one change; the truth is not in it.
 
     ``effects`` run from the lowest rung to the highest one measured. ``failure`` says why a trial
-    of the change left no number, empty if all did. ``scene`` is the study around it.
+    of the change left no number, empty if all did. ``view`` is the study around it.
     """
 
     ladder: Ladder
@@ -93,7 +93,7 @@ class Evidence:
     effects: tuple[Effect, ...]
     failure: str = ""
     arm: str = ""
-    scene: Scene = field(default_factory=Scene)
+    view: StudyView = field(default_factory=StudyView)
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,12 @@ class Decision:
     action: Action
     rung: str
     reasons: tuple[str, ...]
-    outlook: Outlook | None = None
+    gain_forecast: GainForecast | None = None
     seeds: int = 0
     outcome: Outcome | None = None
     price: float = 0.0
     prior: str = ""
-    """Digest of the prior that the outlook rests on."""
+    """Digest of the prior that the forecast rests on."""
 
     @property
     def is_verdict(self) -> bool:
@@ -123,7 +123,7 @@ class Decision:
 class Policy(Protocol):
     """Decides for one change at a time; a pure function of the evidence.
 
-    One that looks at an epoch as a whole is a :class:`Reviewer`.
+    One that looks at a round as a whole is a :class:`Reviewer`.
     """
 
     @property
@@ -133,15 +133,15 @@ class Policy(Protocol):
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step."""
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Predict a change's gain on a rung before it is run; None without evidence."""
 
 
 @runtime_checkable
 class Reviewer(Policy, Protocol):
-    """A policy that ends an epoch by measuring stacks; a pure function of the scene as well.
+    """A policy that ends a round by measuring stacks; a pure function of the view.
 
-    Where ``reserve`` is above 0, accepted changes wait for the end of their epoch; where it is 0,
+    Where ``reserve`` is above 0, accepted changes wait for the end of their round; where it is 0,
     they are committed at once and nothing is reviewed.
     """
 
@@ -149,7 +149,7 @@ class Reviewer(Policy, Protocol):
     def reserve(self) -> float:
         """Share of the budget that is kept from single changes for the stacks at the end."""
 
-    def review(self, scene: Scene) -> Review:
+    def review(self, view: StudyView) -> Review:
         """Say what is to be measured together, and what was concluded from it."""
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from scipy.special import stdtr
 
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 from transfer.measure.noise import PRIOR_DF
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
@@ -49,7 +49,7 @@ class TTestPolicy:
         if not 0 < self.level < 1:
             raise ValueError(f"level: got {self.level}, must lie between 0 and 1")
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Expect the same everywhere."""
         return carried(evidence.effects[-1]) if evidence.effects else None
 
@@ -67,20 +67,20 @@ class TTestPolicy:
         """Return this test's level; tests are numbered in the order that changes came in."""
         if self.control is Control.NONE:
             return self.level
-        arms = [arm for arm, s in evidence.scene.standings.items() if not s.change.members]
+        arms = [arm for arm, s in evidence.view.change_views.items() if not s.change.members]
         t = arms.index(evidence.arm) + 1
         if self.control is Control.SPENDING:
             return self.level * 6 / (math.pi * t) ** 2
         found = []
         for n, arm in enumerate(arms[: t - 1], start=1):
-            verdict = evidence.scene.standings[arm].verdict
+            verdict = evidence.view.change_views[arm].verdict
             if verdict is not None and verdict.outcome.is_accepted:
                 found.append(n)
         return lord_level(t, found, level=self.level)
 
 
 def _df(evidence: Evidence, effect: Effect) -> float:
-    noise = evidence.scene.noise.get(effect.rung)
+    noise = evidence.view.noise.get(effect.rung)
     return PRIOR_DF + (noise.df if noise is not None else effect.n + effect.n_baseline - 2)
 
 

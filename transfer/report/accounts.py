@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from transfer.journal.spending import Spending
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.report.expected import Calibration, calibrations
+from transfer.report.expected import ProposerCalibration, calibrations
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,16 @@ class Account:
     n_refused: int
     """Proposals from which no change came."""
     n_accepted: int
-    foresight: tuple[Calibration, ...]
+    foresight: tuple[ProposerCalibration, ...]
     """What it expected against what came, by rung and at the target; empty if it said nothing."""
 
 
-def accounts(ladder: Ladder, state: State) -> list[Account]:
+def accounts(ladder: Ladder, state: StudyState) -> list[Account]:
     """Return the accounts of all proposers whose calls stand in the journal; most have none."""
     return [_account(ladder, state, name) for name in state.spending]
 
 
-def _account(ladder: Ladder, state: State, proposer: str) -> Account:
+def _account(ladder: Ladder, state: StudyState, proposer: str) -> Account:
     changes = [one for one in state.changes.values() if one.change.proposer == proposer]
     return Account(
         proposer,

@@ -5,8 +5,8 @@ from transfer.ladder import Ladder
 
 
 def panel_digest(ladder: Ladder) -> str:
-    """Return the digest of a panel's changes, null twins left out."""
-    return digest(sorted(c.content_digest("") for c in ladder.panel if not c.is_twin))
+    """Return the digest of a panel's changes, null changes left out."""
+    return digest(sorted(c.content_digest("") for c in ladder.panel if not c.is_control))
 
 
 def design_line(ladder: Ladder) -> str:

@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 
 TARGET = "target"
@@ -13,7 +13,7 @@ CLEAR = 1.28
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ProposerCalibration:
     """Expectations on one rung, or at the target, against what was measured; nats of compute."""
 
     where: str
@@ -30,7 +30,9 @@ class Calibration:
     """Of these, how many had the expected sign."""
 
 
-def calibrations(ladder: Ladder, state: State, proposer: str = "") -> list[Calibration]:
+def calibrations(
+    ladder: Ladder, state: StudyState, proposer: str = ""
+) -> list[ProposerCalibration]:
     """Score what was expected, by rung and at the target; of one proposer if named."""
     pairs: dict[str, list[tuple[float, float, float]]] = {}
     for arm, verdict in state.verdicts.items():
@@ -38,8 +40,8 @@ def calibrations(ladder: Ladder, state: State, proposer: str = "") -> list[Calib
         if proposer and change.proposer != proposer:
             continue
         came = {effect.rung: (effect.gain, effect.gain_se) for effect in verdict.effects}
-        if verdict.outlook is not None:
-            came[TARGET] = (verdict.outlook.mean, verdict.outlook.sd)
+        if verdict.gain_forecast is not None:
+            came[TARGET] = (verdict.gain_forecast.mean, verdict.gain_forecast.sd)
         for where, percent in change.expected.items():
             if where in came and percent > -100:
                 pairs.setdefault(where, []).append((math.log1p(percent / 100), *came[where]))
@@ -47,9 +49,9 @@ def calibrations(ladder: Ladder, state: State, proposer: str = "") -> list[Calib
     return [_scored(name, pairs[name]) for name in names if name in pairs]
 
 
-def _scored(where: str, pairs: list[tuple[float, float, float]]) -> Calibration:
+def _scored(where: str, pairs: list[tuple[float, float, float]]) -> ProposerCalibration:
     clear = [(hoped, came) for hoped, came, se in pairs if abs(came) > CLEAR * se]
-    return Calibration(
+    return ProposerCalibration(
         where=where,
         n=len(pairs),
         expected=statistics.fmean(hoped for hoped, _, _ in pairs),
@@ -60,7 +62,7 @@ def _scored(where: str, pairs: list[tuple[float, float, float]]) -> Calibration:
     )
 
 
-def calibration_words(ladder: Ladder, state: State, proposer: str = "") -> list[str]:
+def calibration_words(ladder: Ladder, state: StudyState, proposer: str = "") -> list[str]:
     """Say the score, one line a rung; empty where nothing was expected."""
     return [
         f"{one.where}: {100 * math.expm1(one.expected):+.1f} % expected, "

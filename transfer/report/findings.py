@@ -7,15 +7,15 @@ from enum import StrEnum
 
 from scaling import Fit
 from transfer.belief.exam import Exam, examined
-from transfer.events import Effect, Forecast, Judged, Outcome, Outlook, Proposed
-from transfer.journal.state import State
+from transfer.events import Effect, ForecastMade, GainForecast, Outcome, Proposed, VerdictReached
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
 from transfer.measure.trend import NORMAL, Z80
 
 
-class Group(StrEnum):
+class ChangeGroup(StrEnum):
     """Where a change ended, as a reader sorts it."""
 
     ACCEPTED = "accepted"
@@ -28,14 +28,14 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class ChangeRow:
     """One change with its evidence as it was judged, or as it stands while in flight."""
 
     proposed: Proposed
-    group: Group
+    group: ChangeGroup
     effects: tuple[Effect, ...]
-    outlook: Outlook | None
-    verdict: Judged | None
+    gain_forecast: GainForecast | None
+    verdict: VerdictReached | None
     note: str = ""
     """Why an accepted change is not on the branch, or which change repeats it."""
 
@@ -50,16 +50,16 @@ class Row:
         return self.proposed.change.title
 
     @property
-    def is_twin(self) -> bool:
+    def is_control(self) -> bool:
         """Whether it changes nothing and only measures the false-positive rate."""
-        return self.proposed.change.is_twin
+        return self.proposed.change.is_control
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredForecast:
     """A forecast and what came; nats of compute, positive is better."""
 
-    forecast: Forecast
+    forecast: ForecastMade
     effect: Effect
 
     @property
@@ -122,15 +122,15 @@ class Findings:
     """A study's results; ``fit`` is the first baseline's law, None before its first run."""
 
     ladder: Ladder
-    state: State
-    rows: tuple[Row, ...]
-    scored: tuple[Scored, ...]
+    state: StudyState
+    rows: tuple[ChangeRow, ...]
+    scored: tuple[ScoredForecast, ...]
     fit: Fit | None
     slopes: Mapping[str, float]
     """Loss per nat of compute by rung; empty before the first run."""
     noise: Mapping[str, Noise]
     stack: Stack | None
-    stacks: tuple[Row, ...] = ()
+    stacks: tuple[ChangeRow, ...] = ()
     """Changes measured together; ``rows`` holds single changes only."""
     exam: Exam | None = None
 
@@ -147,7 +147,7 @@ class Findings:
         nats = self.noise[top].sd / self.slopes[top]
         return nats * self.fit.law.slope(self.ladder.target)
 
-    def of(self, *groups: Group) -> tuple[Row, ...]:
+    def of(self, *groups: ChangeGroup) -> tuple[ChangeRow, ...]:
         """Return changes by where they ended, in the order proposed."""
         return tuple(row for row in self.rows if row.group in groups)
 
@@ -157,17 +157,17 @@ class Findings:
         return self.exam is not None and set(self.exam.arms) == set(self.state.accepted)
 
     @property
-    def twins(self) -> tuple[Row, ...]:
-        """Null twins with a verdict."""
-        return tuple(row for row in self.rows if row.is_twin and row.verdict is not None)
+    def null_changes(self) -> tuple[ChangeRow, ...]:
+        """Null changes with a verdict."""
+        return tuple(row for row in self.rows if row.is_control and row.verdict is not None)
 
     @property
-    def refuted(self) -> tuple[Row, ...]:
+    def refuted(self) -> tuple[ChangeRow, ...]:
         """Changes that scored better at the lowest rung and did not pass."""
         return tuple(row for row in self.rows if _is_refuted(row, self.ladder))
 
     @property
-    def refuted_clearly(self) -> tuple[Row, ...]:
+    def refuted_clearly(self) -> tuple[ChangeRow, ...]:
         """Those of them whose win at the lowest rung lay beyond its 80 % interval."""
         return tuple(row for row in self.refuted if is_clear_win(row.effects[0]))
 
@@ -189,9 +189,11 @@ class Findings:
                     f"the baseline at {scale.compute:.3g} {self.ladder.unit} lies "
                     f"{scale.misfit:+.1f} standard errors from its law: that rung is suspect"
                 )
-        passed = [row.arm for row in self.twins if row.verdict and row.verdict.outcome.is_accepted]
+        passed = [
+            row.arm for row in self.null_changes if row.verdict and row.verdict.outcome.is_accepted
+        ]
         if passed:
-            said.append(f"null twin {', '.join(passed)} passed: this study's odds are too good")
+            said.append(f"null change {', '.join(passed)} passed: this study's odds are too good")
         return said
 
 
@@ -205,14 +207,14 @@ def is_clear(effect: Effect) -> bool:
     return abs(effect.gain) > Z80 * effect.gain_se
 
 
-def _is_refuted(row: Row, ladder: Ladder) -> bool:
-    if row.is_twin or row.verdict is None or row.verdict.outcome.is_accepted:
+def _is_refuted(row: ChangeRow, ladder: Ladder) -> bool:
+    if row.is_control or row.verdict is None or row.verdict.outcome.is_accepted:
         return False
     first = row.effects[0] if row.effects else None
     return first is not None and first.rung == ladder.rungs[0].name and first.gain > 0
 
 
-def survey(ladder: Ladder, state: State) -> Findings:
+def survey(ladder: Ladder, state: StudyState) -> Findings:
     """Add a study up; works at any moment of it, an empty one included."""
     analysis = Analysis(ladder, state)
     every = [_row(analysis, state, proposed) for proposed in state.changes.values()]
@@ -220,8 +222,8 @@ def survey(ladder: Ladder, state: State) -> Findings:
     fit, slopes, noise = None, {}, {}
     base = next(iter(state.bases), "")
     if any(analysis.losses(base, rung.name) for rung in ladder.rungs):
-        ruler = analysis.ruler(base)
-        fit, slopes = ruler.fit, dict(ruler.slopes)
+        baseline_law = analysis.baseline_law(base)
+        fit, slopes = baseline_law.fit, dict(baseline_law.slopes)
         noise = {name: analysis.noise(name) for name in slopes}
     return Findings(
         ladder=ladder,
@@ -237,37 +239,39 @@ def survey(ladder: Ladder, state: State) -> Findings:
     )
 
 
-def _row(analysis: Analysis, state: State, proposed: Proposed) -> Row:
+def _row(analysis: Analysis, state: StudyState, proposed: Proposed) -> ChangeRow:
     arm = proposed.arm
     verdict = state.verdicts.get(arm)
     again = state.rescreened.get(arm)
     if verdict is None:
         effects = analysis.effects(proposed)
         latest = state.latest.get(arm)
-        outlook = latest.outlook if latest is not None else None
-        return Row(proposed, Group.IN_FLIGHT, effects, outlook, None)
+        gain_forecast = latest.gain_forecast if latest is not None else None
+        return ChangeRow(proposed, ChangeGroup.IN_FLIGHT, effects, gain_forecast, None)
     note = state.deferred.get(arm) or state.dropped.get(arm, "")
     if again:
         note += f"; measured again as {again}"
     elif proposed.rescreens:
         note = f"repeats {proposed.rescreens} on baseline {proposed.base}"
-    return Row(proposed, _group(state, verdict), verdict.effects, verdict.outlook, verdict, note)
+    return ChangeRow(
+        proposed, _group(state, verdict), verdict.effects, verdict.gain_forecast, verdict, note
+    )
 
 
-def _group(state: State, verdict: Judged) -> Group:
+def _group(state: StudyState, verdict: VerdictReached) -> ChangeGroup:
     if verdict.arm in state.accepted:
-        return Group.ACCEPTED
+        return ChangeGroup.ACCEPTED
     if verdict.outcome.is_accepted:
-        return Group.SET_ASIDE
+        return ChangeGroup.SET_ASIDE
     if verdict.outcome is Outcome.SCALE_BOUND:
-        return Group.SCALE_BOUND
+        return ChangeGroup.SCALE_BOUND
     if verdict.outcome is Outcome.UNDECIDED:
-        return Group.UNDECIDED
-    return Group.CRASHED if verdict.arm in state.broken else Group.REJECTED
+        return ChangeGroup.UNDECIDED
+    return ChangeGroup.CRASHED if verdict.arm in state.broken else ChangeGroup.REJECTED
 
 
-def _stack(rows: Sequence[Row]) -> Stack | None:
-    taken = [(row.arm, row.outlook) for row in rows if row.group is Group.ACCEPTED]
+def _stack(rows: Sequence[ChangeRow]) -> Stack | None:
+    taken = [(row.arm, row.gain_forecast) for row in rows if row.group is ChangeGroup.ACCEPTED]
     looks = [look for _, look in taken if look is not None]
     if not looks:
         return None
@@ -278,7 +282,7 @@ def _stack(rows: Sequence[Row]) -> Stack | None:
     )
 
 
-def scored(state: State, rows: Sequence[Row]) -> tuple[Scored, ...]:
+def scored(state: StudyState, rows: Sequence[ChangeRow]) -> tuple[ScoredForecast, ...]:
     """Pair every forecast with the first measurement of the rung that it predicted."""
     first: dict[tuple[str, str], Effect] = {}
     known = [(d.arm, d.effects) for d in state.decisions]
@@ -287,7 +291,9 @@ def scored(state: State, rows: Sequence[Row]) -> tuple[Scored, ...]:
         for effect in effects:
             first.setdefault((arm, effect.rung), effect)
     return tuple(
-        Scored(forecast, first[key]) for key, forecast in state.forecasts.items() if key in first
+        ScoredForecast(forecast, first[key])
+        for key, forecast in state.forecasts.items()
+        if key in first
     )
 
 

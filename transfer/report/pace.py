@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass
 
 from transfer.events import Effect
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.report.findings import times
 
 
@@ -27,7 +27,7 @@ class Pace:
         return gain - math.log(self.seconds)
 
 
-def pace_of(state: State, arm: str, base: str, rung: str) -> Pace | None:
+def pace_of(state: StudyState, arm: str, base: str, rung: str) -> Pace | None:
     """Return a change's pace on a rung; None where no seconds were taken of both arms."""
     seconds = [_median(state, one, rung, "seconds") for one in (arm, base)]
     if not seconds[0] or not seconds[1]:
@@ -37,7 +37,7 @@ def pace_of(state: State, arm: str, base: str, rung: str) -> Pace | None:
     return Pace(seconds[0] / seconds[1], ratio)
 
 
-def _median(state: State, arm: str, rung: str, what: str) -> float | None:
+def _median(state: StudyState, arm: str, rung: str, what: str) -> float | None:
     done = [result for result in state.losses(arm, rung).values() if result.is_complete]
     if what == "seconds":
         values = [r.metrics.get("trainer_seconds", r.seconds) for r in done]

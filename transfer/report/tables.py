@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
 
@@ -45,7 +45,7 @@ CHANGES = {
     "category": pl.String,
     "kind": pl.String,
     "proposer": pl.String,
-    "is_twin": pl.Boolean,
+    "is_control": pl.Boolean,
     "base": pl.String,
     "outcome": pl.String,
     "gain": pl.Float64,
@@ -59,7 +59,7 @@ CHANGES = {
 }
 
 
-def trials(ladder: Ladder, state: State) -> pl.DataFrame:
+def trials(ladder: Ladder, state: StudyState) -> pl.DataFrame:
     """Return one row a trial, in the order asked for; ``value`` in the objective's unit."""
     rows = []
     for (arm, rung), seeds in state.requests.items():
@@ -87,7 +87,7 @@ def trials(ladder: Ladder, state: State) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TRIALS)
 
 
-def effects(ladder: Ladder, state: State) -> pl.DataFrame:
+def effects(ladder: Ladder, state: StudyState) -> pl.DataFrame:
     """Return one row a change and rung; positive is better, gains in nats of compute."""
     analysis = Analysis(ladder, state)
     rows = []
@@ -115,12 +115,12 @@ def effects(ladder: Ladder, state: State) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=EFFECTS)
 
 
-def changes(state: State) -> pl.DataFrame:
+def changes(state: StudyState) -> pl.DataFrame:
     """Return one row a change with its verdict; gains in nats of compute at the target."""
     rows = []
     for arm, proposed in state.changes.items():
         verdict = state.verdicts.get(arm)
-        look = verdict.outlook if verdict else None
+        look = verdict.gain_forecast if verdict else None
         rows.append(
             {
                 "arm": arm,
@@ -128,7 +128,7 @@ def changes(state: State) -> pl.DataFrame:
                 "category": proposed.change.category,
                 "kind": str(proposed.change.kind),
                 "proposer": proposed.change.proposer,
-                "is_twin": proposed.change.is_twin,
+                "is_control": proposed.change.is_control,
                 "base": proposed.base,
                 "outcome": str(verdict.outcome) if verdict else "in flight",
                 "gain": look.mean if look else None,
@@ -144,7 +144,7 @@ def changes(state: State) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CHANGES)
 
 
-def write_results_tsv(ladder: Ladder, state: State, path: Path) -> None:
+def write_results_tsv(ladder: Ladder, state: StudyState, path: Path) -> None:
     """Write ``results.tsv`` with autoresearch's columns, so that existing notebooks work.
 
     One row for each arm's mean on the lowest rung: commit, value, memory, status, description.

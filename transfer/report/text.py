@@ -3,10 +3,10 @@
 import json
 from collections import Counter
 
-from transfer.events import Effect, Judged, Outcome, Proposed
+from transfer.events import Effect, Outcome, Proposed, VerdictReached
 from transfer.journal.load import Loaded
 from transfer.journal.spending import added
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.measure.trend import Z80
 from transfer.report.expected import calibration_words
 from transfer.report.findings import Findings, interval, survey
@@ -35,7 +35,7 @@ def status(loaded: Loaded) -> list[str]:
         *exam_lines(found),
     ]
     if state.closing:
-        lines.append(f"epoch    is closing, {state.closing}: no change is taken in")
+        lines.append(f"round    is closing, {state.closing}: no change is taken in")
     if state.stopped is not None:
         lines.append(f"stopped  {state.stopped.reason}")
     elif state.pending():
@@ -48,7 +48,7 @@ def status(loaded: Loaded) -> list[str]:
     return lines
 
 
-def box_words(state: State) -> str:
+def box_words(state: StudyState) -> str:
     """Say what the trials ran in, the most frequent first; empty for studies before the box."""
     boxes = Counter(result.box for result in state.results.values() if result.box)
     return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
@@ -120,7 +120,7 @@ def change_line(loaded: Loaded, proposed: Proposed) -> str:
     verdict = loaded.state.verdicts.get(proposed.arm)
     if verdict is None:
         return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
-    look = verdict.outlook
+    look = verdict.gain_forecast
     odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
     return f"{proposed.arm:<4} {proposed.change.title:<36.36} {verdict.outcome:<22}{odds}"
 
@@ -140,8 +140,8 @@ def show(loaded: Loaded, arm: str) -> list[str]:
         lines.append(f"members     {' '.join(change.members)}")
     if change.known:
         lines.append(f"known       {change.known}")
-    if change.is_twin:
-        lines.append("edit        none: a null twin on seeds of its own")
+    if change.is_control:
+        lines.append("edit        none: a null change on seeds of its own")
     if change.knobs:
         lines.append(f"knobs       {json.dumps(dict(change.knobs))}")
     if change.patch:
@@ -179,8 +179,8 @@ def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
     ]
 
 
-def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
-    """Tell a verdict: effects by rung, outlook, reasons, price."""
+def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
+    """Tell a verdict: effects by rung, forecast, reasons, price."""
     lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
     base = loaded.state.changes[verdict.arm].base
     for effect in verdict.effects:
@@ -188,10 +188,10 @@ def verdict_lines(loaded: Loaded, verdict: Judged) -> list[str]:
         if pace is not None:
             lines.append(f"pace        {pace_words(effect, pace)}")
     lines.append(f"verdict     {verdict.outcome}")
-    if verdict.outlook is not None:
+    if verdict.gain_forecast is not None:
         lines.append(
-            f"at target   {multiplier(verdict.outlook)} compute (80 % interval), "
-            f"odds of a gain {verdict.outlook.odds:.2f}"
+            f"at target   {multiplier(verdict.gain_forecast)} compute (80 % interval), "
+            f"odds of a gain {verdict.gain_forecast.odds:.2f}"
         )
     lines += [f"because     {reason}" for reason in verdict.reasons]
     if verdict.price:
@@ -223,7 +223,7 @@ def loss_words(effect: Effect) -> str:
     return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
 
 
-def count(state: State) -> dict[str, int]:
+def count(state: StudyState) -> dict[str, int]:
     """Count verdicts on single changes by outcome, for a person's first line."""
     counted = {outcome.value: 0 for outcome in Outcome}
     for arm, verdict in state.verdicts.items():

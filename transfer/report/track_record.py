@@ -23,7 +23,7 @@ from transfer.report.findings import Findings, Stack, hit_interval, survey
 
 
 @dataclass(frozen=True)
-class Told:
+class ScoredClaim:
     """Something that was said with an interval and odds, and what came; nats of compute.
 
     ``what`` is ``next rung``, ``target`` or ``stack``; ``low`` and ``high`` are of the 80 %
@@ -54,8 +54,8 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Null twins with a verdict: how many there were and how far they came."""
+class NullChanges:
+    """Null changes with a verdict: how many there were and how far they came."""
 
     n: int = 0
     passed_first: int = 0
@@ -64,8 +64,8 @@ class Twins:
     stated: float = 0.0
     """Sum of the stated odds of those accepted."""
 
-    def __add__(self, other: "Twins") -> "Twins":
-        return Twins(
+    def __add__(self, other: "NullChanges") -> "NullChanges":
+        return NullChanges(
             self.n + other.n,
             self.passed_first + other.passed_first,
             self.accepted + other.accepted,
@@ -74,18 +74,18 @@ class Twins:
 
 
 @dataclass(frozen=True)
-class Record:
+class TrackRecord:
     """All that was said in some studies and has been resolved."""
 
-    told: tuple[Told, ...] = ()
-    twins: Twins = Twins()
+    told: tuple[ScoredClaim, ...] = ()
+    null_changes: NullChanges = NullChanges()
     studies: tuple[str, ...] = ()
     open_claims: int = 0
     """Verdicts with odds whose change has no run at the target."""
     notes: tuple[str, ...] = field(default=())
 
 
-def survey_root(root: Path) -> Record:
+def survey_root(root: Path) -> TrackRecord:
     """Score every study under a folder; one that cannot be read is a note.
 
     Raises
@@ -97,16 +97,16 @@ def survey_root(root: Path) -> Record:
     paths = sorted(path.parent for path in root.rglob("study.json"))
     if not paths:
         raise InputError(f"{root}: no study under it; name the folder that studies lie in")
-    found = Record()
+    found = TrackRecord()
     for path in paths:
         try:
             one = score(load(path))
         except InputError as error:
             found = replace(found, notes=(*found.notes, f"{path.name} is left out: {error}"))
             continue
-        found = Record(
+        found = TrackRecord(
             told=(*found.told, *one.told),
-            twins=found.twins + one.twins,
+            null_changes=found.null_changes + one.null_changes,
             studies=(*found.studies, *one.studies),
             open_claims=found.open_claims + one.open_claims,
             notes=(*found.notes, *one.notes),
@@ -114,15 +114,15 @@ def survey_root(root: Path) -> Record:
     return found
 
 
-def score(loaded: Loaded) -> Record:
-    """Score one study's forecasts, claims and twins."""
+def score(loaded: Loaded) -> TrackRecord:
+    """Score one study's forecasts, claims and A/A controls."""
     found = survey(loaded.ladder, loaded.state)
     claims, notes = target_claims(loaded, found)
     resolved = {claim.arm for claim in claims}
-    verdicts = [v for v in loaded.state.verdicts.values() if v.outlook is not None]
-    return Record(
+    verdicts = [v for v in loaded.state.verdicts.values() if v.gain_forecast is not None]
+    return TrackRecord(
         told=(*_next_rungs(loaded, found), *claims),
-        twins=twins(loaded),
+        null_changes=null_changes(loaded),
         studies=(loaded.name,),
         open_claims=sum(verdict.arm not in resolved for verdict in verdicts),
         notes=notes,
@@ -131,15 +131,15 @@ def score(loaded: Loaded) -> Record:
 
 def _kind(loaded: Loaded, arm: str) -> str:
     change = loaded.state.changes[arm].change
-    return "stack" if change.members else "null twin" if change.is_twin else str(change.kind)
+    return "stack" if change.members else "null change" if change.is_control else str(change.kind)
 
 
-def _next_rungs(loaded: Loaded, found: Findings) -> list[Told]:
+def _next_rungs(loaded: Loaded, found: Findings) -> list[ScoredClaim]:
     told = []
     for one in found.scored:
         said = one.forecast
         told.append(
-            Told(
+            ScoredClaim(
                 study=loaded.name,
                 arm=said.arm,
                 what="next rung",
@@ -174,16 +174,16 @@ def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Ef
     if not baseline or not change:
         return None
     ladder, name = loaded.ladder, loaded.ladder.target_name
-    ruler, top = (
-        analysis.ruler(base),
+    baseline_law, top = (
+        analysis.baseline_law(base),
         [r for r in ladder.rungs if analysis.losses(base, r.name)][-1],
     )
     mean = math.fsum(baseline.values()) / len(baseline)
-    slope = ruler.slopes[top.name]
-    if ruler.laws:
-        slope = local_slope(ruler.laws, baseline_loss=mean, slope=slope)
+    slope = baseline_law.slopes[top.name]
+    if baseline_law.laws:
+        slope = local_slope(baseline_law.laws, baseline_loss=mean, slope=slope)
     noise = analysis.noise(top.name)
-    noise = replace(noise, sd=noise.sd / ruler.slopes[top.name] * slope)
+    noise = replace(noise, sd=noise.sd / baseline_law.slopes[top.name] * slope)
     size = Rung(name=name, scale=ladder.target, cost=ladder.target)
     return effect(
         replace(ladder, rungs=(*ladder.rungs, size)),
@@ -191,11 +191,11 @@ def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Ef
         baseline=baseline,
         change=change,
         noise=noise,
-        ruler=replace(ruler, slopes={**ruler.slopes, name: slope}),
+        baseline_law=replace(baseline_law, slopes={**baseline_law.slopes, name: slope}),
     )
 
 
-def target_claims(loaded: Loaded, found: Findings) -> tuple[list[Told], tuple[str, ...]]:
+def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredClaim], tuple[str, ...]]:
     """Score verdicts, and the stack, by runs at the target."""
     state = loaded.state
     if not state.at_target:
@@ -213,46 +213,46 @@ def target_claims(loaded: Loaded, found: Findings) -> tuple[list[Told], tuple[st
                 f"{loaded.name}: {arm} has a run at {loaded.ladder.target_name} and its baseline "
                 f"{proposed.base} has none; import that too"
             )
-        elif verdict is not None and verdict.outlook is not None:
-            look = verdict.outlook
+        elif verdict is not None and verdict.gain_forecast is not None:
+            look = verdict.gain_forecast
             told.append(
-                Told(loaded.name, arm, "target", _kind(loaded, arm), look.mean, look.low,
+                ScoredClaim(loaded.name, arm, "target", _kind(loaded, arm), look.mean, look.low,
                      look.high, look.odds, came.gain, came.gain_se)
             )  # fmt: skip
     return told, tuple(notes)
 
 
-def _stack(loaded: Loaded, arm: str, stack: Stack, analysis: Analysis) -> list[Told]:
+def _stack(loaded: Loaded, arm: str, stack: Stack, analysis: Analysis) -> list[ScoredClaim]:
     came = target_effect(loaded, arm, loaded.state.first_base, analysis)
     if came is None:
         return []
-    claim = Told(
+    claim = ScoredClaim(
         loaded.name, arm, "stack", "stack", stack.mean, stack.low, stack.high, stack.odds,
         came.gain, came.gain_se,
     )  # fmt: skip
     return [claim]
 
 
-def twins(loaded: Loaded) -> Twins:
-    """Count null twins, those sent on from the lowest rung and those accepted."""
+def null_changes(loaded: Loaded) -> NullChanges:
+    """Count null changes, those sent on from the lowest rung and those accepted."""
     state, lowest = loaded.state, loaded.ladder.rungs[0].name
     judged = [
-        verdict for arm, verdict in state.verdicts.items() if state.changes[arm].change.is_twin
+        verdict for arm, verdict in state.verdicts.items() if state.changes[arm].change.is_control
     ]
     sent = {d.arm for d in state.decisions if d.action is Action.PROMOTE and d.rung != lowest}
     taken = [verdict for verdict in judged if verdict.outcome.is_accepted]
-    return Twins(
+    return NullChanges(
         n=len(judged),
         passed_first=sum(v.arm in sent or v.outcome.is_accepted for v in judged),
         accepted=len(taken),
-        stated=sum(v.outlook.odds for v in taken if v.outlook is not None),
+        stated=sum(v.gain_forecast.odds for v in taken if v.gain_forecast is not None),
     )
 
 
 # -- words ---------------------------------------------------------------------------------
 
 
-def lines(found: Record) -> list[str]:
+def lines(found: TrackRecord) -> list[str]:
     """Tell a record as a person reads it."""
     n = len(found.studies)
     said = [f"record   {n} {'study' if n == 1 else 'studies'}: {', '.join(found.studies)}"]
@@ -275,7 +275,7 @@ def lines(found: Record) -> list[str]:
             "         nothing; odds: mean stated; gained: how many did; width: of the interval,",
             "         in nats; mean miss: came minus said, in nats",
         ]
-    said.append(twin_line(found.twins))
+    said.append(control_line(found.null_changes))
     if found.open_claims:
         said.append(
             f"open     {found.open_claims} verdicts wait for a run at the target: "
@@ -284,12 +284,12 @@ def lines(found: Record) -> list[str]:
     return said + [f"note     {note}" for note in found.notes]
 
 
-def row(what: str, kind: str, told: Sequence[Told]) -> str:
+def row(what: str, kind: str, told: Sequence[ScoredClaim]) -> str:
     """Score one kind of claim in a line."""
     hits, n = sum(one.is_hit for one in told), len(told)
     low, high = hit_interval(hits, n)
 
-    def mean(of: Callable[[Told], float]) -> float:
+    def mean(of: Callable[[ScoredClaim], float]) -> float:
         return float(np.mean([of(one) for one in told]))
 
     return (
@@ -300,14 +300,14 @@ def row(what: str, kind: str, told: Sequence[Told]) -> str:
     )
 
 
-def twin_line(found: Twins) -> str:
-    """Say how null twins fared."""
+def control_line(found: NullChanges) -> str:
+    """Say how null changes fared."""
     if not found.n:
-        return "twins    none: no study ran a null twin, so false positives are only stated"
+        return "null      none: no study ran a null change, so false positives are only stated"
     _, most = hit_interval(found.accepted, found.n)
     stated = f", with mean odds {found.stated / found.accepted:.2f}" if found.accepted else ""
     return (
-        f"twins    {found.n} null twins: {found.passed_first} passed the lowest rung "
+        f"null      {found.n} null changes: {found.passed_first} passed the lowest rung "
         f"({found.passed_first / found.n:.0%}), {found.accepted} accepted{stated} "
         f"(at most {most:.0%} by its 80 % interval)"
     )

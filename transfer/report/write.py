@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from transfer.audit.archive import stored_audit
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.report import tables
 from transfer.report.designed import design_line
@@ -16,7 +16,9 @@ from transfer.report.findings import survey
 NOT_LOOKED = "no audit was looked for"
 
 
-def write_report(ladder: Ladder, state: State, folder: Path, *, audits: Path | None = None) -> None:
+def write_report(
+    ladder: Ladder, state: StudyState, folder: Path, *, audits: Path | None = None
+) -> None:
     """Write ``index.html``, the pictures and the tables of a study.
 
     The same state gives the same files. Each is renamed into place, so a reader never sees half
@@ -47,7 +49,7 @@ def write_report(ladder: Ladder, state: State, folder: Path, *, audits: Path | N
     write_tables(ladder, state, folder)
 
 
-def write_tables(ladder: Ladder, state: State, folder: Path) -> None:
+def write_tables(ladder: Ladder, state: StudyState, folder: Path) -> None:
     """Write trials, effects and changes as Parquet and as CSV."""
     frames = {
         "trials": tables.trials(ladder, state),

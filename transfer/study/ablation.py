@@ -12,7 +12,7 @@ from dataclasses import replace
 from transfer.belief.exam import Exam, beliefs_of, exam_of
 from transfer.belief.posterior import Belief
 from transfer.belief.stack import AGAINST, VISIBLE, Part
-from transfer.events import Judged, Outcome, Questioned
+from transfer.events import AblationRequested, Outcome, VerdictReached
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
 from transfer.policy.voi.reasons import percent
@@ -30,7 +30,7 @@ def question(
     room: float,
     seeds: Sequence[int],
     is_whole: Callable[[str, tuple[str, ...]], bool],
-) -> Questioned | None:
+) -> AblationRequested | None:
     """Return the question that a short exam raises; None where there is no room for it.
 
     It is asked on the rung where the exam falls short first, if its room allows, else on the lowest
@@ -58,7 +58,7 @@ def question(
     if not rung or each[rung] * RUNS > room:
         rung = _visible(analysis, exam, {name: cost * RUNS for name, cost in each.items()}, room)
     n = min(RUNS, int(room / each[rung]))
-    return Questioned(exam.base, rung, tuple(seeds[:n]), parts) if n >= FEWEST_RUNS else None
+    return AblationRequested(exam.base, rung, tuple(seeds[:n]), parts) if n >= FEWEST_RUNS else None
 
 
 def least_cost(ladder: Ladder, n: int) -> float:
@@ -68,7 +68,7 @@ def least_cost(ladder: Ladder, n: int) -> float:
 
 def _visible(analysis: Analysis, exam: Exam, costs: Mapping[str, float], room: float) -> str:
     beliefs = beliefs_of(analysis, exam.arms, analysis.state.exams.get(exam.base))
-    slopes = analysis.ruler(analysis.state.first_base).slopes
+    slopes = analysis.baseline_law(analysis.state.first_base).slopes
     for effect in exam.effects:
         gains = sorted(abs(float(b.moments([effect.position])[0][0])) for b in beliefs)
         noise = analysis.noise(effect.rung)
@@ -79,7 +79,7 @@ def _visible(analysis: Analysis, exam: Exam, costs: Mapping[str, float], room: f
     return analysis.ladder.rungs[0].name
 
 
-def answer(analysis: Analysis, asked: Questioned) -> tuple[Judged, ...]:
+def answer(analysis: Analysis, asked: AblationRequested) -> tuple[VerdictReached, ...]:
     """Return the verdicts on the changes that fail: those the head is not better with."""
     analysis.refresh()
     parts = _parts(analysis, asked)
@@ -105,7 +105,7 @@ def is_contradicted(part: Part, belief: Belief, ladder: Ladder) -> bool:
     return missing < AGAINST * sd and left < CARRYING
 
 
-def _parts(analysis: Analysis, asked: Questioned) -> Sequence[Part]:
+def _parts(analysis: Analysis, asked: AblationRequested) -> Sequence[Part]:
     found = []
     for part, arm in asked.parts.items():
         for effect in analysis.compared(asked.arm, part, {asked.rung: asked.seeds}):
@@ -114,11 +114,11 @@ def _parts(analysis: Analysis, asked: Questioned) -> Sequence[Part]:
     return found
 
 
-def _rejected(analysis: Analysis, exam: Exam, part: Part) -> Judged:
+def _rejected(analysis: Analysis, exam: Exam, part: Part) -> VerdictReached:
     before = analysis.state.verdicts[part.arm]
     told = (
         f"the exam of {exam.base} fell short, and on fresh seeds it loses {percent(part.gain)} +- "
         f"{percent(part.sd)} without it at {part.rung}"
     )
-    look = exam.claim.members[part.arm].outlook()
-    return replace(before, outcome=Outcome.REJECTED, outlook=look, reasons=(told,), price=0.0)
+    look = exam.claim.members[part.arm].gain_forecast()
+    return replace(before, outcome=Outcome.REJECTED, gain_forecast=look, reasons=(told,), price=0.0)

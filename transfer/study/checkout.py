@@ -11,7 +11,7 @@ from miniscale.tree.canonical import editable_texts, program_digest
 from miniscale.tree.patch import Paths
 from transfer.change import Change
 from transfer.events import Proposed
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 
 
 class Trees(Protocol):
@@ -35,7 +35,7 @@ class Trees(Protocol):
 class Checkouts:
     """Owns a study's trees; those of changes with a verdict are forgotten."""
 
-    def __init__(self, trees: Trees, state: State, setting: Setting) -> None:
+    def __init__(self, trees: Trees, state: StudyState, setting: Setting) -> None:
         self.trees = trees
         self._state = state
         self._paths = Paths(setting.editable, setting.locked)
@@ -87,7 +87,7 @@ class Checkouts:
 
     def duplicate_of(self, change: Change, base: str) -> str:
         """Say which change of the study has the same content; empty if none has."""
-        if change.is_twin:
+        if change.is_control:
             return ""
         knobs = self.tree(base).knobs
         if not change.patch and all(knobs.get(k) == v for k, v in change.knobs.items()):
@@ -103,7 +103,7 @@ class Checkouts:
         The reason is empty for a program that is new, and where only knobs change.
         """
         change = proposed.change
-        if change.is_twin or proposed.rescreens:
+        if change.is_control or proposed.rescreens:
             return "", ""
         name = self._program_of(self.tree(proposed.arm), is_patched=bool(change.patch))
         if not (name and change.patch):
@@ -129,7 +129,7 @@ class Checkouts:
                 self._known.setdefault(other.change.content_digest(bases[other.base]), arm)
 
 
-def stack_of(state: State, members: Sequence[str]) -> Change:
+def stack_of(state: StudyState, members: Sequence[str]) -> Change:
     """Describe several changes as one; it is a hyper-parameter edit only if all of them are."""
     kinds = {state.changes[member].change.kind for member in members}
     is_edit = kinds == {Kind.HYPERPARAMETER}

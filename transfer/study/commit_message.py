@@ -1,17 +1,17 @@
 """What an accepted change's commit says."""
 
-from transfer.events import Judged, Outlook, Proposed
-from transfer.journal.state import State
+from transfer.events import GainForecast, Proposed, VerdictReached
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.report.findings import interval
 
 
-def multiplier(outlook: Outlook) -> str:
+def multiplier(gain_forecast: GainForecast) -> str:
     """Say a gain as the compute it is worth, with its interval: ``1.06x [1.02, 1.10]``."""
-    return interval(outlook.low, outlook.mean, outlook.high)
+    return interval(gain_forecast.low, gain_forecast.mean, gain_forecast.high)
 
 
-def message(ladder: Ladder, state: State, proposed: Proposed, verdict: Judged) -> str:
+def message(ladder: Ladder, state: StudyState, proposed: Proposed, verdict: VerdictReached) -> str:
     """Write the commit message: the hypothesis, and the evidence in trailers."""
     change = proposed.change
     lines = [change.title[:60], "", change.hypothesis or "No hypothesis was given.", ""]
@@ -21,10 +21,10 @@ def message(ladder: Ladder, state: State, proposed: Proposed, verdict: Judged) -
             f"{ladder.setting.objective.name} (positive is better), {effect.n} runs, "
             f"{effect.n_pairs} pairs"
         )
-    if verdict.outlook is not None:
+    if verdict.gain_forecast is not None:
         lines += [
-            f"Gain-at-target: {multiplier(verdict.outlook)} compute, 80 % interval",
-            f"Odds: {verdict.outlook.odds:.2f}",
+            f"Gain-at-target: {multiplier(verdict.gain_forecast)} compute, 80 % interval",
+            f"Odds: {verdict.gain_forecast.odds:.2f}",
         ]
     trials = [
         identity

@@ -6,16 +6,16 @@ from types import MappingProxyType
 from transfer.events import Proposed
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
-from transfer.policy.protocol import Evidence, Scene, Standing
+from transfer.policy.protocol import ChangeView, Evidence, StudyView
 
 Numbers = tuple[Mapping[str, Noise], Mapping[str, float]]
 """By rung: noise and slopes."""
 
 
-class Lookout:
-    """Owns the standings of a state's changes; each is made again only when it changed.
+class ViewBuilder:
+    """Owns the change views of a state's changes; each is made again only when it changed.
 
-    A change with a verdict stands as it was judged; while its epoch is closing, what waits for
+    A change with a verdict stands as it was judged; while its round is closing, what waits for
     that is measured by all that is known, as a change in flight is, and so are its stacks.
     """
 
@@ -23,7 +23,7 @@ class Lookout:
         self._analysis = analysis
         self._state = analysis.state
         self._budget = budget
-        self._standings: dict[str, Standing] = {}
+        self._change_views: dict[str, ChangeView] = {}
         self._seen = 0
         self._fresh: dict[str, None] = {}
         """Arms whose standing is not as judged."""
@@ -31,14 +31,14 @@ class Lookout:
         self._numbers_at = (-1, "")
         self._numbers: Numbers | None = None
 
-    def scene(self) -> Scene:
+    def view(self) -> StudyView:
         """Return the whole study as it is now."""
         analysis, state = self._analysis, self._state
         analysis.refresh()
         self._catch_up()
         noise, slopes = self._measures()
-        return Scene(
-            standings=MappingProxyType(self._standings),
+        return StudyView(
+            change_views=MappingProxyType(self._change_views),
             base=state.base if state.bases else "b0",
             spent=state.spent,
             budget=self._budget,
@@ -51,14 +51,14 @@ class Lookout:
 
     def evidence(self, proposed: Proposed) -> Evidence:
         """Return what a policy may know of a change."""
-        scene = self.scene()
+        view = self.view()
         return Evidence(
             ladder=self._analysis.ladder,
             change=proposed.change,
             effects=self._analysis.effects(proposed),
             failure=self._analysis.failure(proposed.arm),
             arm=proposed.arm,
-            scene=scene,
+            view=view,
         )
 
     def _catch_up(self) -> None:
@@ -75,9 +75,9 @@ class Lookout:
                 due |= {arm: None for (base, _), arm in state.stacks.items() if base == state.base}
             self._fresh = {}
         for arm in due:
-            self._standings[arm] = self._standing(state.changes[arm])
+            self._change_views[arm] = self._change_view(state.changes[arm])
 
-    def _standing(self, proposed: Proposed) -> Standing:
+    def _change_view(self, proposed: Proposed) -> ChangeView:
         state, arm = self._state, proposed.arm
         verdict = state.verdicts.get(arm)
         judged = () if verdict is None else verdict.effects
@@ -86,7 +86,7 @@ class Lookout:
         is_fresh = verdict is None or (is_ours and is_open)
         if is_fresh:
             self._fresh[arm] = None
-        return Standing(
+        return ChangeView(
             arm=arm,
             base=proposed.base,
             change=proposed.change,
@@ -105,6 +105,6 @@ class Lookout:
             return {}, {}
         if self._numbers is None or self._numbers_at != (analysis.version, state.base):
             self._numbers_at = (analysis.version, state.base)
-            slopes = analysis.ruler(state.base).slopes
+            slopes = analysis.baseline_law(state.base).slopes
             self._numbers = {name: analysis.noise(name) for name in slopes}, slopes
         return self._numbers

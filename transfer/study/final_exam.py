@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from miniscale.tree.patch import PatchRefused
 from transfer.belief.exam import exam_of
-from transfer.events import Accepted, Answered, Based, Dropped, Event, Examined
-from transfer.journal.state import State
+from transfer.events import AblationConcluded, Accepted, BaselineSet, Dropped, Event, ExamRequested
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
-from transfer.plan import Plan
+from transfer.plan import StudyPlan
 from transfer.study.ablation import RUNS, answer, least_cost, question
 from transfer.study.checkout import Checkouts
 from transfer.study.commit_message import message
@@ -21,7 +21,7 @@ QUESTIONS = 100
 """Questions begin on seeds so far above those of exams; either goes on where none is used."""
 
 
-class Exams:
+class FinalExam:
     """Examines the head of one study, within the exams' share of its budget.
 
     Every question takes a change off the branch or is the last one, so it ends.
@@ -30,10 +30,10 @@ class Exams:
     def __init__(
         self,
         ladder: Ladder,
-        state: State,
+        state: StudyState,
         *,
         trust: Trust,
-        plan: Plan,
+        plan: StudyPlan,
         analysis: Analysis,
         checkouts: Checkouts,
         record: Callable[[Event], None],
@@ -54,7 +54,7 @@ class Exams:
             self._carry_out(state.answers[base])
             return True
         if base in state.questions and base not in state.answers:
-            self._record(Answered(base, answer(self._analysis, state.questions[base])))
+            self._record(AblationConcluded(base, answer(self._analysis, state.questions[base])))
             return True
         if base in state.exams:
             return base not in state.answers and self._question(base)
@@ -64,7 +64,7 @@ class Exams:
         state = self._state
         seeds = self._seeds(self._room())
         if seeds:
-            self._record(Examined(state.base, seeds, tuple(state.accepted), self._trust))
+            self._record(ExamRequested(state.base, seeds, tuple(state.accepted), self._trust))
         return bool(seeds)
 
     def _room(self) -> float:
@@ -122,7 +122,7 @@ class Exams:
         """Whether the changes apply without the one that is left out."""
         return not self._checkouts.stack(part, self._state.first_base, members).left_out
 
-    def _carry_out(self, found: Answered) -> None:
+    def _carry_out(self, found: AblationConcluded) -> None:
         """Take what failed off the branch: the rest is committed again, the baseline moves there.
 
         Each event is recorded by what the state lacks, so that a killed study goes on.
@@ -135,7 +135,7 @@ class Exams:
                 self._record(Dropped(verdict.arm, verdict.reasons[0]))
         for arm in list(state.rebuilt):
             self._commit_again(arm)
-        self._record(Based(f"b{len(state.bases)}", state.head))
+        self._record(BaselineSet(f"b{len(state.bases)}", state.head))
 
     def _commit_again(self, arm: str) -> None:
         state = self._state
@@ -156,7 +156,7 @@ class Exams:
         self._record(Accepted(arm, commit))
 
 
-def fresh_seeds(state: State, study_seed: int, *, place: int, n: int) -> tuple[int, ...]:
+def fresh_seeds(state: StudyState, study_seed: int, *, place: int, n: int) -> tuple[int, ...]:
     """Return n seeds that nothing of a study ran on; none if too few of its thousand are left.
 
     Parameters

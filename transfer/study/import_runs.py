@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from miniscale.setting.decode import InputError, nearest
-from miniscale.setting.trial import State as TrialState
 from miniscale.setting.trial import TrialResult, digest
+from miniscale.setting.trial import TrialState as TrialState
 from scaling.table.read import TableError, read_frame
 from transfer.audit.panel_runs import column, one_digest
 from transfer.events import Imported

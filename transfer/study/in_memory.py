@@ -6,16 +6,16 @@ from pathlib import Path
 
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.rung import Edit, Folders, Rung, Stacked, Tree
-from miniscale.setting.trial import Reading, Scalar, TrialSpec, digest
+from miniscale.setting.trial import MetricSource, Scalar, TrialSpec, digest
 from miniscale.settings.oracle.planted_law import OracleRunner
 from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy
-from transfer.study.study import Plan, Specs, Study, Trees
+from transfer.study.study import Specs, Study, StudyPlan, Trees
 
 NOWHERE = Path("nowhere")
-READING = Reading(file="nowhere", key="value")
+READING = MetricSource(file="nowhere", key="value")
 
 
 @dataclass
@@ -109,7 +109,7 @@ def simulate(
     changes: Iterable[Change],
     *,
     policy: Policy,
-    plan: Plan,
+    plan: StudyPlan,
     runner: Runner | None = None,
     trees: Trees | None = None,
     specs: Specs | None = None,
@@ -158,7 +158,7 @@ def drive(study: Study, changes: Iterable[Change], runner: Runner) -> None:
                 is_over = True
             else:
                 study.add(change)
-        runner.submit(study.next_tick())
+        runner.submit(study.next_batch())
         if state.pending():
             while state.pending():
                 for result in runner.poll(1.0):

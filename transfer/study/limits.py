@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from miniscale.setting.trial import TrialSpec
 from transfer.journal.spending import Spending, added
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 
 WARNED_AT = 0.8
@@ -26,12 +26,12 @@ class Limits:
     calls: float = math.inf
 
 
-def spent(state: State) -> Spending:
+def spent(state: StudyState) -> Spending:
     """Add up what all proposers' calls cost."""
     return added(state.spending.values())
 
 
-def call_refusal(state: State, limits: Limits, *, tokens: int, usd: float | None) -> str:
+def call_refusal(state: StudyState, limits: Limits, *, tokens: int, usd: float | None) -> str:
     """Say which cap one more call could pass, taking the most that it may cost; empty if none."""
     so_far = spent(state)
     if so_far.calls + 1 > limits.calls:
@@ -49,7 +49,7 @@ def call_refusal(state: State, limits: Limits, *, tokens: int, usd: float | None
     return ""
 
 
-def device_hours(ladder: Ladder, state: State) -> float:
+def device_hours(ladder: Ladder, state: StudyState) -> float:
     """Return hours of devices, or of trials where there are no devices, that trials took."""
     devices = {rung.name: max(rung.gpus, 1) for rung in ladder.rungs}
     seconds = math.fsum(
@@ -67,7 +67,9 @@ class Watch:
         self._ladder, self._limits, self._start = ladder, limits, start
         self._warned: set[str] = set()
 
-    def refusal(self, state: State, specs: Iterable[TrialSpec], *, now: float, slots: int) -> str:
+    def refusal(
+        self, state: StudyState, specs: Iterable[TrialSpec], *, now: float, slots: int
+    ) -> str:
         """Say which cap on time these trials would pass; empty if none.
 
         What they take is forecast by trials of the same rung; unknown rungs count nothing.
@@ -84,7 +86,7 @@ class Watch:
             return f"the next trials would pass budget.device_hours ({limits.device_hours:g})"
         return ""
 
-    def _seconds(self, state: State, rung: str) -> float:
+    def _seconds(self, state: StudyState, rung: str) -> float:
         """Return what a trial of a rung takes: the mean of the latest ones."""
         for key in reversed(state.trail[-50:]):
             if key[1] == rung:
@@ -92,7 +94,7 @@ class Watch:
                 return math.fsum(result.seconds for result in ended) / len(ended)
         return 0.0
 
-    def warnings(self, state: State, *, now: float) -> list[str]:
+    def warnings(self, state: StudyState, *, now: float) -> list[str]:
         """Name caps that are four fifths used, each once a session."""
         limits, total = self._limits, spent(state)
         used = {
@@ -112,7 +114,7 @@ class Watch:
         return found
 
 
-def spend_words(state: State, limits: Limits | None = None) -> str:
+def spend_words(state: StudyState, limits: Limits | None = None) -> str:
     """Say what calls cost: ``$0.12 of $5.00 · 31,000 tokens``; empty where none were made."""
     total = spent(state)
     if not total.calls:

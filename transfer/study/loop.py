@@ -71,7 +71,7 @@ def run(
         else:
             study.settle()
             end = admit(study, proposer, limits)
-            specs = study.next_tick()
+            specs = study.next_batch()
             late = watch.refusal(study.state, specs, now=clock(), slots=runner.slots)
             if late:
                 study.stop(late, is_final=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 
 
@@ -47,11 +47,11 @@ class Proposer(Protocol):
     def name(self) -> str:
         """The name in configuration and records."""
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
         """Return the next change to try, or why there is none."""
 
 
-def asked_before(state: State, proposer: str) -> int:
+def asked_before(state: StudyState, proposer: str) -> int:
     """Count what a proposer has proposed in a study, refused proposals included."""
     taken = sum(
         proposed.change.proposer == proposer and not proposed.rescreens

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 
-from transfer.events import Answered, Decided, Event, Judged, Reviewed
-from transfer.journal.state import State
+from transfer.events import AblationConcluded, Event, RoundReviewed, StepChosen, VerdictReached
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.ablation import answer
-from transfer.study.schedule import Climb
+from transfer.study.schedule import Schedule
 
 
 def rejudge(
     ladder: Ladder, events: Iterable[Event], *, policy: Policy, budget: float
-) -> dict[str, Judged]:
+) -> dict[str, VerdictReached]:
     """Take every decision of a journal again, from what was known just before it.
 
     With the study's own policy the verdicts equal the stored ones. Another policy may want trials
@@ -28,18 +28,18 @@ def rejudge(
     dict
         Arm -> verdict.
     """
-    state = State()
-    climb = Climb(ladder, state, policy, budget=budget)
-    found: dict[str, Judged] = {}
+    state = StudyState()
+    schedule = Schedule(ladder, state, policy, budget=budget)
+    found: dict[str, VerdictReached] = {}
     for event in events:
-        if isinstance(event, Decided):
-            verdict = climb.step(state.changes[event.arm]).verdict
+        if isinstance(event, StepChosen):
+            verdict = schedule.step(state.changes[event.arm]).verdict
             if verdict is not None:
                 found[event.arm] = verdict
-        elif isinstance(event, Reviewed) and isinstance(policy, Reviewer):
-            found |= {verdict.arm: verdict for verdict in policy.review(climb.scene()).verdicts}
-        elif isinstance(event, Answered):
-            verdicts = answer(climb.analysis, state.questions[event.arm])
+        elif isinstance(event, RoundReviewed) and isinstance(policy, Reviewer):
+            found |= {verdict.arm: verdict for verdict in policy.review(schedule.view()).verdicts}
+        elif isinstance(event, AblationConcluded):
+            verdicts = answer(schedule.analysis, state.questions[event.arm])
             found |= {verdict.arm: verdict for verdict in verdicts}
         state.apply(event)
     return found

@@ -1,4 +1,4 @@
-"""How an epoch ends: accepted changes go onto the branch, and the baseline moves to its head.
+"""How a round ends: accepted changes go onto the branch, and the baseline moves to its head.
 
 A policy that reviews first measures what it accepted in stacks; every step is an event, and each
 is taken by what stands in the state alone, so that a study killed between any two goes on.
@@ -10,44 +10,44 @@ from miniscale.setting.trial import TrialSpec
 from miniscale.tree.patch import PatchRefused
 from transfer.events import (
     Accepted,
-    Based,
-    Closed,
-    Closing,
+    BaselineSet,
     Deferred,
     Dropped,
     Event,
-    Judged,
     Outcome,
     Proposed,
     Request,
-    Reviewed,
-    Tick,
+    RoundClosed,
+    RoundClosing,
+    RoundReviewed,
+    TrialsRequested,
+    VerdictReached,
 )
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.plan import Plan
+from transfer.plan import StudyPlan
 from transfer.policy.protocol import Policy, Reviewer, reserve_of
 from transfer.study.checkout import Checkouts, stack_of
 from transfer.study.commit_message import message
-from transfer.study.final_exam import Exams
-from transfer.study.schedule import Climb
+from transfer.study.final_exam import FinalExam
+from transfer.study.schedule import Schedule
 from transfer.trust import Trust
 
 REVIEWS = 40
-"""Looks at one epoch, at most."""
+"""Looks at one round, at most."""
 
 
-class Epochs:
-    """Ends the epochs of one study."""
+class Rounds:
+    """Ends the rounds of one study."""
 
     def __init__(
         self,
         ladder: Ladder,
-        state: State,
+        state: StudyState,
         *,
         policy: Policy,
-        plan: Plan,
-        climb: Climb,
+        plan: StudyPlan,
+        schedule: Schedule,
         checkouts: Checkouts,
         record: Callable[[Event], None],
         spec: Callable[[str, str, int], TrialSpec],
@@ -55,16 +55,16 @@ class Epochs:
         self._ladder = ladder
         self._state = state
         self._plan = plan
-        self._climb = climb
+        self._schedule = schedule
         self._checkouts = checkouts
         self._record = record
         self._spec = spec
-        self._exams = Exams(
+        self._exams = FinalExam(
             ladder,
             self._state,
             trust=getattr(policy, "trust", Trust()),
             plan=plan,
-            analysis=climb.analysis,
+            analysis=schedule.analysis,
             checkouts=checkouts,
             record=record,
         )
@@ -72,7 +72,7 @@ class Epochs:
         self.reviewer: Reviewer | None = policy if is_reviewer else None  # type: ignore[assignment]
 
     def settle(self) -> None:
-        """Go as far towards the epoch's end as the trials that ended allow."""
+        """Go as far towards the round's end as the trials that ended allow."""
         self._retreat()
         if self.reviewer is None:
             self._accept_all()
@@ -106,7 +106,7 @@ class Epochs:
                 return f"sets the knob {shared[0]} as accepted {arm} does"
         return ""
 
-    def _commit(self, proposed: Proposed, verdict: Judged) -> str:
+    def _commit(self, proposed: Proposed, verdict: VerdictReached) -> str:
         return self._checkouts.trees.accept(
             proposed.arm,
             parent=self._state.head,
@@ -116,7 +116,7 @@ class Epochs:
         )
 
     def _move_if_due(self) -> None:
-        state, rule = self._state, self._plan.epoch
+        state, rule = self._state, self._plan.round
         share = len(state.bases) * rule.budget_share * self._plan.budget
         is_due = (
             len(state.taken) >= rule.accepts
@@ -128,13 +128,13 @@ class Epochs:
 
     def _move(self) -> None:
         if self._state.taken:
-            self._record(Based(f"b{len(self._state.bases)}", self._state.head))
+            self._record(BaselineSet(f"b{len(self._state.bases)}", self._state.head))
 
     # -- with a review ---------------------------------------------------------------------
 
     def _due(self) -> str:
-        """Say why the epoch is due to end; empty if it is not."""
-        state, rule = self._state, self._plan.epoch
+        """Say why the round is due to end; empty if it is not."""
+        state, rule = self._state, self._plan.round
         if len(state.waiting) >= rule.accepts:
             return f"{len(state.waiting)} changes are accepted"
         if state.n_since >= rule.changes:
@@ -150,25 +150,25 @@ class Epochs:
             reason = self._due()
             if not reason:
                 return
-            self._record(Closing(reason))
+            self._record(RoundClosing(reason))
         self._carry_out()
         while not state.in_flight():
             if state.review is not None and state.review.is_settled:
                 self._accept_all()
                 self._move()
-                self._record(Closed(state.n_closed + 1))
+                self._record(RoundClosed(state.n_closed + 1))
                 return
             self._look(reviewer)
             self._carry_out()
 
     def _look(self, reviewer: Reviewer) -> None:
-        """Let the policy review the epoch; it is settled when nothing new is to be measured."""
-        review = reviewer.review(self._climb.scene())
+        """Let the policy review the round; it is settled when nothing new is to be measured."""
+        review = reviewer.review(self._schedule.view())
         wanted = dict.fromkeys(self._members(stack) for stack in review.stacks)
         new = tuple(stack for stack in wanted if stack and not self._is_known(stack))
         if self._state.n_reviews >= REVIEWS:
             new = ()
-        self._record(Reviewed(new, review.verdicts, not new))
+        self._record(RoundReviewed(new, review.verdicts, not new))
 
     def _members(self, arms: Iterable[str]) -> tuple[str, ...]:
         """Return those of a stack that can be in one now, in the order they were proposed."""
@@ -178,7 +178,7 @@ class Epochs:
             for arm in arms
             if state.changes[arm].base == state.base and arm not in state.deferred
         }
-        changes = [arm for arm, one in fit.items() if not one.change.is_twin]
+        changes = [arm for arm, one in fit.items() if not one.change.is_control]
         return tuple(sorted(changes, key=lambda arm: int(arm[1:])))
 
     def _is_known(self, members: tuple[str, ...]) -> bool:
@@ -218,7 +218,7 @@ class Epochs:
     def _retreat(self) -> None:
         """Give up a head that left no number: back to the baseline before it."""
         state = self._state
-        found = self._climb.analysis.broken(state.base) if state.bases else None
+        found = self._schedule.analysis.broken(state.base) if state.bases else None
         if found is None or state.base == state.first_base:
             return
         rung, seed, result = found
@@ -233,7 +233,7 @@ class Epochs:
             is_ours = proposed.base == stuck and not proposed.change.members
             if is_ours and is_open and arm not in state.deferred:
                 self._record(Deferred(arm, reason))
-        self._record(Based(f"b{len(state.bases)}", state.bases[previous]))
+        self._record(BaselineSet(f"b{len(state.bases)}", state.bases[previous]))
 
     def _claim(self) -> None:
         """Take over trials of a new baseline that were run already as a stack of equal content."""
@@ -248,7 +248,7 @@ class Epochs:
                 if identity in state.results:
                     found.append(Request(base, rung.name, seed, identity))
         if found:
-            self._record(Tick(len(state.ticks), tuple(found)))
+            self._record(TrialsRequested(len(state.batches), tuple(found)))
 
     # -- at the end ------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Epochs:
         is_open = state.closing or state.n_since or state.waiting
         if self.reviewer is not None and is_open:
             if not state.closing:
-                self._record(Closing("the study ends"))
+                self._record(RoundClosing("the study ends"))
             return True
         return self._examine()
 

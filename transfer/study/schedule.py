@@ -1,20 +1,20 @@
-"""The climb: what each change in flight needs next, as a pure function of the state."""
+"""The schedule: what each change in flight needs next, as a pure function of the state."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
-from transfer.events import Action, Decided, Forecast, Judged, Outcome, Proposed
-from transfer.journal.state import State
+from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen, VerdictReached
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
-from transfer.policy.protocol import Decision, Evidence, Policy, Scene, reserve_of
-from transfer.study.evidence import Lookout
+from transfer.policy.protocol import Decision, Evidence, Policy, StudyView, reserve_of
+from transfer.study.evidence import ViewBuilder
 
 SEEDS_A_STUDY = 1000
 SALT = 500
-"""Twins run on seeds that no baseline has."""
+"""A/A controls run on seeds that no baseline has."""
 FRESH = 800
 """Exams run on seeds that nothing was chosen by."""
 
@@ -23,48 +23,48 @@ Trial = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Step:
+class ScheduledStep:
     """What was decided for one change: an event, and a verdict or a forecast with it."""
 
-    decided: Decided
-    verdict: Judged | None = None
-    forecast: Forecast | None = None
+    decided: StepChosen
+    verdict: VerdictReached | None = None
+    forecast: ForecastMade | None = None
 
 
-class Climb:
+class Schedule:
     """Decides for one change after another, each by all that stands in the state by then."""
 
-    def __init__(self, ladder: Ladder, state: State, policy: Policy, *, budget: float) -> None:
+    def __init__(self, ladder: Ladder, state: StudyState, policy: Policy, *, budget: float) -> None:
         self.analysis = Analysis(ladder, state)
         self._ladder = ladder
         self._state = state
         self._policy = policy
         self._budget = budget
         self._reserve = reserve_of(policy) * budget
-        self._lookout = Lookout(self.analysis, budget=budget)
+        self._views = ViewBuilder(self.analysis, budget=budget)
         self._planned: dict[str, set[Trial]] = {}
         self._planned_at = -1
 
-    def scene(self) -> Scene:
+    def view(self) -> StudyView:
         """Return the study as a policy may see it now."""
-        return self._lookout.scene()
+        return self._views.view()
 
     def undecided(self) -> list[Proposed]:
-        """Return the changes in flight that this tick has not dealt with."""
+        """Return the changes in flight that this batch has not dealt with."""
         return [proposed for proposed in self._state.in_flight() if not self._is_done(proposed)]
 
     def _is_done(self, proposed: Proposed) -> bool:
         latest = self._state.latest.get(proposed.arm)
-        is_now = latest is not None and latest.tick == len(self._state.ticks)
+        is_now = latest is not None and latest.batch == len(self._state.batches)
         return is_now and latest is not None and asks(latest.action)
 
-    def step(self, proposed: Proposed) -> Step:
+    def step(self, proposed: Proposed) -> ScheduledStep:
         """Decide for one change.
 
         A change whose trials do not fit into the budget any more is undecided, with their price;
         so is one whose baseline left no number.
         """
-        evidence = self._lookout.evidence(proposed)
+        evidence = self._views.evidence(proposed)
         stranded = self._stranded(proposed)
         again = None if stranded or evidence.failure else self._again(proposed)
         decision = stranded or again or self._policy.decide(evidence)
@@ -106,13 +106,13 @@ class Climb:
         return math.fsum(self._ladder.rung(rung).cost for _, rung, _ in trials)
 
     def _planned_now(self) -> set[Trial]:
-        """Return the trials that decisions of this tick ask for already."""
-        now = len(self._state.ticks)
+        """Return the trials that decisions of this batch ask for already."""
+        now = len(self._state.batches)
         if self._planned_at != now:
             self._planned, self._planned_at = {}, now
         for proposed in self._state.in_flight():
             latest = self._state.latest.get(proposed.arm)
-            if latest is None or latest.tick != now or proposed.arm in self._planned:
+            if latest is None or latest.batch != now or proposed.arm in self._planned:
                 continue
             if asks(latest.action):
                 trials = self.new_trials(proposed, latest.rung, latest.seeds)
@@ -137,36 +137,36 @@ class Climb:
 
     def _written(
         self, proposed: Proposed, evidence: Evidence, decision: Decision, *, is_retry: bool
-    ) -> Step:
-        decided = Decided(
+    ) -> ScheduledStep:
+        decided = StepChosen(
             arm=proposed.arm,
-            tick=len(self._state.ticks),
+            batch=len(self._state.batches),
             rung=decision.rung,
             action=decision.action,
             effects=evidence.effects,
-            outlook=decision.outlook,
+            gain_forecast=decision.gain_forecast,
             seeds=decision.seeds,
             reason="; ".join(decision.reasons),
             is_retry=is_retry and not decision.is_verdict,
         )
         if decision.outcome is not None:
-            verdict = Judged(
+            verdict = VerdictReached(
                 arm=proposed.arm,
                 outcome=decision.outcome,
                 effects=evidence.effects,
-                outlook=decision.outlook,
+                gain_forecast=decision.gain_forecast,
                 reasons=decision.reasons,
                 price=decision.price,
                 prior=decision.prior,
             )
-            return Step(decided, verdict=verdict)
+            return ScheduledStep(decided, verdict=verdict)
         if decision.action is not Action.PROMOTE:
-            return Step(decided)
+            return ScheduledStep(decided)
         foreseen = self._policy.foresee(evidence, decision.rung)
         if foreseen is None:
-            return Step(decided)
+            return ScheduledStep(decided)
         interval = (foreseen.mean, foreseen.low, foreseen.high)
-        return Step(decided, forecast=Forecast(proposed.arm, decision.rung, *interval))
+        return ScheduledStep(decided, forecast=ForecastMade(proposed.arm, decision.rung, *interval))
 
 
 def asks(action: Action) -> bool:
@@ -191,13 +191,15 @@ def seeds_of(study_seed: int, n: int, *, salt: int = 0) -> list[int]:
 
 
 def _salt(proposed: Proposed) -> int:
-    """Return what a twin's seeds are moved by: each of seventy twins has seeds of its own."""
-    if not proposed.change.is_twin:
+    """Return what an A/A control's seeds are moved by: each of seventy has seeds of its own."""
+    if not proposed.change.is_control:
         return 0
     return SALT + 4 * (int(proposed.arm[1:]) % 70)
 
 
-def wanted(ladder: Ladder, state: State, proposed: Proposed, rung: Rung, n: int) -> list[Trial]:
+def wanted(
+    ladder: Ladder, state: StudyState, proposed: Proposed, rung: Rung, n: int
+) -> list[Trial]:
     """Return all trials that n runs of a change on a rung need.
 
     The baseline runs on the same seeds, and the first one once on every rung, for the law. Where

@@ -6,31 +6,31 @@ from typing import Protocol
 
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
-from miniscale.setting.trial import State as TrialState
 from miniscale.setting.trial import TrialResult, TrialSpec
+from miniscale.setting.trial import TrialState as TrialState
 from miniscale.tree.workspace import PatchRefused
 from transfer.change import Change, checked
 from transfer.events import (
-    Based,
+    BaselineSet,
     Event,
     Proposed,
     Refused,
     Request,
     Started,
     Stopped,
-    Tick,
-    Tried,
+    TrialFinished,
+    TrialsRequested,
 )
-from transfer.journal.state import State, replay
+from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
-from transfer.plan import EpochRule, Plan
+from transfer.plan import RoundRule, StudyPlan
 from transfer.policy.protocol import Policy
 from transfer.study.checkout import Checkouts, Trees
-from transfer.study.round import Epochs
-from transfer.study.schedule import Climb, Trial, asks, unique, wanted
+from transfer.study.round import Rounds
+from transfer.study.schedule import Schedule, Trial, asks, unique, wanted
 
-__all__ = ["EpochRule", "Ledger", "Plan", "Specs", "Study", "Trees"]
+__all__ = ["Ledger", "RoundRule", "Specs", "Study", "StudyPlan", "Trees"]
 
 
 class Specs(Protocol):
@@ -55,8 +55,8 @@ class Study:
     """Owns a study: takes changes in, says which trials to run, decides, accepts.
 
     Everything it does is an event in the ledger; a study opened on an existing ledger goes on
-    where that one ends. Decisions are taken between ticks, in the order of the changes, so neither
-    the number of slots nor the order of completion matters.
+    where that one ends. Decisions are taken between batches, in the order of the changes, so
+    neither the number of slots nor the order of completion matters.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Study:
         ladder: Ladder,
         *,
         policy: Policy,
-        plan: Plan,
+        plan: StudyPlan,
         ledger: Ledger,
         trees: Trees,
         folders: Folders,
@@ -75,20 +75,20 @@ class Study:
         self.ladder = ladder
         self.policy = policy
         self.plan = plan
-        self.state: State = replay(ledger.events)
+        self.state: StudyState = replay(ledger.events)
         self._ledger = ledger
         self._folders = folders
         self._data = dict(data)
         self._specs = specs
         self._on_event = on_event
         self._checkouts = Checkouts(trees, self.state, ladder.setting)
-        self._climb = Climb(ladder, self.state, policy, budget=plan.budget)
-        self._epochs = Epochs(
+        self._schedule = Schedule(ladder, self.state, policy, budget=plan.budget)
+        self._rounds = Rounds(
             ladder,
             self.state,
             policy=policy,
             plan=plan,
-            climb=self._climb,
+            schedule=self._schedule,
             checkouts=self._checkouts,
             record=self.record,
             spec=self.spec,
@@ -97,7 +97,7 @@ class Study:
     @property
     def analysis(self) -> Analysis:
         """Effects and noise so far; call its ``refresh`` before reading."""
-        return self._climb.analysis
+        return self._schedule.analysis
 
     @property
     def trees(self) -> Trees:
@@ -129,14 +129,14 @@ class Study:
                 )
             )
         if not self.state.bases:
-            self.record(Based("b0", self._checkouts.trees.first()))
+            self.record(BaselineSet("b0", self._checkouts.trees.first()))
 
     # -- changes in ------------------------------------------------------------------------
 
     def has_room(self) -> bool:
         """Whether another change may enter: a place in flight, and budget for its first rung.
 
-        Never while an epoch is closing, nor once those that entered are being decided on.
+        Never while a round is closing, nor once those that entered are being decided on.
         """
         waiting = self.state.in_flight()
         is_late = self.state.is_deciding and bool(waiting)
@@ -145,7 +145,7 @@ class Study:
         lowest = self.ladder.rungs[0]
         first = [change for change in waiting if not self._has_run(change.arm)]
         cost = lowest.cost * lowest.seeds
-        room = self._climb.room(is_stack=False)
+        room = self._schedule.room(is_stack=False)
         return room >= cost * (len(first) + 1) + self.plan.idea_cost
 
     def _has_run(self, arm: str) -> bool:
@@ -184,27 +184,27 @@ class Study:
     # -- decisions -------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Decide for every change in flight; call it when no trial of the last tick is pending."""
+        """Decide for every change in flight; call it when no trial of the last batch is pending."""
         self._check_first_baseline()
         self._decide(is_begun=True)
-        self._epochs.settle()
-        for proposed in self._epochs.again():
+        self._rounds.settle()
+        for proposed in self._rounds.again():
             self.add(proposed.change, rescreens=proposed.arm)
 
     def _decide(self, *, is_begun: bool = False) -> None:
-        """Decide for changes in flight; ``is_begun`` leaves those without trials for the tick.
+        """Decide for changes in flight; ``is_begun`` leaves those without trials for the batch.
 
         A study cut while changes entered thus goes on as if it had not been.
         """
-        now = len(self.state.ticks)
-        for proposed in self._climb.undecided():
+        now = len(self.state.batches)
+        for proposed in self._schedule.undecided():
             if is_begun and proposed.arm not in self.state.begun:
                 continue
-            step = self._climb.step(proposed)
+            step = self._schedule.step(proposed)
             forecast, latest = step.forecast, self.state.latest.get(proposed.arm)
             if forecast is not None and (forecast.arm, forecast.rung) not in self.state.forecasts:
                 self.record(forecast)
-            if latest is None or latest.tick != now:
+            if latest is None or latest.batch != now:
                 self.record(step.decided)
             if step.verdict is not None:
                 self.record(step.verdict)
@@ -212,7 +212,7 @@ class Study:
 
     def _check_first_baseline(self) -> None:
         base = self.state.first_base
-        found = self._climb.analysis.broken(base)
+        found = self._schedule.analysis.broken(base)
         if found is not None:
             rung, seed, result = found
             raise InputError(
@@ -224,18 +224,18 @@ class Study:
     def wind_up(self) -> bool:
         """Take a step towards the end, once no more changes come in and none is in flight.
 
-        Ends the last epoch as any other, then examines the head if the plan says so.
+        Ends the last round as any other, then examines the head if the plan says so.
 
         Returns
         -------
         bool
             Whether something was begun: go on with :meth:`settle` then. If not, the study is over.
         """
-        return self._epochs.wind_up()
+        return self._rounds.wind_up()
 
     # -- trials ----------------------------------------------------------------------------
 
-    def next_tick(self) -> list[TrialSpec]:
+    def next_batch(self) -> list[TrialSpec]:
         """Write down the next batch of trials and return those that have no result yet.
 
         Empty when no change is in flight and no exam is asked for.
@@ -251,12 +251,12 @@ class Study:
             return []
         specs = {key: self.spec(*key) for key in new}
         asked = tuple(Request(*key, spec.identity) for key, spec in specs.items())
-        self.record(Tick(len(self.state.ticks), asked))
+        self.record(TrialsRequested(len(self.state.batches), asked))
         pending = {request.identity for request in self.state.pending()}
         return self._longest_first(s for s in specs.values() if s.identity in pending)
 
     def _asked(self) -> list[Trial]:
-        """Return the trials that this tick's decisions ask for."""
+        """Return the trials that this batch's decisions ask for."""
         asked: list[Trial] = []
         for proposed in self.state.in_flight():
             step = self.state.latest[proposed.arm]
@@ -283,7 +283,7 @@ class Study:
         ]
 
     def pending_specs(self) -> list[TrialSpec]:
-        """Return the trials of the last tick that have no result, the longest first."""
+        """Return the trials of the last batch that have no result, the longest first."""
         pending = self.state.pending()
         return self._longest_first(self.spec(r.arm, r.rung, r.seed) for r in pending)
 
@@ -316,7 +316,7 @@ class Study:
         rung = self.ladder.rung(request.rung)
         measured = result.metrics.get("flops", rung.cost)
         cost = measured if result.is_complete and self.ladder.unit == "FLOPs" else rung.cost
-        self.record(Tried(result, cost))
+        self.record(TrialFinished(result, cost))
 
     def stop(self, reason: str, *, is_final: bool) -> None:
         """Write down that the study ends or pauses."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from autoresearch.proposer.model.edits import Block, Edit, Whole
+from autoresearch.proposer.model.edits import Edit, EditBlock, Whole
 
 _OPEN = re.compile(r"^\s{0,3}<{5,9} ?(?:SEARCH|ORIGINAL)\b:?\s*(.*?)\s*$")
 _DIVIDE = re.compile(r"^\s{0,3}={5,9}\s*$")
@@ -17,14 +17,14 @@ _HUNK = re.compile(r"^@@")
 
 
 @dataclass(frozen=True)
-class Found:
+class ParsedEdits:
     """Edits of a text in order, and what was wrong with others."""
 
     edits: tuple[Edit, ...]
     problems: tuple[str, ...] = ()
 
 
-def find(text: str) -> Found:
+def find(text: str) -> ParsedEdits:
     """Return all edits of a text: blocks if it has any, else a patch, else whole files."""
     lines = text.split("\n")
     if any(_OPEN.match(line) for line in lines):
@@ -32,7 +32,7 @@ def find(text: str) -> Found:
     if any(_CODEX.match(line) for line in lines) or _is_diff(lines):
         return _patch(lines)
     if any(_CLOSE.match(line) for line in lines):
-        return Found(
+        return ParsedEdits(
             (), ("a block is closed by '>>>>>>> REPLACE' that '<<<<<<< SEARCH' opens nowhere",)
         )
     return _wholes(lines)
@@ -41,7 +41,7 @@ def find(text: str) -> Found:
 # -- blocks ----------------------------------------------------------------------------------
 
 
-def _blocks(lines: list[str]) -> Found:
+def _blocks(lines: list[str]) -> ParsedEdits:
     edits: list[Edit] = []
     problems: list[str] = []
     place, name = 0, ""
@@ -64,15 +64,15 @@ def _blocks(lines: list[str]) -> Found:
         else:
             edits.append(block)
         place = end + 1
-    return Found(tuple(edits), tuple(problems))
+    return ParsedEdits(tuple(edits), tuple(problems))
 
 
-def _block(inside: list[str], name: str) -> Block | str:
+def _block(inside: list[str], name: str) -> EditBlock | str:
     dividers = [i for i, line in enumerate(inside) if _DIVIDE.match(line)]
     if len(dividers) != 1:
         return f"holds {len(dividers)} lines '=======', needs exactly one between its two halves"
     search, replace = inside[: dividers[0]], inside[dividers[0] + 1 :]
-    return Block(name, _joined(search), _joined(replace))
+    return EditBlock(name, _joined(search), _joined(replace))
 
 
 def _joined(lines: list[str]) -> str:
@@ -95,7 +95,7 @@ def _is_diff(lines: list[str]) -> bool:
     return any(one.startswith("--- ") and two.startswith("+++ ") for one, two in pairwise(lines))
 
 
-def _patch(lines: list[str]) -> Found:
+def _patch(lines: list[str]) -> ParsedEdits:
     """Read a unified diff, or the patch format of Codex, hunk by hunk: line numbers are ignored."""
     edits: list[Edit] = []
     problems: list[str] = []
@@ -131,7 +131,7 @@ def _patch(lines: list[str]) -> Found:
         elif is_inside and not line.startswith("\\"):
             hunk.append(" " + line)  # context whose blank was lost on the way
     close()
-    return Found(tuple(edits), tuple(problems))
+    return ParsedEdits(tuple(edits), tuple(problems))
 
 
 def _close_hunk(name: str, hunk: list[str], edits: list[Edit], problems: list[str]) -> None:
@@ -144,13 +144,13 @@ def _close_hunk(name: str, hunk: list[str], edits: list[Edit], problems: list[st
     if not any(line.strip() for line in search):
         problems.append(f"a hunk of {name} has no line to find its place by; give context")
     else:
-        edits.append(Block(name, _joined(search), _joined(replace)))
+        edits.append(EditBlock(name, _joined(search), _joined(replace)))
 
 
 # -- whole files -----------------------------------------------------------------------------
 
 
-def _wholes(lines: list[str]) -> Found:
+def _wholes(lines: list[str]) -> ParsedEdits:
     """Read ``FILE: name`` lines, each with a fenced part behind it."""
     edits: list[Edit] = []
     problems: list[str] = []
@@ -169,7 +169,7 @@ def _wholes(lines: list[str]) -> Found:
             problems.append(f"the fenced part of FILE: {named[1]} is not closed")
             continue
         edits.append(Whole(named[1], _joined(kept[:end])))
-    return Found(tuple(edits), tuple(problems))
+    return ParsedEdits(tuple(edits), tuple(problems))
 
 
 def _ends(line: str, mark: str) -> bool:

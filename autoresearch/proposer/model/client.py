@@ -25,7 +25,7 @@ FORM_WORDS = ("response_format", "schema", "grammar", "json")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """One reply and what it took.
 
     ``problem`` is empty for a reply that ended as it should.
@@ -94,7 +94,7 @@ class Endpoint:
         """Take the key out of a text."""
         return text.replace(self._key, "[key]") if len(self._key) > 6 else text
 
-    def probe(self) -> list[Answer]:
+    def probe(self) -> list[ModelAnswer]:
         """Find out how a reply can be held to a form, once; return the calls that it took."""
         if self.structure is not Structure.AUTO:
             return []
@@ -118,7 +118,7 @@ class Endpoint:
         self.structure = Structure.TEXT
         return answers
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> ModelAnswer:
         """Return the model's reply, trying again for as long as patience lasts.
 
         Raises
@@ -141,7 +141,7 @@ class Endpoint:
         schema: Mapping[str, Any],
         *,
         most: int | None = None,
-    ) -> Answer:
+    ) -> ModelAnswer:
         start, wait, tries = self._clock(), FIRST_WAIT_S, 0
         while True:
             tries += 1
@@ -170,7 +170,7 @@ class Endpoint:
         structure: Structure,
         schema: Mapping[str, Any],
         most: int,
-    ) -> Answer:
+    ) -> ModelAnswer:
         """Call once.
 
         Raises
@@ -191,7 +191,7 @@ class Endpoint:
         except (openai.APIError, ValueError) as error:
             raise _Again(self.redact(f"the answer is no valid JSON ({error})"[:200])) from None
         prompt = "".join(message["content"] for message in messages)
-        return Answer(
+        return ModelAnswer(
             text=self.redact(got.text),
             problem=got.problem,
             tokens_in=got.tokens_in if got.tokens_in is not None else tokens_of(prompt),

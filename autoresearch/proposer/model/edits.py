@@ -9,7 +9,7 @@ LEAST_SIMILAR = 0.6
 """Lines less alike than this are not shown as what was meant."""
 
 
-class Rule(StrEnum):
+class EditRule(StrEnum):
     """How the lines to replace were recognised, in the order tried."""
 
     EXACT = "exact"
@@ -19,7 +19,7 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True)
-class Block:
+class EditBlock:
     """Lines to find in a file, once, and what to put there; no ``file`` means the only one."""
 
     file: str
@@ -35,7 +35,7 @@ class Whole:
     content: str
 
 
-Edit = Block | Whole
+Edit = EditBlock | Whole
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Applied:
 
     file: str
     line: int
-    rule: Rule
+    rule: EditRule
 
 
 class EditRefused(ValueError):
@@ -100,11 +100,11 @@ def _one(edit: Edit, text: str, name: str) -> tuple[str, Applied]:
         if not edit.content.strip():
             raise EditRefused("the whole file is empty; write all of it")
         content = edit.content if edit.content.endswith("\n") else edit.content + "\n"
-        return content, Applied(name, 1, Rule.WHOLE)
+        return content, Applied(name, 1, EditRule.WHOLE)
     lines, search = text.split("\n"), _lines(edit.search)
     if not any(line.strip() for line in search):
         raise EditRefused("SEARCH is empty; copy the lines to replace, or the line to add after")
-    for rule in (Rule.EXACT, Rule.TRAILING, Rule.SHIFTED):
+    for rule in (EditRule.EXACT, EditRule.TRAILING, EditRule.SHIFTED):
         places = _places(lines, search, rule)
         if len(places) > 1:
             numbers = ", ".join(str(place + 1) for place in places[:5])
@@ -125,15 +125,15 @@ def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _places(lines: Sequence[str], search: Sequence[str], rule: Rule) -> list[int]:
+def _places(lines: Sequence[str], search: Sequence[str], rule: EditRule) -> list[int]:
     n = len(search)
     return [at for at in range(len(lines) - n + 1) if _matches(lines[at : at + n], search, rule)]
 
 
-def _matches(found: Sequence[str], search: Sequence[str], rule: Rule) -> bool:
-    if rule is Rule.EXACT:
+def _matches(found: Sequence[str], search: Sequence[str], rule: EditRule) -> bool:
+    if rule is EditRule.EXACT:
         return list(found) == list(search)
-    if rule is Rule.TRAILING:
+    if rule is EditRule.TRAILING:
         return all(a.rstrip() == b.rstrip() for a, b in zip(found, search, strict=True))
     return _shift(found, search) is not None
 
@@ -161,9 +161,11 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _replacement(edit: Block, found: Sequence[str], search: Sequence[str], rule: Rule) -> list[str]:
+def _replacement(
+    edit: EditBlock, found: Sequence[str], search: Sequence[str], rule: EditRule
+) -> list[str]:
     new = _lines(edit.replace)
-    if rule is not Rule.SHIFTED:
+    if rule is not EditRule.SHIFTED:
         return new
     off, on = _shift(found, search) or ("", "")
     low = [line for line in new if line.strip() and not line.startswith(off)]

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from autoresearch.brief import Asking, TooLong, brief
 from autoresearch.proposer.history import crash_to_mend
-from autoresearch.proposer.store import Desk, Record
+from autoresearch.proposer.store import ProposalRecord, ProposalStore
 from transfer.study.proposer import Done, Paused, Proposal, asked_before
 
 
-class Stop(Exception):
+class NoCallNow(Exception):
     """No call can be made now; carries what the loop is told."""
 
     def __init__(self, proposal: Done | Paused) -> None:
@@ -17,10 +17,10 @@ class Stop(Exception):
 
 
 def next_entry(
-    desk: Desk,
+    store: ProposalStore,
     proposer: str,
     *,
-    work: Callable[[Record], None],
+    work: Callable[[ProposalRecord], None],
     brief_tokens: int,
     program: str,
     ideas_at_once: int = 1,
@@ -31,36 +31,36 @@ def next_entry(
     Parameters
     ----------
     work
-        Fills a record's entries, or raises :class:`Stop`.
+        Fills a record's entries, or raises :class:`NoCallNow`.
     """
-    place = asked_before(desk.study.state, proposer)
-    record = desk.find(proposer, place)
+    place = asked_before(store.study.state, proposer)
+    record = store.find(proposer, place)
     try:
         if record is None:
-            asking = _asking(desk, proposer, ideas_at_once, program, edits)
-            record = _opened(desk, place, asking, brief_tokens)
+            asking = _asking(store, proposer, ideas_at_once, program, edits)
+            record = _opened(store, place, asking, brief_tokens)
         if record.entries is None:
             work(record)
-    except Stop as stop:
+    except NoCallNow as stop:
         return stop.proposal
     assert record.entries is not None
     return record.entries[place - record.place]
 
 
-def _asking(desk: Desk, proposer: str, most: int, program: str, edits: bool) -> Asking:
+def _asking(store: ProposalStore, proposer: str, most: int, program: str, edits: bool) -> Asking:
     """Say what to ask for: a crash to mend, or ideas for the slots that are free."""
-    state = desk.study.state
+    state = store.study.state
     mend = crash_to_mend(state, proposer)
-    room = desk.study.plan.in_flight - len(state.in_flight())
-    left = desk.limits.changes - state.n_changes
+    room = store.study.plan.in_flight - len(state.in_flight())
+    left = store.limits.changes - state.n_changes
     ideas = 1 if mend else max(min(room, left, most), 1)
     return Asking(ideas, mend, program, proposer, edits)
 
 
-def _opened(desk: Desk, place: int, asking: Asking, brief_tokens: int) -> Record:
+def _opened(store: ProposalStore, place: int, asking: Asking, brief_tokens: int) -> ProposalRecord:
     try:
-        text = brief(desk, asking, budget=brief_tokens)
+        text = brief(store, asking, budget=brief_tokens)
     except TooLong as error:
-        raise Stop(Paused(f"{error}; raise agent.brief_tokens ({brief_tokens})")) from None
-    base = desk.study.state.base
-    return Record(asking.proposer, place, base, asking.ideas, text, asking.mend)
+        raise NoCallNow(Paused(f"{error}; raise agent.brief_tokens ({brief_tokens})")) from None
+    base = store.study.state.base
+    return ProposalRecord(asking.proposer, place, base, asking.ideas, text, asking.mend)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch.proposer.model import blocks
-from autoresearch.proposer.model.edits import Block, Edit, Whole
+from autoresearch.proposer.model.edits import Edit, EditBlock, Whole
 from miniscale.run.logs import plain
 
 MOST_CHARACTERS = 400_000
@@ -203,7 +203,7 @@ def _json_edits(data: object) -> tuple[Edit, ...]:
         content = texts.get("content")
         name = file if isinstance(file, str) else ""
         if isinstance(search, str) and isinstance(replace, str):
-            edits.append(Block(name, search, replace))
+            edits.append(EditBlock(name, search, replace))
         elif isinstance(content, str):
             edits.append(Whole(name, content))
         else:

@@ -7,15 +7,15 @@ from functools import cached_property
 from autoresearch.brief import form, system
 from autoresearch.proposer.checks import Ground, Unfit, admit
 from autoresearch.proposer.history import known_programs, resting
-from autoresearch.proposer.model.client import Answer, Endpoint, Message, Unavailable
-from autoresearch.proposer.model.opening import Stop, next_entry
+from autoresearch.proposer.model.client import Endpoint, Message, ModelAnswer, Unavailable
+from autoresearch.proposer.model.opening import NoCallNow, next_entry
 from autoresearch.proposer.model.reply import Idea, Malformed, read, words
 from autoresearch.proposer.model.reply_schema import Schema, reply_schema
 from autoresearch.proposer.model.server import Price, Server, Structure, tokens_of
-from autoresearch.proposer.store import Call, Desk, Record
+from autoresearch.proposer.store import Call, ProposalRecord, ProposalStore
 from miniscale.setting.trial import digest
 from transfer.change import Change
-from transfer.journal.state import State
+from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.proposer import Done, Failed, Paused, Proposal
 
@@ -39,12 +39,12 @@ class Researcher:
     edits: bool = True
     """Whether files are shown and edited; if not, a small model sets knobs alone."""
 
-    def seat(self, desk: Desk) -> "Seated":
+    def seat(self, store: ProposalStore) -> "ReadyResearcher":
         """Return the proposer for one session of a study."""
-        return Seated(self, desk)
+        return ReadyResearcher(self, store)
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
-        """Answer that it has no desk."""
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
+        """Answer that it has no store."""
         del ladder, state
         return Paused(f"{self.name}: not seated in a study")
 
@@ -63,24 +63,24 @@ class Judgement:
     is_misapplied: bool = False
 
 
-class Seated:
-    """A researcher at its desk; whatever it knows stands in the state or in the desk's files."""
+class ReadyResearcher:
+    """A researcher at its store; whatever it knows stands in the state or in the store's files."""
 
-    def __init__(self, config: Researcher, desk: Desk) -> None:
+    def __init__(self, config: Researcher, store: ProposalStore) -> None:
         self.name = config.name
-        self._config, self._desk = config, desk
+        self._config, self._store = config, store
 
     @cached_property
     def _endpoint(self) -> Endpoint:
-        desk, server = self._desk, self._config.server
-        return Endpoint(server, clock=desk.clock, sleep=desk.sleep, say=desk.say)
+        store, server = self._store, self._config.server
+        return Endpoint(server, clock=store.clock, sleep=store.sleep, say=store.say)
 
-    def propose(self, ladder: Ladder, state: State) -> Proposal:
+    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
         """Return the next change, from the ideas at hand or from new ones."""
-        del ladder, state  # the desk knows them
+        del ladder, state  # the store knows them
         config = self._config
         return next_entry(
-            self._desk,
+            self._store,
             self.name,
             work=self._work,
             ideas_at_once=config.ideas_at_once,
@@ -91,10 +91,10 @@ class Seated:
 
     # -- the conversation --------------------------------------------------------------------
 
-    def _work(self, record: Record) -> None:
+    def _work(self, record: ProposalRecord) -> None:
         """Talk until there are changes, or for three replies; every reply is on disk first."""
-        ladder, state = self._desk.study.ladder, self._desk.study.state
-        texts, knobs, _ = self._desk.baseline()
+        ladder, state = self._store.study.ladder, self._store.study.state
+        texts, knobs, _ = self._store.baseline()
         ground = Ground(ladder.setting, texts, knobs, known_programs(state))
         self._find_form(record)
         structure = self._endpoint.structure
@@ -121,14 +121,14 @@ class Seated:
                 break
             messages += _answered(call.reply, judgement, judged)
         record.entries = judged[-1].entries or [self._given_up(record, judged)]
-        self._desk.save(record)
+        self._store.save(record)
 
-    def _find_form(self, record: Record) -> None:
+    def _find_form(self, record: ProposalRecord) -> None:
         """Ask the server once what form of reply it takes, and remember it beside the proposals."""
-        endpoint, desk = self._endpoint, self._desk
+        endpoint, store = self._endpoint, self._store
         if endpoint.structure is not Structure.AUTO:
             return
-        known = desk.remembered(self._server_name)
+        known = store.remembered(self._server_name)
         if known:
             endpoint.structure = Structure(known)
             return
@@ -136,9 +136,9 @@ class Seated:
         try:
             answers = endpoint.probe()
         except Unavailable as error:
-            self._desk.drop(record)
-            raise Stop(Paused(str(error))) from None
-        total = Answer(
+            self._store.drop(record)
+            raise NoCallNow(Paused(str(error))) from None
+        total = ModelAnswer(
             text=str(endpoint.structure),
             problem="",
             tokens_in=sum(answer.tokens_in for answer in answers),
@@ -146,7 +146,7 @@ class Seated:
             seconds=sum(answer.seconds for answer in answers),
             model=endpoint.model,
         )
-        desk.remember(self._server_name, str(endpoint.structure))
+        store.remember(self._server_name, str(endpoint.structure))
         self._end(record, total, "probe")
 
     @property
@@ -154,37 +154,37 @@ class Seated:
         server = self._config.server
         return digest([server.base_url, server.model])
 
-    def _call(self, record: Record, messages: Sequence[Message], schema: Schema) -> Call:
+    def _call(self, record: ProposalRecord, messages: Sequence[Message], schema: Schema) -> Call:
         self._begin(record, messages, is_turn=True)
         try:
             answer = self._endpoint.ask(messages, schema)
         except Unavailable as error:
-            self._desk.drop(record)
-            raise Stop(Paused(str(error))) from None
+            self._store.drop(record)
+            raise NoCallNow(Paused(str(error))) from None
         self._end(record, answer, answer.problem or "ok")
-        self._desk.remember(self._server_name, str(self._endpoint.structure))
+        self._store.remember(self._server_name, str(self._endpoint.structure))
         return record.calls[-1]
 
-    def _begin(self, record: Record, messages: Sequence[Message], *, is_turn: bool) -> None:
+    def _begin(self, record: ProposalRecord, messages: Sequence[Message], *, is_turn: bool) -> None:
         """Write a call down at its most, unless a cap could be passed by it."""
         prompt = sum(tokens_of(message["content"]) for message in messages)
         tokens, usd = self._config.most_of_a_call(prompt)
-        refusal = self._desk.refusal(tokens=tokens, usd=usd)
+        refusal = self._store.refusal(tokens=tokens, usd=usd)
         if refusal:
-            raise Stop(Done(refusal))
+            raise NoCallNow(Done(refusal))
         name, most = digest(list(messages)), self._config.server.max_tokens
-        self._desk.begin(record, Call(name, prompt, most, usd, is_turn=is_turn))
+        self._store.begin(record, Call(name, prompt, most, usd, is_turn=is_turn))
 
-    def _end(self, record: Record, answer: Answer, outcome: str) -> None:
+    def _end(self, record: ProposalRecord, answer: ModelAnswer, outcome: str) -> None:
         usd = self._config.price.of(answer.tokens_in, answer.tokens_out)
-        self._desk.end(record, answer, usd=usd, outcome=outcome)
+        self._store.end(record, answer, usd=usd, outcome=outcome)
 
     # -- what a reply is worth -----------------------------------------------------------------
 
     def _judge(
         self,
-        state: State,
-        record: Record,
+        state: StudyState,
+        record: ProposalRecord,
         call: Call,
         ground: Ground,
         before: Sequence[Judgement],
@@ -205,13 +205,13 @@ class Seated:
         return self._admitted(record, reply.ideas, reply.problems, ground)
 
     def _admitted(
-        self, record: Record, ideas: Sequence[Idea], problems: Sequence[str], ground: Ground
+        self, record: ProposalRecord, ideas: Sequence[Idea], problems: Sequence[str], ground: Ground
     ) -> Judgement:
         good: list[Change] = []
         bad = [Failed("malformed idea", problem, self.name) for problem in problems]
         is_misapplied = False
         if len(ideas) > record.ideas:
-            self._desk.say(
+            self._store.say(
                 f"{len(ideas)} ideas came, {record.ideas} were asked for: the first count"
             )
         for idea in ideas[: record.ideas]:
@@ -230,13 +230,13 @@ class Seated:
             good.append(change)
             rules = sorted({str(one.rule) for one in applied if one.rule != "exact"})
             if rules:
-                self._desk.say(f"'{change.title}' was applied with {', '.join(rules)}")
+                self._store.say(f"'{change.title}' was applied with {', '.join(rules)}")
         if good:
             return Judgement([*good, *bad])
         complaint = "\n".join(one.reason for one in bad)
         return Judgement(complaint=complaint, is_misapplied=is_misapplied)
 
-    def _given_up(self, record: Record, judged: Sequence[Judgement]) -> Failed:
+    def _given_up(self, record: ProposalRecord, judged: Sequence[Judgement]) -> Failed:
         last = words(judged[-1].complaint, 300)
         reason = f"{len(judged)} replies in a row could not be used; the last: {last}"
         return Failed(f"proposal {record.place + 1}", reason, self.name, record.repairs)

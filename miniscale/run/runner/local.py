@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-from miniscale.box import Report, Walls, choose, wrap
+from miniscale.box import BoxReport, Walls, choose, wrap
 from miniscale.run import cgroup, out_folder, process_tree, worker
 from miniscale.run.progress import Progress, progress
 from miniscale.run.supervise import GRACE_S
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec, read_result
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
 __all__ = ["LocalRunner", "Progress", "progress", "usable_cores", "usable_gpus"]
 
@@ -91,7 +91,7 @@ class LocalRunner:
         *,
         threads: int = 1,
         gpus: Sequence[str] | None = None,
-        box: Report | None = None,
+        box: BoxReport | None = None,
     ) -> None:
         if slots is not None and slots < 1:
             raise ValueError(f"slots: got {slots}, needs at least 1; leave it out for all cores")
@@ -217,7 +217,7 @@ class LocalRunner:
             words = run.words.decode(errors="replace").strip()
             result = TrialResult(
                 identity=spec.identity,
-                state=State.FAILED,
+                state=TrialState.FAILED,
                 cause=Cause.INFRASTRUCTURE,
                 reason=f"worker ended with {run.process.returncode} and no result: {words}",
                 attempt=attempt,
@@ -238,7 +238,7 @@ class LocalRunner:
 
 
 def _launch(
-    spec: TrialSpec, *, attempt: int, gpus: Sequence[str], box: Report
+    spec: TrialSpec, *, attempt: int, gpus: Sequence[str], box: BoxReport
 ) -> "subprocess.Popen[bytes]":
     """Start a worker in a session of its own, so that Ctrl-C reaches only us."""
     out = Path(spec.out)
@@ -293,7 +293,11 @@ def _read(spec: TrialSpec) -> TrialResult | None:
 def _finished(spec: TrialSpec) -> TrialResult | None:
     """Return a result that stands: not one of a trial that was stopped or hit a broken machine."""
     result = _read(spec)
-    if result is None or result.state is State.CANCELLED or result.cause is Cause.INFRASTRUCTURE:
+    if (
+        result is None
+        or result.state is TrialState.CANCELLED
+        or result.cause is Cause.INFRASTRUCTURE
+    ):
         return None
     return result
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 
 E, A, ALPHA, C0 = 0.8, 0.45, 0.18, 1.0
 FIELDS = ("compute", "seed", "gain", "drift", "vanish", "noise", "shared", "crash", "idea")
@@ -83,9 +83,12 @@ def result_of(spec: TrialSpec) -> TrialResult:
     planted, _ = parse(spec.trainer[start:])
     if planted.crash and planted.compute >= planted.crash:
         return TrialResult(
-            spec.identity, State.FAILED, cause=Cause.CRASH, reason="RuntimeError: planted crash"
+            spec.identity,
+            TrialState.FAILED,
+            cause=Cause.CRASH,
+            reason="RuntimeError: planted crash",
         )
-    return TrialResult(spec.identity, State.COMPLETE, value=planted.loss())
+    return TrialResult(spec.identity, TrialState.COMPLETE, value=planted.loss())
 
 
 class OracleRunner:

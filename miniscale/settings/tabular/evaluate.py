@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.ending import ended
-from miniscale.evaluate.predict import PATIENCE_S, Asked, Wanted, forecasts
+from miniscale.evaluate.predict import PATIENCE_S, PredictRequest, Wanted, forecasts
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.reported_cost import said_spent
 from miniscale.setting.readers import ReadingError, read_plain
@@ -58,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     weights = weights_digest(options.out)
     splits = {n: read_split(options.data, n, "features", "target") for n in ("val", "sealed")}
     answers = forecasts(
-        Asked(ANSWERS, options.code, options.out, patience_s=options.patience_s),
+        PredictRequest(ANSWERS, options.code, options.out, patience_s=options.patience_s),
         {name: features for name, (features, _) in splits.items()},
         {name: Wanted(target.shape, "<f8") for name, (_, target) in splits.items()},
         outside=os.environ,

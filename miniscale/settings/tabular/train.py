@@ -27,7 +27,7 @@ Forecast = Callable[[Array], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Options:
+class BoostingOptions:
     """Everything that can be said on the command line, as ``--name=value``."""
 
     # the rung
@@ -76,18 +76,18 @@ def truth(text: str) -> bool:
     return text == "true"
 
 
-def parse(argv: list[str]) -> Options:
+def parse(argv: list[str]) -> BoostingOptions:
     """Read the command line; argparse ends the program with 2 and a line where it is wrong."""
     parser = argparse.ArgumentParser(prog="train", allow_abbrev=False)
     kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str, "bool": truth}
-    for field in fields(Options):
+    for field in fields(BoostingOptions):
         parser.add_argument(
             f"--{field.name}",
             type=kinds[str(field.type)],
             default=field.default,
             choices=CHOICES.get(field.name),
         )
-    o = Options(**vars(parser.parse_args(argv)))
+    o = BoostingOptions(**vars(parser.parse_args(argv)))
     for name in ("rows", "trees", "stop", "learning_rate"):
         if not getattr(o, name) > 0:
             parser.error(f"--{name}={getattr(o, name)}: must be positive")
@@ -114,7 +114,7 @@ class View:
         return seen
 
 
-def view(o: Options, meta: dict[str, Any], features: Array) -> View:
+def view(o: BoostingOptions, meta: dict[str, Any], features: Array) -> View:
     """Choose the columns and what becomes of categories."""
     dropped: set[str] = set()
     if o.features in ("no_weather", "calendar"):
@@ -137,7 +137,7 @@ def view(o: Options, meta: dict[str, Any], features: Array) -> View:
     return View(columns, native, counts)
 
 
-def parameters(o: Options) -> dict[str, Any]:
+def parameters(o: BoostingOptions) -> dict[str, Any]:
     """LightGBM's own names."""
     objective = {"l2": "regression", "l1": "regression_l1"}.get(o.objective, o.objective)
     found: dict[str, Any] = {
@@ -187,7 +187,7 @@ def load(out: Path) -> Forecast:
     return lambda features: np.asarray(booster.predict(seen(features), num_threads=1))
 
 
-def train(o: Options) -> int:
+def train(o: BoostingOptions) -> int:
     """Fit and write the model; 0."""
     import lightgbm
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from miniscale.evaluate.ending import ended
 from miniscale.evaluate.heldout_text import nats
-from miniscale.evaluate.predict import PATIENCE_S, Asked, Wanted, forecasts
+from miniscale.evaluate.predict import PATIENCE_S, PredictRequest, Wanted, forecasts
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.reported_cost import said_spent
 from miniscale.evaluate.weights import read_weights
@@ -58,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     splits = {n: read_split(options.data, n, "images", "labels") for n in ("val", "sealed")}
     wanted = {name: Wanted((len(labels), CLASSES), "<f4") for name, (_, labels) in splits.items()}
     answers = forecasts(
-        Asked(
+        PredictRequest(
             ANSWERS, options.code, options.out,
             threads=options.threads, patience_s=options.patience_s,
         ),

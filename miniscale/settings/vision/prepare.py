@@ -34,7 +34,7 @@ DIGESTS = {
 Bytes = NDArray[np.uint8]
 
 
-class SourceError(ValueError):
+class ImagesError(ValueError):
     """The images are not there, or not what they should be; one line for a person."""
 
 
@@ -50,14 +50,14 @@ def read_idx(folder: Path, name: str, digest: str) -> Bytes:
     try:
         blob = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
     except (OSError, EOFError) as error:
-        raise SourceError(f"{plain}: unreadable ({error}); {REMEDY}") from error
+        raise ImagesError(f"{plain}: unreadable ({error}); {REMEDY}") from error
     found = hashlib.sha256(blob).hexdigest()
     if found != digest:
         rule = f"SHA-256 {found[:12]}… must be {digest[:12]}…"
-        raise SourceError(f"{plain}: {rule}; {REMEDY}")
+        raise ImagesError(f"{plain}: {rule}; {REMEDY}")
     axes = blob[3]
     if blob[:3] != b"\0\0\x08" or not axes:
-        raise SourceError(f"{plain}: begins with {blob[:4]!r}, must be IDX of bytes; {REMEDY}")
+        raise ImagesError(f"{plain}: begins with {blob[:4]!r}, must be IDX of bytes; {REMEDY}")
     shape = np.frombuffer(blob, ">u4", count=axes, offset=4)
     return np.frombuffer(blob, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         digests = prepare(options.cache, options.source)
-    except (SourceError, OSError) as error:
+    except (ImagesError, OSError) as error:
         sys.stderr.write(f"prepare: {error}\n")
         return 2
     sys.stdout.write(json.dumps({"digests": digests}) + "\n")

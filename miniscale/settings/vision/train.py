@@ -36,7 +36,7 @@ DIVERGED = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """Everything that can be said on the command line, as ``--name=value``."""
 
     # the rung
@@ -93,18 +93,18 @@ def truth(text: str) -> bool:
     return text == "true"
 
 
-def parse(argv: list[str]) -> Options:
+def parse(argv: list[str]) -> TrainOptions:
     """Read the command line; argparse ends the program with 2 and a line where it is wrong."""
     parser = argparse.ArgumentParser(prog="train", allow_abbrev=False)
     kinds: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str, "bool": truth}
-    for field in fields(Options):
+    for field in fields(TrainOptions):
         parser.add_argument(
             f"--{field.name}",
             type=kinds[str(field.type)],
             default=field.default,
             choices=CHOICES.get(field.name),
         )
-    o = Options(**vars(parser.parse_args(argv)))
+    o = TrainOptions(**vars(parser.parse_args(argv)))
     for name in ("width", "depth", "images", "pool", "stop", "resolution", "lr", "batch"):
         if not 0 < getattr(o, name) < math.inf:
             parser.error(f"--{name}={getattr(o, name)}: must be positive and finite")
@@ -117,7 +117,7 @@ def parse(argv: list[str]) -> Options:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class NetworkShape:
     """What ``model.json`` holds: enough to build the model again."""
 
     width: int
@@ -134,7 +134,7 @@ class Architecture:
 class Convolution(nn.Module):
     """Convolution, norm, activation, added to its input where the shapes allow it."""
 
-    def __init__(self, a: Architecture, inner: int, outer: int, *, stride: int = 1) -> None:
+    def __init__(self, a: NetworkShape, inner: int, outer: int, *, stride: int = 1) -> None:
         super().__init__()
         self.act, self.stride, self.kind = ACTIVATIONS[a.activation], stride, a.norm
         self.weight = nn.Parameter(torch.empty(outer, inner, a.kernel, a.kernel))
@@ -162,7 +162,7 @@ class Convolution(nn.Module):
 class Network(nn.Module):
     """Two stages, the second with half the pixels a side and twice the channels; a linear head."""
 
-    def __init__(self, a: Architecture) -> None:
+    def __init__(self, a: NetworkShape) -> None:
         super().__init__()
         self.a = a
         w = a.width
@@ -188,7 +188,7 @@ class Network(nn.Module):
 
 def build(config: dict[str, Any]) -> Network:
     """Model of ``model.json``, weights not yet loaded."""
-    return Network(Architecture(**config))
+    return Network(NetworkShape(**config))
 
 
 def generator(seed: int, name: str) -> torch.Generator:
@@ -262,7 +262,7 @@ def augmented(x: Tensor, kind: str, rng: torch.Generator) -> Tensor:
 # ----------------------------------------------------------------------------------------- loop
 
 
-def optimizer(model: Network, o: Options) -> torch.optim.Optimizer:
+def optimizer(model: Network, o: TrainOptions) -> torch.optim.Optimizer:
     """AdamW or SGD; norms and offsets are not decayed."""
     named = list(model.named_parameters())
     decayed = [p for name, p in named if name.endswith(("weight", "head"))]
@@ -276,7 +276,7 @@ def optimizer(model: Network, o: Options) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=o.lr * SGD_RATE, momentum=0.9, nesterov=True, fused=True)
 
 
-def share_of_peak(o: Options, done: float, step: float) -> float:
+def share_of_peak(o: TrainOptions, done: float, step: float) -> float:
     """Learning rate as a share of the peak; ``done`` of 1, ``step`` one step."""
     up = (done + step) / o.warmup if o.warmup > 0 else 1.0
     down = {"cosine": 0.5 + 0.5 * math.cos(math.pi * done), "linear": 1.0 - done}
@@ -289,13 +289,13 @@ def lines(steps: int) -> Iterator[int]:
     yield steps - 1
 
 
-def train(o: Options) -> int:
+def train(o: TrainOptions) -> int:
     """Train and write the model; 0, or 3 if the loss is lost."""
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)  # dropout
     begun, out = time.perf_counter(), Path(o.out)
     data = Images(Path(o.data), pool=o.pool, seed=o.seed)
-    kept = {f.name: getattr(o, f.name) for f in fields(Architecture)}
+    kept = {f.name: getattr(o, f.name) for f in fields(NetworkShape)}
     model = build(kept).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     initialise(model, o.seed)
     opt, rng = optimizer(model, o), generator(o.seed, "augmentation")
@@ -333,7 +333,7 @@ def train(o: Options) -> int:
     return 0
 
 
-def write(model: Network, o: Options, *, images: int, seconds: float) -> None:
+def write(model: Network, o: TrainOptions, *, images: int, seconds: float) -> None:
     """Leave weights, architecture and what was spent."""
     out = Path(o.out)
     weights = {name: q.detach().contiguous() for name, q in model.state_dict().items()}

@@ -19,8 +19,8 @@ from miniscale.setting.setting import Kind
 from scaling.fit.form_fit import FormFit, fit_form
 from scaling.law.laws import HOFFMANN
 from transfer.bench.tables.public_readers import MARIN_NOISE, MARIN_SIZES, marin_runs
-from transfer.bench.tables.replay import Case, Forecaster, OutlookOf, jackknife
-from transfer.events import Effect, Outlook
+from transfer.bench.tables.replay import Case, Forecaster, GainForecastOf, jackknife
+from transfer.events import Effect, GainForecast
 
 THRESHOLD = 0.004
 """Nats of loss: the fixed rule takes an arm that gains more than this on the last rung seen."""
@@ -45,8 +45,8 @@ class Choice:
     same_recall_precision: float
 
 
-def utility(look: Outlook, *, harm: float = TAKE_HARM) -> float:
-    """Return E max(g, 0) + h E min(g, 0) for a normal with the outlook's mean and sd."""
+def utility(look: GainForecast, *, harm: float = TAKE_HARM) -> float:
+    """Return E max(g, 0) + h E min(g, 0) for a normal with the forecast's mean and sd."""
     z = look.mean / look.sd
     density = look.sd * math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     gain = 0.5 * look.mean * (1 + math.erf(z / math.sqrt(2))) + density
@@ -146,13 +146,13 @@ class _Far:
         return float(here - there)
 
 
-StudyLearner = Callable[[Sequence[Sequence[Effect]]], OutlookOf]
-"""Makes an outlook from the effects of all of a study's changes so far."""
+StudyLearner = Callable[[Sequence[Sequence[Effect]]], GainForecastOf]
+"""Makes an forecast from the effects of all of a study's changes so far."""
 
 
 def far_forecasts(
     folder: Path,
-    outlooks: Mapping[str, OutlookOf],
+    gain_forecasts: Mapping[str, GainForecastOf],
     learners: Mapping[str, StudyLearner] | None = None,
 ) -> list[FarForecast]:
     """Forecast every optimizer's gain on AdamW at 1.2B, from sizes up to each smaller one.
@@ -178,7 +178,7 @@ def far_forecasts(
             if size == far.seen[0] and arm != "adamw"
         ]
         learned = {name: learner(pool) for name, learner in (learners or {}).items()}
-        for name, method in _methods(far, {**outlooks, **learned}).items():
+        for name, method in _methods(far, {**gain_forecasts, **learned}).items():
             made = [method(arm, m) for arm, m in keys]
             truth = [far.gain(arm, top, m) for arm, m in keys]
             off = [abs(f[0] - t) for f, t in zip(made, truth, strict=True)]
@@ -214,7 +214,7 @@ Method = Callable[[str, int], tuple[float, float, float]]
 """(optimizer, token multiple) -> gain in loss at the largest size with its 80 % interval."""
 
 
-def _methods(far: _Far, outlooks: Mapping[str, OutlookOf]) -> dict[str, Method]:
+def _methods(far: _Far, gain_forecasts: Mapping[str, GainForecastOf]) -> dict[str, Method]:
     last, top = far.seen[-1], MARIN_SIZES[-1]
     kept = learned_retention(far.loss, far.params, far.seen)
 
@@ -231,8 +231,8 @@ def _methods(far: _Far, outlooks: Mapping[str, OutlookOf]) -> dict[str, Method]:
         ),
         "law per arm": lambda arm, m: point(_by_law(far, arm, m)),
     }
-    for name, outlook in outlooks.items():
-        methods[name] = partial(_by_outlook, far, outlook)
+    for name, gain_forecast in gain_forecasts.items():
+        methods[name] = partial(_by_gain_forecast, far, gain_forecast)
     return methods
 
 
@@ -266,12 +266,12 @@ def _by_law(far: _Far, arm: str, multiple: int) -> float:
     return float(far.law(*at)[0] - fit(*at)[0])
 
 
-def _by_outlook(
-    far: _Far, outlook: OutlookOf, arm: str, multiple: int
+def _by_gain_forecast(
+    far: _Far, gain_forecast: GainForecastOf, arm: str, multiple: int
 ) -> tuple[float, float, float]:
     top, effects = MARIN_SIZES[-1], _effects(far, arm, multiple)
     position = far.decades(far.seen[0], top) * math.log(10)
-    look = outlook(effects, position, Kind.STRUCTURAL)
+    look = gain_forecast(effects, position, Kind.STRUCTURAL)
     mean, low, high = (far.gain_of(g, top, multiple) for g in (look.mean, look.low, look.high))
     noise = 1.2816 * MARIN_NOISE * math.sqrt(2)
     return mean, mean - math.hypot(mean - low, noise), mean + math.hypot(high - mean, noise)

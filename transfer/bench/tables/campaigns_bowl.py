@@ -260,7 +260,7 @@ def _gradient(value: Array, spread: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """What a campaign would take after spending ``cost`` runs of the target cell."""
 
     cost: float
@@ -311,7 +311,7 @@ def climb(grid: Grid, budget: float, *, prior: BowlPrior | None = None) -> Campa
 
 def regret_curve(
     grid: Grid, budgets: Sequence[float], *, prior: BowlPrior | None = None
-) -> list[Point]:
+) -> list[GridPoint]:
     """Return at each budget the regret of the setting taken: its loss less the target's best."""
     target = int(grid.cell[grid.is_target][0])
     found = []
@@ -319,5 +319,5 @@ def regret_curve(
         campaign = climb(grid, budget, prior=prior)
         loss = grid.loss[campaign.taken(target)]
         regret = float(loss - grid.best) if math.isfinite(loss) else math.inf
-        found.append(Point(campaign.spent, regret, len(campaign.bought)))
+        found.append(GridPoint(campaign.spent, regret, len(campaign.bought)))
     return found

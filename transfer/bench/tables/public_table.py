@@ -21,10 +21,17 @@ import polars as pl
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind, Objective, Setting
-from miniscale.setting.trial import Reading
+from miniscale.setting.trial import MetricSource
 from transfer.events import Effect
 from transfer.ladder import Ladder
-from transfer.measure.effect import Losses, Noise, Yardstick, effect, pooled_noise, yardstick
+from transfer.measure.effect import (
+    BaselineLaw,
+    Losses,
+    Noise,
+    effect,
+    fit_baseline_law,
+    pooled_noise,
+)
 
 OPEN_LICENCES = ("MIT", "Apache-2.0", "CC-BY", "CC0", "BSD")
 COLUMNS = frozenset({"arm", "scale", "seed", "loss"})
@@ -159,7 +166,7 @@ def _plain(name: str, source: Source, frame: pl.DataFrame) -> Table:
 
 def ladder_of(table: Table) -> Ladder:
     """Return a table's scales as a ladder whose target is its highest rung."""
-    objective = Objective("loss", True, Reading(file="table.json", key="loss"))
+    objective = Objective("loss", True, MetricSource(file="table.json", key="loss"))
     setting = Setting(
         name=table.name,
         about="",
@@ -189,7 +196,7 @@ def ladder_of(table: Table) -> Ladder:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredTable:
     """A table with its effects by arm, and the law that turned loss into compute.
 
     The baseline's law is fitted over all of the table's scales: it is the unit of the gains, and
@@ -198,32 +205,32 @@ class Measured:
 
     table: Table
     ladder: Ladder
-    ruler: Yardstick
+    baseline_law: BaselineLaw
     noise: Mapping[str, Noise]
     effects: Mapping[str, tuple[Effect, ...]]
 
 
-def measured(table: Table) -> Measured:
+def measured(table: Table) -> MeasuredTable:
     """Turn a table's runs into effects, in nats of compute, by arm and rung."""
     ladder = ladder_of(table)
     base = {rung.name: table.runs(table.baseline, rung.scale) for rung in ladder.rungs}
     runs = {
         arm: {rung.name: table.runs(arm, rung.scale) for rung in ladder.rungs} for arm in table.arms
     }
-    ruler = yardstick(ladder, base)
+    baseline_law = fit_baseline_law(ladder, base)
     noise = {
-        rung.name: _noise(table, rung.name, base, runs, ruler.slopes[rung.name])
+        rung.name: _noise(table, rung.name, base, runs, baseline_law.slopes[rung.name])
         for rung in ladder.rungs
     }
     effects = {
         arm: tuple(
-            _effect(ladder, rung.name, base, runs[arm], noise, ruler)
+            _effect(ladder, rung.name, base, runs[arm], noise, baseline_law)
             for rung in ladder.rungs
             if runs[arm][rung.name]
         )
         for arm in table.arms
     }
-    return Measured(table, ladder, ruler, noise, effects)
+    return MeasuredTable(table, ladder, baseline_law, noise, effects)
 
 
 def _noise(
@@ -246,14 +253,19 @@ def _effect(
     base: Mapping[str, Losses],
     runs: Mapping[str, Losses],
     noise: Mapping[str, Noise],
-    ruler: Yardstick,
+    baseline_law: BaselineLaw,
 ) -> Effect:
     """Return an effect with the part of its error that the baseline's own runs cause."""
     found = effect(
-        ladder, rung, baseline=base[rung], change=runs[rung], noise=noise[rung], ruler=ruler
+        ladder,
+        rung,
+        baseline=base[rung],
+        change=runs[rung],
+        noise=noise[rung],
+        baseline_law=baseline_law,
     )
     load = 1 - noise[rung].rho * found.n_pairs / found.n
-    error = load * noise[rung].sd / math.sqrt(found.n_baseline) / ruler.slopes[rung]
+    error = load * noise[rung].sd / math.sqrt(found.n_baseline) / baseline_law.slopes[rung]
     return replace(found, shared_se=min(error, found.gain_se))
 
 

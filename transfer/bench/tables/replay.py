@@ -15,10 +15,10 @@ import numpy as np
 
 from miniscale.setting.setting import Kind
 from transfer.bench.tables.public_readers import read_tables
-from transfer.bench.tables.public_table import Measured, Table, measured
-from transfer.events import Effect, Outlook
+from transfer.bench.tables.public_table import MeasuredTable, Table, measured
+from transfer.events import Effect, GainForecast
 from transfer.measure.trend import NORMAL, TrendPrior
-from transfer.measure.trend import outlook as trend_outlook
+from transfer.measure.trend import gain_forecast as trend_forecast
 
 CALL = 0.8
 """Odds above which a forecast counts as a positive call."""
@@ -35,7 +35,7 @@ class Case:
     A forecaster must not look at ``truth``, nor at the arm's runs above its last effect.
     """
 
-    table: Measured
+    table: MeasuredTable
     arm: str
     kind: Kind
     effects: tuple[Effect, ...]
@@ -52,22 +52,22 @@ class Case:
         return self.truth.position - self.effects[-1].position
 
 
-Forecaster = Callable[[Case], Outlook | None]
+Forecaster = Callable[[Case], GainForecast | None]
 """Forecasts a case's later effect; None where it has too little to go by."""
 Learner = Callable[[Sequence[Case]], Forecaster]
 """Makes a forecaster from other sources' cases and truths."""
-OutlookOf = Callable[[Sequence[Effect], float, Kind], Outlook]
-"""Effects, a later position and the kind of change -> outlook there."""
+GainForecastOf = Callable[[Sequence[Effect], float, Kind], GainForecast]
+"""Effects, a later position and the kind of change -> forecast there."""
 
 
-def by_trend(effects: Sequence[Effect], position: float, kind: Kind) -> Outlook:
-    """Return the plain trend's outlook; it makes no difference between kinds."""
-    return trend_outlook(effects, position, prior=TrendPrior())
+def by_trend(effects: Sequence[Effect], position: float, kind: Kind) -> GainForecast:
+    """Return the plain trend's forecast; it makes no difference between kinds."""
+    return trend_forecast(effects, position, prior=TrendPrior())
 
 
-def as_forecaster(outlook: OutlookOf) -> Forecaster:
+def as_forecaster(gain_forecast: GainForecastOf) -> Forecaster:
     """Make a forecaster of a function that looks at effects and kind alone."""
-    return lambda case: outlook(case.effects, case.truth.position, case.kind)
+    return lambda case: gain_forecast(case.effects, case.truth.position, case.kind)
 
 
 def cases_of(table: Table) -> tuple[list[Case], Counter[Kind]]:
@@ -85,7 +85,7 @@ def cases_of(table: Table) -> tuple[list[Case], Counter[Kind]]:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredCase:
     """A case with its forecast.
 
     ``miss`` is the distance from forecast to truth in half-widths of the 80 % predictive interval
@@ -93,7 +93,7 @@ class Scored:
     """
 
     case: Case
-    look: Outlook
+    look: GainForecast
     miss: float
     width: float
 
@@ -103,7 +103,7 @@ class Scored:
         return self.case.truth.gain > 0
 
 
-def scored(case: Case, look: Outlook) -> Scored:
+def scored(case: Case, look: GainForecast) -> ScoredCase:
     """Compare a forecast with the truth.
 
     half = hypot(high - mean, z se) above the mean and hypot(mean - low, z se) below it
@@ -111,7 +111,7 @@ def scored(case: Case, look: Outlook) -> Scored:
     noise = _Z * case.truth.gain_se
     up, down = math.hypot(look.high - look.mean, noise), math.hypot(look.mean - look.low, noise)
     off = case.truth.gain - look.mean
-    return Scored(case, look, abs(off) / (up if off > 0 else down), up + down)
+    return ScoredCase(case, look, abs(off) / (up if off > 0 else down), up + down)
 
 
 def conformal_factor(misses: Mapping[str, Sequence[float]]) -> float:
@@ -134,7 +134,7 @@ def conformal_factor(misses: Mapping[str, Sequence[float]]) -> float:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReplayRow:
     """How forecasts of one source, or of all, came out.
 
     calls, right, stated
@@ -172,13 +172,13 @@ class Row:
     n_beyond: int
 
 
-def score_tables(folder: Path, *, outlook: OutlookOf = by_trend) -> list[Row]:
-    """Score an outlook on every table below a folder: a row a source and kind, then of all.
+def score_tables(folder: Path, *, gain_forecast: GainForecastOf = by_trend) -> list[ReplayRow]:
+    """Score an forecast on every table below a folder: a row a source and kind, then of all.
 
     Parameters
     ----------
-    outlook
-        Effects from the lowest rung up, a later position, the kind of change -> outlook there.
+    forecast
+        Effects from the lowest rung up, a later position, the kind of change -> forecast there.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def score_tables(folder: Path, *, outlook: OutlookOf = by_trend) -> list[Row]:
     tables = read_tables(folder)
     if not tables:
         raise ValueError(f"tables: none in {folder}; the format stands in docs/bench.md")
-    return score(tables, fixed(as_forecaster(outlook)))
+    return score(tables, fixed(as_forecaster(gain_forecast)))
 
 
 def fixed(forecaster: Forecaster) -> Learner:
@@ -196,7 +196,7 @@ def fixed(forecaster: Forecaster) -> Learner:
     return lambda cases: forecaster
 
 
-def score(tables: Iterable[Table], learner: Learner) -> list[Row]:
+def score(tables: Iterable[Table], learner: Learner) -> list[ReplayRow]:
     """Score what a learner makes of the other sources on each source in turn.
 
     For each source the learner sees the cases of all others, truths included; its forecaster then
@@ -223,8 +223,8 @@ def score(tables: Iterable[Table], learner: Learner) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Part:
-    plain: Scored
-    wide: Scored
+    plain: ScoredCase
+    wide: ScoredCase
     factor: float
 
     @property
@@ -236,19 +236,19 @@ class _Part:
         return self.plain.case.kind
 
 
-def _forecast(cases: Sequence[Case], forecaster: Forecaster) -> list[Scored]:
+def _forecast(cases: Sequence[Case], forecaster: Forecaster) -> list[ScoredCase]:
     looks = [(case, forecaster(case)) for case in cases]
     return [scored(case, look) for case, look in looks if look is not None]
 
 
-def _wider(one: Scored, factor: float) -> Scored:
+def _wider(one: ScoredCase, factor: float) -> ScoredCase:
     """Return a case with its predictive interval widened."""
     return replace(one, miss=one.miss / factor, width=one.width * factor)
 
 
 def _rows(
     parts: Sequence[_Part], shipped: Mapping[str, bool], beyond: Mapping[tuple[str, Kind], int]
-) -> list[Row]:
+) -> list[ReplayRow]:
     found = []
     keys = sorted({(part.source, part.kind) for part in parts})
     for source, kind in keys:
@@ -277,13 +277,13 @@ def _other(kind: Kind) -> Kind:
 
 def _row(
     name: str, parts: Sequence[_Part], groups: Sequence[str], *, is_shipped: bool, n_beyond: int
-) -> Row:
+) -> ReplayRow:
     done = [part.plain for part in parts]
     calls = [(s, group) for s, group in zip(done, groups, strict=True) if s.look.odds > CALL]
     right = [float(s.is_gain) for s, _ in calls]
     covered = [float(s.miss <= 1) for s in done]
     wide = [float(part.wide.miss <= 1) for part in parts]
-    return Row(
+    return ReplayRow(
         name=name,
         is_shipped=is_shipped,
         n_tables=len({s.case.table.table.name for s in done}),

@@ -14,8 +14,8 @@ from scipy.special import logsumexp
 from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Model, believe, log_likelihood, log_weights
 from transfer.belief.prior import Prior
-from transfer.bench.tables.replay import OutlookOf
-from transfer.events import Effect, Outlook
+from transfer.bench.tables.replay import GainForecastOf
+from transfer.events import Effect, GainForecast
 
 MIXES = ((0.60, 0.26, 0.35), (0.40, 0.46, 0.20), (0.15, 0.71, 0.20), (0.85, 0.05, 0.35))
 """(share of persistent, share of fading, what fading keeps over three decades), structural; the
@@ -48,8 +48,8 @@ def marginal(rows: Sequence[Sequence[Effect]], model: Model) -> float:
     return math.fsum(float(logsumexp(weights + log_likelihood(row, model)[0])) for row in rows)
 
 
-def fading_learned(rows: Sequence[Sequence[Effect]]) -> OutlookOf:
-    """Return the atoms' outlook under the mix that a study's promoted changes make likeliest.
+def fading_learned(rows: Sequence[Sequence[Effect]]) -> GainForecastOf:
+    """Return the atoms' forecast under the mix that a study's promoted changes make likeliest.
 
     Changes measured on one rung say nothing of fading and are left out.
     """
@@ -57,7 +57,7 @@ def fading_learned(rows: Sequence[Sequence[Effect]]) -> OutlookOf:
     models = [Model(prior=prior) for prior in priors()]
     model = max(models, key=lambda one: marginal(promoted, one))
 
-    def outlook(effects: Sequence[Effect], position: float, kind: Kind) -> Outlook:
-        return believe(effects, kind, model=model).outlook(position)
+    def gain_forecast(effects: Sequence[Effect], position: float, kind: Kind) -> GainForecast:
+        return believe(effects, kind, model=model).gain_forecast(position)
 
-    return outlook
+    return gain_forecast

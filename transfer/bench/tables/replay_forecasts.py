@@ -9,9 +9,9 @@ from scaling import FitStatus, fit_power_law
 from transfer.belief.posterior import Model, believe
 from transfer.belief.prior import Prior
 from transfer.bench.tables.replay import Case, Forecaster, Learner, as_forecaster, by_trend, fixed
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 from transfer.measure.trend import NORMAL
-from transfer.policy.voi.knobs import Edit, hint
+from transfer.policy.voi.knobs import KnobEdit, hint
 from transfer.trust import Trust
 
 KEPT = 0.55
@@ -24,26 +24,26 @@ UNAUDITED = Model.trusting(Trust(), Prior())
 """What the default policy believes where no audit was made: its doubt by kind with it."""
 
 
-def by_atoms(effects: Sequence[Effect], position: float, kind: Kind) -> Outlook:
-    """Return the atoms' outlook under the default policy's prior and doubt."""
-    return believe(effects, kind, model=UNAUDITED).outlook(position)
+def by_atoms(effects: Sequence[Effect], position: float, kind: Kind) -> GainForecast:
+    """Return the atoms' forecast under the default policy's prior and doubt."""
+    return believe(effects, kind, model=UNAUDITED).gain_forecast(position)
 
 
-def _normal(mean: float, sd: float, slope: float = 0.0) -> Outlook:
+def _normal(mean: float, sd: float, slope: float = 0.0) -> GainForecast:
     odds = NORMAL.cdf(mean / sd)
-    return Outlook(mean, sd, mean - _Z * sd, mean + _Z * sd, odds, slope)
+    return GainForecast(mean, sd, mean - _Z * sd, mean + _Z * sd, odds, slope)
 
 
-def carried(case: Case) -> Outlook:
+def carried(case: Case) -> GainForecast:
     """Carry the last measured gain over unchanged; its doubt is noise and misfit."""
     last = case.effects[-1]
     misfit = math.hypot(_MISFIT_SHARE * last.gain, _MISFIT)
     return _normal(last.gain, math.hypot(last.gain_se, misfit))
 
 
-def retained(case: Case) -> Outlook:
+def retained(case: Case) -> GainForecast:
     """Keep .55 of the gain in loss a decade, whatever the change; doubt as when carried over."""
-    last, slopes = case.effects[-1], case.table.ruler.slopes
+    last, slopes = case.effects[-1], case.table.baseline_law.slopes
     share = KEPT ** (case.distance / math.log(10))
     gain = last.gain * share * slopes[last.rung] / slopes[case.truth.rung]
     scale = abs(gain / last.gain) if last.gain else 1.0
@@ -51,7 +51,7 @@ def retained(case: Case) -> Outlook:
     return _normal(gain, sd)
 
 
-def by_law_per_arm(case: Case) -> Outlook | None:
+def by_law_per_arm(case: Case) -> GainForecast | None:
     """Fit a law to the arm and one to the baseline, and subtract; three rungs at least.
 
     The spread is that of the two fits' ensembles, taken as independent.
@@ -74,42 +74,42 @@ def by_law_per_arm(case: Case) -> Outlook | None:
         centre = math.fsum(values) / len(values)
         spread = math.fsum((value - centre) ** 2 for value in values) / len(values)
         ends.append((fit.law(at), spread))
-    slope = case.table.ruler.slopes[case.truth.rung]
+    slope = case.table.baseline_law.slopes[case.truth.rung]
     (base, base_spread), (arm_loss, arm_spread) = ends
     sd = math.sqrt(base_spread + arm_spread) / slope
     return _normal((base - arm_loss) / slope, max(sd, 1e-6))
 
 
-def by_atoms_and_bowl(case: Case) -> Outlook:
-    """Return the atoms' outlook with what the other edits of the same knob say, up to this rung."""
+def by_atoms_and_bowl(case: Case) -> GainForecast:
+    """Return the atoms' forecast with what other edits of the same knob say up to this rung."""
     return _pooled(case, UNAUDITED)
 
 
-def _pooled(case: Case, model: Model) -> Outlook:
+def _pooled(case: Case, model: Model) -> GainForecast:
     edits, last = case.table.table.edits, case.effects[-1].position
     said = None
     if case.arm in edits:
         knob = edits[case.arm][0]
         pool = [
-            Edit(arm, 0.0, place, tuple(e for e in effects if e.position <= last))
+            KnobEdit(arm, 0.0, place, tuple(e for e in effects if e.position <= last))
             for arm, effects in case.table.effects.items()
             for name, place in (edits.get(arm, ("", 0.0)),)
             if name == knob
         ]
         said = hint(pool, case.arm, target=case.truth.position, model=model)
     belief = believe(case.effects, case.kind, model=model, hint=said)
-    return belief.outlook(case.truth.position)
+    return belief.gain_forecast(case.truth.position)
 
 
 @dataclass(frozen=True)
-class Doubt:
+class ReplayDoubt:
     """What is doubted of a gain a nat of compute beyond its last rung."""
 
     drift: float
     share: float
 
 
-def atoms_doubting(doubts: Mapping[Kind, Doubt], *, is_pooled: bool = False) -> Forecaster:
+def atoms_doubting(doubts: Mapping[Kind, ReplayDoubt], *, is_pooled: bool = False) -> Forecaster:
     """Return the atoms' forecaster with another doubt beyond the last rung, by kind.
 
     The doubt a nat is ``hypot(drift, share |g|)`` of the last measured gain g: large effects
@@ -118,16 +118,16 @@ def atoms_doubting(doubts: Mapping[Kind, Doubt], *, is_pooled: bool = False) -> 
     return lambda case: _doubting(case, doubts[case.kind], is_pooled=is_pooled)
 
 
-def _doubting(case: Case, doubt: Doubt, *, is_pooled: bool) -> Outlook:
+def _doubting(case: Case, doubt: ReplayDoubt, *, is_pooled: bool) -> GainForecast:
     drift = math.hypot(doubt.drift, doubt.share * case.effects[-1].gain)
     if is_pooled:
         return _pooled(case, Model(drift=drift))
     belief = believe(case.effects, case.kind, model=Model(drift=drift))
-    return belief.outlook(case.truth.position)
+    return belief.gain_forecast(case.truth.position)
 
 
 DOUBTS = tuple(
-    Doubt(drift, share) for drift in (0.004, 0.015, 0.03, 0.05) for share in (0, 0.15, 0.3)
+    ReplayDoubt(drift, share) for drift in (0.004, 0.015, 0.03, 0.05) for share in (0, 0.15, 0.3)
 )
 
 
@@ -142,14 +142,14 @@ class LearnedDoubt:
 
     def __init__(self, *, is_pooled: bool = False) -> None:
         self._is_pooled = is_pooled
-        self._known: dict[tuple[int, Doubt], tuple[Case, float]] = {}
+        self._known: dict[tuple[int, ReplayDoubt], tuple[Case, float]] = {}
 
     def __call__(self, cases: Sequence[Case]) -> Forecaster:
         """Return the atoms' forecaster with the doubt that these cases make likeliest."""
         doubts = {kind: self.best(cases, kind) for kind in Kind}
         return atoms_doubting(doubts, is_pooled=self._is_pooled)
 
-    def best(self, cases: Sequence[Case], kind: Kind) -> Doubt:
+    def best(self, cases: Sequence[Case], kind: Kind) -> ReplayDoubt:
         """Return the doubt of the highest score; the default's where no case is of the kind."""
         sources: dict[str, list[Case]] = {}
         for case in cases:
@@ -165,7 +165,7 @@ class LearnedDoubt:
             ),
         )
 
-    def _score(self, case: Case, doubt: Doubt) -> float:
+    def _score(self, case: Case, doubt: ReplayDoubt) -> float:
         key = (id(case), doubt)
         if key not in self._known:
             look = _doubting(case, doubt, is_pooled=self._is_pooled)
@@ -173,7 +173,7 @@ class LearnedDoubt:
         return self._known[key][1]
 
 
-def _log_score(look: Outlook, truth: Effect) -> float:
+def _log_score(look: GainForecast, truth: Effect) -> float:
     sd = math.hypot(look.sd, truth.gain_se)
     odds = min(max(look.odds, 0.01), 0.99)
     density = -math.log(sd) - 2.5 * math.log1p(((truth.gain - look.mean) / sd) ** 2 / 4)
@@ -203,13 +203,13 @@ class TemperedOdds:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Case, Outlook]] = {}
+        self._known: dict[int, tuple[Case, GainForecast]] = {}
 
     def __call__(self, cases: Sequence[Case]) -> Forecaster:
         """Return the forecaster that these cases teach."""
         at = {kind: self.temperature(cases, kind) for kind in Kind}
 
-        def forecast(case: Case) -> Outlook:
+        def forecast(case: Case) -> GainForecast:
             look = self._look(case)
             return replace(look, odds=tempered(look.odds, at[case.kind]))
 
@@ -224,7 +224,7 @@ class TemperedOdds:
                 sources.setdefault(case.source, []).append(seen)
         return likeliest_temperature(list(sources.values()))
 
-    def _look(self, case: Case) -> Outlook:
+    def _look(self, case: Case) -> GainForecast:
         if id(case) not in self._known:
             self._known[id(case)] = case, by_atoms(case.effects, case.truth.position, case.kind)
         return self._known[id(case)][1]

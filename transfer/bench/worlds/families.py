@@ -12,12 +12,12 @@ from random import Random
 from miniscale.setting.setting import Kind
 from transfer.bench.worlds.world import Held, Mechanism, World, once, patch, stream
 from transfer.change import Change
-from transfer.plan import EpochRule, Plan
+from transfer.plan import RoundRule, StudyPlan
 
-PLAN = Plan(
+PLAN = StudyPlan(
     in_flight=8,
     budget=4000.0,
-    epoch=EpochRule(accepts=3, changes=150, budget_share=0.34),
+    round=RoundRule(accepts=3, changes=150, budget_share=0.34),
     idea_cost=1.0,
     tops_up=True,
 )

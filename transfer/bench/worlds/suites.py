@@ -24,7 +24,7 @@ from transfer.bench.worlds.world import (
     stream,
 )
 from transfer.change import Change
-from transfer.plan import EpochRule, Plan
+from transfer.plan import RoundRule, StudyPlan
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Nature:
 
 
 @dataclass(frozen=True)
-class Idea:
+class PlantedIdea:
     """One idea of a suite: its curve, its name tag and where it crashes."""
 
     curve: Callable[[float], float]
@@ -119,15 +119,15 @@ class Calibrated(Mechanism):
     def __init__(self, nature: Nature, suite: str, seed: int) -> None:
         self.nature = nature
         self._name = (suite, seed)
-        self._ideas: list[Idea] = []
+        self._ideas: list[PlantedIdea] = []
 
-    def idea(self, n: int) -> Idea:
+    def idea(self, n: int) -> PlantedIdea:
         """Return the n-th idea."""
         while len(self._ideas) <= n:
             self._ideas.append(self._draw(len(self._ideas)))
         return self._ideas[n]
 
-    def _draw(self, n: int) -> Idea:
+    def _draw(self, n: int) -> PlantedIdea:
         nature, rng = self.nature, stream("idea", *self._name, n)
         repeats = -1
         if n and rng.random() < nature.redundant:
@@ -144,7 +144,7 @@ class Calibrated(Mechanism):
         if rng.random() < nature.crashes:
             crashes_from = 0.0 if rng.random() < 0.7 else rng.choice((1.0, 3.0, 5.0))
         is_wrong = rng.random() < nature.wrong_tags
-        return Idea(curve, kind, _other(kind) if is_wrong else kind, crashes_from, repeats)
+        return PlantedIdea(curve, kind, _other(kind) if is_wrong else kind, crashes_from, repeats)
 
     def _structural(self, rng: Random, n: int) -> Callable[[float], float]:
         nature = self.nature
@@ -213,10 +213,10 @@ def _other(kind: Kind) -> Kind:
     return Kind.HYPERPARAMETER if kind is Kind.STRUCTURAL else Kind.STRUCTURAL
 
 
-PLENTY = Plan(
+PLENTY = StudyPlan(
     in_flight=8,
     budget=4000.0,
-    epoch=EpochRule(accepts=3, changes=150, budget_share=0.34),
+    round=RoundRule(accepts=3, changes=150, budget_share=0.34),
     idea_cost=2.0,
     tops_up=True,
 )
@@ -227,7 +227,7 @@ N_FEW = 200
 
 A = Nature()
 ADVERSE = replace(A, holds=0.15, fades=0.25, reverses=0.55, rises=0.05)
-SUITES: Mapping[str, tuple[Nature, Plan, int]] = {
+SUITES: Mapping[str, tuple[Nature, StudyPlan, int]] = {
     "A": (A, PLENTY, 0),
     "B": (A, FEW, N_FEW),
     "Drift": (replace(A, drift=0.15), PLENTY, 0),
@@ -248,7 +248,7 @@ def calibrated(
     seed: int,
     *,
     nature: Nature,
-    plan: Plan,
+    plan: StudyPlan,
     n_ideas: int,
     noise: float = 0.02,
     target: float = 10.0,

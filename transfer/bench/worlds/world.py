@@ -15,11 +15,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Knob, Objective, Setting
-from miniscale.setting.trial import Cause, State, TrialResult, TrialSpec
+from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.in_memory import NOWHERE, READING, Content, KnobTrees
-from transfer.study.study import Plan
+from transfer.study.study import StudyPlan
 
 GENERATOR = 1
 """Version of all worlds; results of different versions are never put into one table."""
@@ -152,14 +152,14 @@ class World:
     suite: str
     seed: int
     mechanism: Mechanism
-    plan: Plan
+    plan: StudyPlan
     law: Law = power_law
     luck: Luck = Luck()
     n_ideas: int = 0
     """How many ideas there are; 0 where the budget alone ends them."""
     target: float = 10.0
     """How far beyond the top rung, as a ratio of compute."""
-    carrying: float = CARRYING
+    complexity_cost: float = CARRYING
     unmatched: tuple[str, ...] = ()
     """What the ladder says that its rungs do not share with the target."""
 
@@ -223,7 +223,7 @@ class World:
 
     def utility(self, held: Held) -> float:
         """Return the gain at the target less what its code costs to carry."""
-        return self.true(held) - self.carrying * held.size
+        return self.true(held) - self.complexity_cost * held.size
 
     # -- what a run shows ------------------------------------------------------------------
 
@@ -233,10 +233,10 @@ class World:
         x = math.log(scale)
         if self.mechanism.crashes(held, x):
             reason = "RuntimeError: this set of ideas does not run at this size"
-            return TrialResult(spec.identity, State.FAILED, cause=Cause.CRASH, reason=reason)
+            return TrialResult(spec.identity, TrialState.FAILED, cause=Cause.CRASH, reason=reason)
         loss = self.law(x + self.mechanism.gain(held, x)) + self.noise(spec.tree, x, spec.seed)
         flops = scale * math.exp(self.mechanism.extra(held))
-        return TrialResult(spec.identity, State.COMPLETE, value=loss, metrics={"flops": flops})
+        return TrialResult(spec.identity, TrialState.COMPLETE, value=loss, metrics={"flops": flops})
 
     def noise(self, tree: str, x: float, seed: int) -> float:
         """Return a run's noise in loss."""

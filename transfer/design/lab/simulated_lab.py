@@ -22,7 +22,7 @@ from pathlib import Path as Folder
 import numpy as np
 
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import Reading
+from miniscale.setting.trial import MetricSource
 from transfer.audit.agreement import accuracy
 from transfer.change import Change
 from transfer.design.space.cells import Cell, Seen, Trial
@@ -61,7 +61,7 @@ PLANTED: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Effect:
+class PlantedMechanism:
     """What a change moves; each number is 0 unless it is that change's mechanism."""
 
     capacity: float = 0.0
@@ -77,7 +77,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class World:
+class SimulatedSetting:
     """One simulated setting: its coefficients, and what each change of its panel does."""
 
     seed: int
@@ -92,9 +92,9 @@ class World:
     start: float
     reading: float
     seconds: float
-    panel: Mapping[str, tuple[Change, Effect]] = field(default_factory=dict)
+    panel: Mapping[str, tuple[Change, PlantedMechanism]] = field(default_factory=dict)
 
-    def loss(self, dials: Mapping[str, float], rate: float, effect: Effect) -> float:
+    def loss(self, dials: Mapping[str, float], rate: float, effect: PlantedMechanism) -> float:
         """Return the loss without noise; ``rate`` is the knob's value, 1 by default."""
         wide = dials["width"] / WIDTH
         params = wide**2 * dials["depth"] / DEPTH
@@ -132,7 +132,7 @@ BROKEN, SOUND = 0.75, 0.88
 """Noise-free accuracies below and above which a path is planted as broken or faithful."""
 
 
-def world(seed: int, n_changes: int = 14) -> World:
+def world(seed: int, n_changes: int = 14) -> SimulatedSetting:
     """Draw a setting and a panel; the same seed gives the same.
 
     Drawn again until the planted truth is one: at a fortieth of the price the three unmatched paths
@@ -145,7 +145,7 @@ def world(seed: int, n_changes: int = 14) -> World:
             return known
 
 
-def _is_planted(known: World) -> bool:
+def _is_planted(known: SimulatedSetting) -> bool:
     """Whether the truth at a fortieth of the price is as planted."""
     form = form_of(known)
     found = {}
@@ -158,9 +158,9 @@ def _is_planted(known: World) -> bool:
     return found.pop("compound") >= SOUND and max(found.values()) < BROKEN
 
 
-def _drawn(rng: random.Random, seed: int, n_changes: int) -> World:
+def _drawn(rng: random.Random, seed: int, n_changes: int) -> SimulatedSetting:
     seconds = math.exp(rng.uniform(math.log(200), math.log(2000)))
-    known = World(
+    known = SimulatedSetting(
         seed=seed,
         a=rng.uniform(0.22, 0.36),
         b=rng.uniform(0.22, 0.36),
@@ -174,10 +174,10 @@ def _drawn(rng: random.Random, seed: int, n_changes: int) -> World:
         reading=rng.uniform(0.5, 0.7),
         seconds=seconds,
     )
-    return World(**{**known.__dict__, "panel": _panel(rng, n_changes)})
+    return SimulatedSetting(**{**known.__dict__, "panel": _panel(rng, n_changes)})
 
 
-def _panel(rng: random.Random, n: int) -> dict[str, tuple[Change, Effect]]:
+def _panel(rng: random.Random, n: int) -> dict[str, tuple[Change, PlantedMechanism]]:
     """Draw changes of all kinds, about half of them harmful at the target."""
     makers = ("capacity", "data", "relief", "rate", "late", "early")
     found = {}
@@ -193,11 +193,11 @@ def _panel(rng: random.Random, n: int) -> dict[str, tuple[Change, Effect]]:
         kind = Kind.HYPERPARAMETER if what in ("rate", "late", "early") else Kind.STRUCTURAL
         change = Change(f"{what} {i}", category=category, kind=kind, knobs={"idea": i + 1})
         crossed = {"by_turns": rng.gauss(0, 0.035), "by_heat": rng.gauss(0, 0.02)}
-        found[f"{what}_{i}"] = change, Effect(**{what: size}, **crossed)
+        found[f"{what}_{i}"] = change, PlantedMechanism(**{what: size}, **crossed)
     return found
 
 
-def setting_of(known: World) -> Setting:
+def setting_of(known: SimulatedSetting) -> Setting:
     """Return the setting that a design is asked for; nothing of it can be run."""
     pool = {"role": "pool", "value": round(TOKENS / known.epochs), "low": 20, "whole": True}
     dials = {**DIALS, "pool": pool}
@@ -208,7 +208,7 @@ def setting_of(known: World) -> Setting:
         prepare=(),
         command=("run", *(f"{{{name}}}" for name in dials)),
         evaluator=(),
-        objective=Objective("loss", True, Reading(file="x", key="y")),
+        objective=Objective("loss", True, MetricSource(file="x", key="y")),
         editable=(),
         locked=(),
         env={},
@@ -226,7 +226,7 @@ def setting_of(known: World) -> Setting:
     )
 
 
-def ladder_of(known: World) -> Ladder:
+def ladder_of(known: SimulatedSetting) -> Ladder:
     """Return a ladder without rungs that carries the setting."""
     return Ladder(
         name="simulated", about="", setting=setting_of(known), rungs=(), target_name="target",
@@ -234,7 +234,7 @@ def ladder_of(known: World) -> Ladder:
     )  # fmt: skip
 
 
-def form_of(known: World) -> Shrinkable:
+def form_of(known: SimulatedSetting) -> Shrinkable:
     """Return the setting's dials."""
     return decode_design(setting_of(known))
 
@@ -248,7 +248,7 @@ def paths() -> dict[str, Path]:
 class SimLab:
     """A lab that draws trials from a world; the same trial gives the same number."""
 
-    world: World
+    world: SimulatedSetting
     n_trials: int = 0
 
     def run(self, trials: Sequence[Trial], changes: Mapping[str, Change]) -> list[Seen | None]:
@@ -258,7 +258,7 @@ class SimLab:
 
     def _seen(self, trial: Trial, change: Change | None) -> Seen:
         cell, known = trial.cell, self.world
-        effect = known.panel[trial.arm][1] if trial.arm in known.panel else Effect()
+        effect = known.panel[trial.arm][1] if trial.arm in known.panel else PlantedMechanism()
         rate = float(change.knobs.get("lr", 1.0)) if change else 1.0
         rate *= cell.rung.rules.get("lr", 1.0)
         where = f"{known.seed} {sorted(cell.dials.items())} {sorted(cell.rung.rules.items())}"
@@ -271,12 +271,12 @@ class SimLab:
         return Seen(loss, seconds, seconds)
 
 
-def truth(known: World, cell: Cell) -> float:
+def truth(known: SimulatedSetting, cell: Cell) -> float:
     """Return the share of pairs that a cell orders as the target does, noise aside."""
     return agreement(known, cell.dials, cell.rung.rules.get("lr", 1.0))
 
 
-def agreement(known: World, dials: Mapping[str, float], rate: float) -> float:
+def agreement(known: SimulatedSetting, dials: Mapping[str, float], rate: float) -> float:
     """Return the noise-free share of pairs of changes ordered as at the target."""
     here, there = (
         np.array([-known.loss(where, lr, effect) for _, effect in known.panel.values()])

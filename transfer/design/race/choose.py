@@ -7,8 +7,8 @@ from enum import StrEnum
 from transfer.design.race.race import (
     TRAILS,
     Board,
+    CellStanding,
     OutOfBudget,
-    Standing,
     Standings,
     lead_of,
     run_cells,
@@ -53,7 +53,7 @@ class Verdict:
     unmatched: Mapping[str, str] | None = None
 
 
-def mismatches(form: Shrinkable, paths: Mapping[str, Path], one: Standing, board: Board,
+def mismatches(form: Shrinkable, paths: Mapping[str, Path], one: CellStanding, board: Board,
                *, has_rules: bool) -> dict[str, str]:  # fmt: skip
     """Say what a cell does not match of the reference."""
     path = paths[one.cell.path]
@@ -62,7 +62,7 @@ def mismatches(form: Shrinkable, paths: Mapping[str, Path], one: Standing, board
 
 def best_of(
     standings: Standings, counts: Mapping[str, int], limit: float, n: int
-) -> Standing | None:
+) -> CellStanding | None:
     """Return the cell to decide on: the cheapest decision among those as accurate as any.
 
     Only faithful cells at the price allowed that ran all changes count; one is as accurate as the
@@ -80,7 +80,7 @@ def best_of(
     leads = {one.cell.name: lead_of(top, one) for one in able}
     kept = [one for one in able if not (lead := leads[one.cell.name]) or lead[0] <= 0]
 
-    def price(one: Standing) -> float:
+    def price(one: CellStanding) -> float:
         own = one.judged.decision_price if one.judged else one.price
         return own * DOUBLES ** counts[one.cell.name]
 
@@ -89,7 +89,7 @@ def best_of(
 
 def look_above(
     book: Book, board: Board, standings: Standings, counts: Mapping[str, int], limit: float
-) -> tuple[Standings, Standing | None]:
+) -> tuple[Standings, CellStanding | None]:
     """Try dearer sizes of the most promising paths, cheapest first, until one is faithful."""
 
     def promise(path: str) -> tuple[int, float]:
@@ -127,7 +127,7 @@ def verdicts(
     paths: Sequence[Path],
     board: Board,
     standings: Standings,
-    chosen: Standing | None,
+    chosen: CellStanding | None,
     *,
     has_rules: bool,
     limit: float,
@@ -160,10 +160,10 @@ def verdicts(
 
 def _verdict(
     path: Path,
-    mine: Sequence[Standing],
+    mine: Sequence[CellStanding],
     told: Mapping[str, Mapping[str, str]],
     sound: Sequence[str],
-    chosen: Standing | None,
+    chosen: CellStanding | None,
     limit: float,
 ) -> Verdict:
     judged = [s for s in mine if s.judged]
@@ -187,8 +187,8 @@ def _verdict(
 
 def reason(
     path: str,
-    mine: Sequence[Standing],
-    best: Standing,
+    mine: Sequence[CellStanding],
+    best: CellStanding,
     told: Mapping[str, Mapping[str, str]],
     sound: Sequence[str],
 ) -> tuple[str, str]:
@@ -231,7 +231,7 @@ def _moved(topic: str, odd: Mapping[str, float]) -> float:
     return max((s for c, s in odd.items() if any(w in c.lower() for w in words)), default=0.0)
 
 
-def _contrary(one: Standing) -> str:
+def _contrary(one: CellStanding) -> str:
     """Say which changes disagree most with the reference."""
     odd = one.judged.odd if one.judged else {}
     few = [
@@ -240,7 +240,7 @@ def _contrary(one: Standing) -> str:
     return f"; most contrary: {', '.join(few[:2])}" if few else ""
 
 
-def _accuracy_words(one: Standing) -> str:
+def _accuracy_words(one: CellStanding) -> str:
     if one.judged is None:
         return one.why or "not measured"
     value, low, high = one.judged.stated

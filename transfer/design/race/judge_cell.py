@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transfer.audit import agreement
-from transfer.audit.judge_panel import Measured, measure, own_variance
+from transfer.audit.judge_panel import MeasuredPanel, measure, own_variance
 from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
 from transfer.audit.panel_runs import BASELINE, Run, Runs
 from transfer.design.space.cells import Book, Cell
@@ -27,7 +27,7 @@ FLAT_NATS = 0.5
 
 
 @dataclass(frozen=True)
-class Judged:
+class CellAccuracy:
     """One cell against the reference, over the changes that were measured on both.
 
     accuracy, low, high
@@ -154,7 +154,7 @@ def path_ladder(ladder: Ladder, book: Book, cells: Sequence[Cell], top: Cell) ->
 
 def judge(
     ladder: Ladder, book: Book, cells: Sequence[Cell], top: Cell, arms: Sequence[str]
-) -> dict[str, Judged]:
+) -> dict[str, CellAccuracy]:
     """Judge one path's cells against the reference, by the path's own law.
 
     Cells without a number of the baseline or with fewer than three changes in common with the
@@ -177,13 +177,13 @@ def judge(
 
 
 def _judged(
-    measured: Measured,
+    measured: MeasuredPanel,
     book: Book,
     cell: Cell,
     arms: Sequence[str],
     pairs: Sequence[tuple[Effect, Effect]],
     crashed: tuple[str, ...],
-) -> Judged:
+) -> CellAccuracy:
     rng = np.random.default_rng(0)
     lower = np.array([low.gain for low, _ in pairs])
     upper = np.array([top.gain for _, top in pairs])
@@ -195,12 +195,12 @@ def _judged(
     clean = np.array([one for one in cleared if one is not None])
     ends = np.quantile(clean, [0.1, 0.9]) if clean.size else (None, None)
     noise = measured.analysis.noise(cell.name)
-    nats = noise.sd / measured.analysis.ruler("b0").slopes[cell.name]
+    nats = noise.sd / measured.analysis.baseline_law("b0").slopes[cell.name]
     signal = spread_of(lower, own[0])
     seeds = seeds_for(nats, noise.rho, signal)
     cost, seconds = prices(book, cell)
     spread = float(np.var(lower, ddof=1))
-    return Judged(
+    return CellAccuracy(
         cell=cell.name,
         path=cell.path,
         n=len(arms),
@@ -256,7 +256,7 @@ def disagreement(lower: Array, upper: Array, categories: Sequence[str]) -> dict[
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
-def ahead(one: Judged, other: Judged) -> tuple[float, float] | None:
+def ahead(one: CellAccuracy, other: CellAccuracy) -> tuple[float, float] | None:
     """Return the 80 % interval of the first cell's accuracy less the second's, on common changes.
 
     Both are resampled together, so that easy and hard changes count for both alike; the order at

@@ -21,7 +21,7 @@ from miniscale.setting.setting import Kind
 from transfer.audit.panel_runs import BASELINE
 from transfer.change import Change
 from transfer.design.space.cells import Book, Cell, Trial
-from transfer.design.space.dials import Role, Shrinkable
+from transfer.design.space.dials import DialRole, Shrinkable
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ NOISE_DF, NOISE_SHARE = 2.0, 0.03
 
 
 @dataclass(frozen=True)
-class Rule:
+class FittedRule:
     """How the optimum of a knob goes with one dial: exponent, 80 % interval, what was known.
 
     ``told`` is how much narrower than the prior's the interval is; near 0 the sweep said nothing.
@@ -89,8 +89,8 @@ class Check:
     ``direct`` is fitted to the smallest size swept and the reference alone.
     """
 
-    rule: Rule
-    direct: Rule
+    rule: FittedRule
+    direct: FittedRule
     top: str
 
     @property
@@ -109,7 +109,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepTrial:
     """One trial of a sweep: z of its size, x of its knob, seed and loss."""
 
     z: float
@@ -132,7 +132,7 @@ def axis_of(form: Shrinkable, knob: str) -> tuple[str, float | None]:
     if known:
         dial, exponent = next(iter(known.items()))
         return dial, exponent
-    scale = form.of(Role.SCALE) or tuple(form.dials.values())
+    scale = form.of(DialRole.SCALE) or tuple(form.dials.values())
     return max(scale, key=lambda d: d.power * math.log(d.value / d.low)).name, None
 
 
@@ -146,7 +146,7 @@ def sweep(
     seeds: int,
     sign: float,
     tried: Sequence[float] = FACTORS,
-) -> list[Point]:
+) -> list[SweepTrial]:
     """Run a knob at a few values on a few sizes; where the best is an edge, go on beyond it.
 
     Values that crash or diverge are left out; losses are such that lower is better.
@@ -168,7 +168,7 @@ def sweep(
         if not any(moved):
             break
     return [
-        Point(
+        SweepTrial(
             math.log(cell.dials[dial] / form.dials[dial].value),
             math.log(f),
             seed,
@@ -198,7 +198,7 @@ def _reach_out(book: Book, knob: str, cell: Cell, factors: list[float], sign: fl
     return True
 
 
-def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
+def fit_rule(form: Shrinkable, knob: str, points: Sequence[SweepTrial]) -> FittedRule:
     """Weigh offset and drift of the optimum; losses must be such that lower is better."""
     dial, prior = axis_of(form, knob)
     centre, doubt = (prior, DOUBT) if prior is not None else (0.0, DOUBT_FREE)
@@ -212,10 +212,10 @@ def fit_rule(form: Shrinkable, knob: str, points: Sequence[Point]) -> Rule:
     low, middle, high = (float(np.interp(q, total, EXPONENTS)) for q in (0.1, 0.5, 0.9))
     told = 1 - (high - low) / (2 * 1.2816 * doubt)
     own = form.built_in.get(knob, {}).get(dial, 0.0)
-    return Rule(knob, dial, middle, low, high, prior, max(told, 0.0), len(points), own)
+    return FittedRule(knob, dial, middle, low, high, prior, max(told, 0.0), len(points), own)
 
 
-def _likelihood(points: Sequence[Point], skew: float) -> Array:
+def _likelihood(points: Sequence[SweepTrial], skew: float) -> Array:
     """Return the log likelihood of (offset, exponent).
 
     Sizes share nothing but the optimum, o + p z, and the skew: what an optimum m leaves at one size
@@ -233,7 +233,7 @@ def _likelihood(points: Sequence[Point], skew: float) -> Array:
     return total
 
 
-def _means(points: Sequence[Point]) -> tuple[Array, Array, Array, int]:
+def _means(points: Sequence[SweepTrial]) -> tuple[Array, Array, Array, int]:
     """Return the values of one size, their losses with seeds evened out, variances, and df."""
     values, seeds = sorted({p.x for p in points}), sorted({p.seed for p in points})
     y = np.array([p.loss for p in points])
@@ -273,19 +273,19 @@ class Sweeper:
     top_seeds: int = 1
     tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
-    def points(self, knob: str, cells: Sequence[Cell]) -> list[Point]:
+    def points(self, knob: str, cells: Sequence[Cell]) -> list[SweepTrial]:
         """Return the trials of a knob's sweep on some sizes."""
         return sweep(
             self.book, self.form, knob, self.defaults[knob], cells, seeds=self.seeds,
             sign=self.sign, tried=self.tried.get(knob, FACTORS),
         )  # fmt: skip
 
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[FittedRule, ...]:
         """Sweep every knob that may need a rule, and fit it; nothing where there is no size."""
         knobs = self.form.rules if self.cells else ()
         return tuple(fit_rule(self.form, knob, self.points(knob, self.cells)) for knob in knobs)
 
-    def checks(self, rules: Sequence[Rule], top: Cell) -> tuple[Check, ...]:
+    def checks(self, rules: Sequence[FittedRule], top: Cell) -> tuple[Check, ...]:
         """Sweep the knobs of rules at the reference; one that leaves nothing there is left out."""
         found = []
         for rule in rules:
@@ -298,7 +298,7 @@ class Sweeper:
         return tuple(found)
 
 
-def are_needed(form: Shrinkable, rules: Sequence[Rule]) -> bool:
+def are_needed(form: Shrinkable, rules: Sequence[FittedRule]) -> bool:
     """Whether some knob needs a rule, has one in its program, or may need one not yet fitted."""
     if form.built_in or not rules:
         return bool(form.rules)
@@ -306,7 +306,7 @@ def are_needed(form: Shrinkable, rules: Sequence[Rule]) -> bool:
 
 
 def factors(
-    form: Shrinkable, rules: Sequence[Rule], dials: Mapping[str, float], *, uses_rules: bool
+    form: Shrinkable, rules: Sequence[FittedRule], dials: Mapping[str, float], *, uses_rules: bool
 ) -> dict[str, float]:
     """Return the factor on each knob at a size: of the rules, or what undoes the program's own."""
     ratio = {name: dials[name] / dial.value for name, dial in form.dials.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from transfer.audit.panel_runs import BASELINE
-from transfer.design.race.judge_cell import Judged, ahead, judge
+from transfer.design.race.judge_cell import CellAccuracy, ahead, judge
 from transfer.design.space.cells import Book, Cell, Trial, last_line
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import overhead_of
@@ -20,7 +20,7 @@ DEARER = 1.2
 """A leader that costs at most so many times as much as a cell may take it out by accuracy."""
 
 
-class State(StrEnum):
+class CellState(StrEnum):
     """Where a cell stands."""
 
     OPEN = "open"
@@ -29,20 +29,20 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class CellStanding:
     """A cell, how far it got and why it is out of the race if it is; ``cause`` is one word."""
 
     cell: Cell
     price: float
-    state: State = State.OPEN
+    state: CellState = CellState.OPEN
     cause: str = ""
     why: str = ""
-    judged: Judged | None = None
+    judged: CellAccuracy | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it is still in the race."""
-        return self.state is State.OPEN
+        return self.state is CellState.OPEN
 
     @property
     def accuracy(self) -> float:
@@ -55,7 +55,7 @@ class Standing:
         return self.is_open and self.judged is not None and self.judged.is_faithful
 
 
-Standings = dict[str, Standing]
+Standings = dict[str, CellStanding]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _is_wanted(standings: Standings, name: str, n: int) -> bool:
     return one.is_open and not any(s.is_faithful and _n(s) >= min(n, FIRST) for s in cheaper)
 
 
-def _n(standing: Standing) -> int:
+def _n(standing: CellStanding) -> int:
     return standing.judged.n if standing.judged else 0
 
 
@@ -173,7 +173,7 @@ def weigh(
 
     ``paths`` are those that have new runs; all if not given.
     """
-    judged: dict[str, Judged] = {}
+    judged: dict[str, CellAccuracy] = {}
     every = sorted({one.cell.path for one in standings.values()})
     for path in every if paths is None else sorted(paths):
         cells = [s.cell for s in standings.values() if s.cell.path == path and s.is_open]
@@ -185,33 +185,37 @@ def weigh(
     return _behind(found)
 
 
-def _weighed(book: Book, board: Board, one: Standing) -> Standing:
+def _weighed(book: Book, board: Board, one: CellStanding) -> CellStanding:
     """Return a cell's standing by its own trials."""
     base = book.of(one.cell.name, BASELINE)
     if not one.is_open or not base:
         return one
     if all(seen.value is None for seen in base):
         why = next((s.reason for s in base if s.reason), "no reason given")
-        return out(one, State.REFUSED, "crash", f"the baseline leaves no number: {last_line(why)}")
+        return out(
+            one, CellState.REFUSED, "crash", f"the baseline leaves no number: {last_line(why)}"
+        )
     overhead = overhead_of(board.form, book, one.cell, _next_up(book, one.cell, board.top))
     if overhead:
-        return out(one, State.REFUSED, "overhead", overhead)
+        return out(one, CellState.REFUSED, "overhead", overhead)
     known = one.judged
     if known is None:
         return one
     if len(known.crashed) > MOST_CRASHED * (known.n + len(known.crashed)):
         few = ", ".join(known.crashed[:3])
-        return out(one, State.DROPPED, "crash", f"{len(known.crashed)} changes crash here: {few}")
+        return out(
+            one, CellState.DROPPED, "crash", f"{len(known.crashed)} changes crash here: {few}"
+        )
     if known.is_noisy:
-        return out(one, State.DROPPED, "noise", noise_words(known))
+        return out(one, CellState.DROPPED, "noise", noise_words(known))
     if known.is_hopeless:
         value, low, high = known.gate
         why = f"orders {value:.0%} of pairs as the reference does [{low:.0%}, {high:.0%}]"
-        return out(one, State.DROPPED, "accuracy", f"{why}, {known.n} changes")
+        return out(one, CellState.DROPPED, "accuracy", f"{why}, {known.n} changes")
     return one
 
 
-def noise_words(known: Judged) -> str:
+def noise_words(known: CellAccuracy) -> str:
     """Say how noise drowns a cell."""
     return (
         f"noise: one run scatters by {known.noise_loss:.2g}, {known.noise_share:.0%} of what tells "
@@ -219,7 +223,7 @@ def noise_words(known: Judged) -> str:
     )
 
 
-def out(one: Standing, state: State, cause: str, why: str) -> Standing:
+def out(one: CellStanding, state: CellState, cause: str, why: str) -> CellStanding:
     """Return a cell's standing as it leaves the race."""
     return replace(one, state=state, cause=cause, why=why)
 
@@ -236,11 +240,11 @@ def _behind(standings: Standings) -> Standings:
         lead = lead_of(leader, one)
         if leader.price <= DEARER * one.price and lead and lead[0] > 0:
             why = f"{TRAILS} {leader.cell.name} in {lead[0]:.0%} to {lead[1]:.0%} of pairs"
-            found[one.cell.name] = out(one, State.DROPPED, "accuracy", why)
+            found[one.cell.name] = out(one, CellState.DROPPED, "accuracy", why)
     return found
 
 
-def lead_of(one: Standing, other: Standing) -> tuple[float, float] | None:
+def lead_of(one: CellStanding, other: CellStanding) -> tuple[float, float] | None:
     """Return the 80 % interval by which one cell is more accurate, None if that cannot be said."""
     if one is other or one.judged is None or other.judged is None:
         return None

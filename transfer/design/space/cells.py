@@ -7,7 +7,7 @@ from typing import Protocol
 from miniscale.setting.rung import Rung
 from miniscale.setting.trial import Scalar
 from transfer.change import Change
-from transfer.design.space.dials import Role, Shrinkable
+from transfer.design.space.dials import DialRole, Shrinkable
 from transfer.design.space.paths import Path, data_share, epochs
 
 NEAR = 1.15
@@ -158,18 +158,18 @@ def unmatched(
     """
     found = dict(path.declares)
     ratio = {name: dials[name] / reference[name] for name in dials}
-    if form.of(Role.DATA) and form.of(Role.SCALE):
+    if form.of(DialRole.DATA) and form.of(DialRole.SCALE):
         share = data_share(form, dials) / data_share(form, reference)
         if not 1 / NEAR <= share <= NEAR:
             found["data a parameter"] = f"{share:.2g} times the reference's"
-    if form.of(Role.DATA) and form.of(Role.POOL):
+    if form.of(DialRole.DATA) and form.of(DialRole.POOL):
         here, there = (epochs(form, one) for one in (dials, reference))
         if max(here, there) > 1 and not 1 / NEAR <= max(here, 1) / max(there, 1) <= NEAR:
             found["repetition"] = f"{here:.2g} epochs against {there:.2g}"
-    for dial in form.of(Role.SCHEDULE):
+    for dial in form.of(DialRole.SCHEDULE):
         if ratio[dial.name] < 1 / NEAR:
             found["schedule"] = f"stopped at {dials[dial.name]:.0%} of it"
-    for dial in form.of(Role.FIDELITY):
+    for dial in form.of(DialRole.FIDELITY):
         if ratio[dial.name] < 1 / NEAR:
             found[dial.name] = f"{dials[dial.name]:g} against {reference[dial.name]:g}"
     if has_rules and not path.uses_rules:

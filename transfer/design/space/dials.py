@@ -13,7 +13,7 @@ from miniscale.setting.setting import Knob, Setting
 from miniscale.setting.trial import Scalar
 
 
-class Role(StrEnum):
+class DialRole(StrEnum):
     """What part a dial plays."""
 
     SCALE = "scale"
@@ -40,7 +40,7 @@ class Dial:
     """
 
     name: str
-    role: Role
+    role: DialRole
     value: float
     low: float
     is_whole: bool = False
@@ -101,13 +101,13 @@ class Shrinkable:
     matches: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
 
-    def of(self, role: Role) -> tuple[Dial, ...]:
+    def of(self, role: DialRole) -> tuple[Dial, ...]:
         """Return the dials that play a part."""
         return tuple(dial for dial in self.dials.values() if dial.role is role)
 
     def own_cost(self, dials: Mapping[str, float]) -> float:
         """Return the dial that is itself the cost, times the share of the schedule that is run."""
-        shares = [dials[dial.name] / dial.value for dial in self.of(Role.SCHEDULE)]
+        shares = [dials[dial.name] / dial.value for dial in self.of(DialRole.SCHEDULE)]
         return dials[self.cost] * math.prod(shares)
 
     @property
@@ -158,12 +158,12 @@ LIMITS = ("threads", "gpus", "memory_gb", "timeout_s")
 
 def _dial(name: str, node: Node) -> Dial:
     role = node.text("role")
-    if role not in {known.value for known in Role}:
-        raise InputError(f"{node.path}.role: got '{role}', must be one of {[*map(str, Role)]}")
+    if role not in {known.value for known in DialRole}:
+        raise InputError(f"{node.path}.role: got '{role}', must be one of {[*map(str, DialRole)]}")
     by, matched = _matched(node.child("matched"))
     dial = Dial(
         name=name,
-        role=Role(role),
+        role=DialRole(role),
         value=node.number("value", above=0.0),
         low=node.number("low", above=0.0),
         is_whole=node.flag("whole", False),
@@ -245,8 +245,8 @@ def _check_tables(found: Shrinkable, path: str) -> None:
         if not dial.by:
             continue
         other = found.dials.get(dial.by)
-        if other is None or other.role is not Role.SCALE:
-            scales = [known.name for known in found.of(Role.SCALE)]
+        if other is None or other.role is not DialRole.SCALE:
+            scales = [known.name for known in found.of(DialRole.SCALE)]
             raise InputError(
                 f"{path}.dials.{dial.name}.matched: '{dial.by}' is no dial of scale; "
                 f"{nearest(dial.by, scales)}"

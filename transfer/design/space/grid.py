@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from transfer.audit.panel_runs import BASELINE
 from transfer.design.space.cells import Book, Cell, Trial, last_line, rung_of
 from transfer.design.space.dials import Shrinkable
-from transfer.design.space.paths import Path, Size, sizes
+from transfer.design.space.paths import CellSize, Path, sizes
 from transfer.design.space.price import FLAT, Law, Priced, elasticity, exactly, fit_price, work
 
 OVER = 1.15
@@ -38,14 +38,14 @@ class Ways:
 
     form: Shrinkable
     paths: tuple[Path, ...]
-    sizes: Mapping[str, tuple[Size, ...]]
+    sizes: Mapping[str, tuple[CellSize, ...]]
 
     @staticmethod
     def of(form: Shrinkable, paths: Sequence[Path]) -> "Ways":
         """Return the ways of some paths."""
         return Ways(form, tuple(paths), {path.name: tuple(sizes(path, form)) for path in paths})
 
-    def under(self, path: Path, prices: Prices, amount: float) -> Size | None:
+    def under(self, path: Path, prices: Prices, amount: float) -> CellSize | None:
         """Return a path's largest size of at most this price; None if none is so cheap."""
         return next((s for s in self.sizes[path.name] if prices(s.dials) <= amount), None)
 
@@ -120,7 +120,7 @@ def probe(book: Book, ways: Ways, limit: float) -> tuple[Prices, list[str]]:
     """
     notes = []
     form, first = ways.form, ways.paths[0]
-    for size in _climb(ways.sizes[first.name], form):
+    for size in _schedule(ways.sizes[first.name], form):
         cell = cell_of(form, first, size.dials, None)
         book.run([Trial(cell, BASELINE, 0)])
         done = [seen for seen in book.of(cell.name, BASELINE) if seen.value is not None]
@@ -149,9 +149,9 @@ def _unpriced(form: Shrinkable, book: Book) -> Prices:
     return Prices(law, law, book.by_seconds)
 
 
-def _climb(there: Sequence[Size], form: Shrinkable) -> list[Size]:
+def _schedule(there: Sequence[CellSize], form: Shrinkable) -> list[CellSize]:
     """Return sizes from the smallest up, each of at least six times the work of the last."""
-    found: list[Size] = []
+    found: list[CellSize] = []
     for size in reversed(there):
         if not found or work(form, size.dials) >= PROBE_STEP * work(form, found[-1].dials):
             found.append(size)
@@ -160,7 +160,7 @@ def _climb(there: Sequence[Size], form: Shrinkable) -> list[Size]:
 
 def tiers(
     ways: Ways, prices: Prices, *, limit: float, top: float, ratio: float, n: int
-) -> list[tuple[float, list[tuple[Path, Size]]]]:
+) -> list[tuple[float, list[tuple[Path, CellSize]]]]:
     """Return amounts from the cheapest tier up with each path's size there.
 
     ``n`` tiers at and below what a trial may cost, a ``ratio`` apart, then as many above it as

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.decode import InputError
-from transfer.design.race.knob_rules import Rule, factors
-from transfer.design.race.race import Board, Standing, Standings, State
+from transfer.design.race.knob_rules import FittedRule, factors
+from transfer.design.race.race import Board, CellStanding, CellState, Standings
 from transfer.design.space.cells import Book, Cell, last_line
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import MOSTLY_OVERHEAD, OVER, Prices, Ways, cell_of, tiers
-from transfer.design.space.paths import Path, Size, size_at
+from transfer.design.space.paths import CellSize, Path, size_at
 from transfer.ladder import Ladder
 
 STAND_IN_SHARE = 0.6
@@ -78,7 +78,7 @@ def _key(ask: Ask) -> str:
     return "seconds" if ask.by_seconds else "compute"
 
 
-def with_rules(ways: Ways, rules: Sequence[Rule]) -> tuple[Ways, list[str]]:
+def with_rules(ways: Ways, rules: Sequence[FittedRule]) -> tuple[Ways, list[str]]:
     """Drop paths that differ from another only by not using rules of which none is needed."""
     if any(rule.is_needed for rule in rules) or ways.form.built_in:
         return ways, []
@@ -124,7 +124,7 @@ def reference(
     return replace(cell, rung=replace(cell.rung, name=name)), is_expensive
 
 
-def _largest(path: Path, form: Shrinkable, prices: Prices, most: float) -> Size | None:
+def _largest(path: Path, form: Shrinkable, prices: Prices, most: float) -> CellSize | None:
     for k in range(1, 400):
         size = size_at(path, form, 0.98**k)
         if size is None:
@@ -138,7 +138,7 @@ def lay_out(
     ladder: Ladder,
     ways: Ways,
     prices: Prices,
-    rules: Sequence[Rule],
+    rules: Sequence[FittedRule],
     top: Cell,
     arms: tuple[str, ...],
     ask: Ask,
@@ -151,11 +151,11 @@ def lay_out(
         for path, size in here:
             used = factors(form, rules, size.dials, uses_rules=path.uses_rules)
             cell = cell_of(form, path, size.dials, prices, used)
-            one = Standing(cell, prices(size.dials))
+            one = CellStanding(cell, prices(size.dials))
             share = prices.seconds.overhead(size.dials)
             if share > MOSTLY_OVERHEAD and ask.by_seconds:
                 why = f"overhead: {share:.0%} of its {one.price:.2g} s do not fall with size"
-                one = replace(one, state=State.REFUSED, cause="overhead", why=why)
+                one = replace(one, state=CellState.REFUSED, cause="overhead", why=why)
             standings[cell.name] = one
     names = [
         tuple(s for path, size in here for s in standings

@@ -9,7 +9,7 @@ import numpy as np
 
 from miniscale.setting.decode import InputError, Node, nearest
 from miniscale.setting.trial import Scalar
-from transfer.design.space.dials import Dial, Role, Shrinkable
+from transfer.design.space.dials import Dial, DialRole, Shrinkable
 
 MATCHED = "matched"
 FINENESS = 400
@@ -44,7 +44,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Size:
+class CellSize:
     """One size on a path: shrink factor and value of every dial."""
 
     s: float
@@ -81,7 +81,7 @@ def decode_path(name: str, data: Mapping[str, Any]) -> Path:
 
 def _power(node: Node, key: str) -> float | str:
     value = node.raw(key)
-    if value == MATCHED and key not in (Role.SCALE, Role.SCHEDULE, Role.FIDELITY):
+    if value == MATCHED and key not in (DialRole.SCALE, DialRole.SCHEDULE, DialRole.FIDELITY):
         return MATCHED
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise InputError(
@@ -103,13 +103,13 @@ def why_not(path: Path, form: Shrinkable, knobs: Collection[str] = ()) -> str:
     return ""
 
 
-def size_at(path: Path, form: Shrinkable, s: float) -> Size | None:
+def size_at(path: Path, form: Shrinkable, s: float) -> CellSize | None:
     """Return the size at a shrink factor; None if a dial would fall below its lowest value.
 
     Matched dials follow the values that the others really take, rounded as they are.
     """
     found: dict[str, float] = {}
-    order = (Role.SCALE, Role.FIDELITY, Role.SCHEDULE, Role.DATA, Role.POOL)
+    order = (DialRole.SCALE, DialRole.FIDELITY, DialRole.SCHEDULE, DialRole.DATA, DialRole.POOL)
     for role in order:
         for dial in form.of(role):
             how = path.rule_for(dial)
@@ -118,14 +118,14 @@ def size_at(path: Path, form: Shrinkable, s: float) -> Size | None:
             if value is None:
                 return None
             found[dial.name] = value
-    return Size(s, {name: found[name] for name in form.dials})
+    return CellSize(s, {name: found[name] for name in form.dials})
 
 
 def _matched(dial: Dial, form: Shrinkable, found: Mapping[str, float]) -> float:
     """Return the factor on a dial that keeps data a parameter, or epochs."""
-    if dial.role is Role.POOL:
+    if dial.role is DialRole.POOL:
         share = math.prod(
-            found[d.name] / (d.value * _matching(d, form, found)) for d in form.of(Role.DATA)
+            found[d.name] / (d.value * _matching(d, form, found)) for d in form.of(DialRole.DATA)
         )
         return float(share * _matching(dial, form, found))
     return _matching(dial, form, found)
@@ -138,13 +138,13 @@ def _matching(dial: Dial, form: Shrinkable, found: Mapping[str, float]) -> float
 
 def data_share(form: Shrinkable, dials: Mapping[str, float]) -> float:
     """Return data a parameter as a share of the expensive form's."""
-    data = form.of(Role.DATA)
+    data = form.of(DialRole.DATA)
     return float(math.prod(dials[d.name] / (d.value * _matching(d, form, dials)) for d in data))
 
 
 def epochs(form: Shrinkable, dials: Mapping[str, float]) -> float:
     """Return how often a trial sees its pool; a setting needs dials of data and pool."""
-    pool, data = form.of(Role.POOL)[0], form.of(Role.DATA)[0]
+    pool, data = form.of(DialRole.POOL)[0], form.of(DialRole.DATA)[0]
     there = pool.epochs or data.value / pool.value
     fresh = dials[pool.name] / (pool.value * _matching(pool, form, dials))
     return there * data_share(form, dials) / fresh
@@ -152,12 +152,12 @@ def epochs(form: Shrinkable, dials: Mapping[str, float]) -> float:
 
 def parameters(form: Shrinkable, dials: Mapping[str, float]) -> float:
     """Return the number of parameters as a share of the expensive form's."""
-    return float(math.prod((dials[d.name] / d.value) ** d.power for d in form.of(Role.SCALE)))
+    return float(math.prod((dials[d.name] / d.value) ** d.power for d in form.of(DialRole.SCALE)))
 
 
-def sizes(path: Path, form: Shrinkable) -> list[Size]:
+def sizes(path: Path, form: Shrinkable) -> list[CellSize]:
     """Return all sizes of a path from the largest below the expensive form down, each once."""
-    found: dict[tuple[float, ...], Size] = {}
+    found: dict[tuple[float, ...], CellSize] = {}
     expensive = tuple(form.expensive.values())
     lowest = min(dial.low / dial.value for dial in form.dials.values())
     powers = [h for d in form.dials.values() if isinstance(h := path.rule_for(d), float) and h > 0]
@@ -213,5 +213,5 @@ def among(
     return kept, notes
 
 
-def _gets_cheaper(there: list[Size], form: Shrinkable) -> bool:
+def _gets_cheaper(there: list[CellSize], form: Shrinkable) -> bool:
     return form.own_cost(there[-1].dials) < form.own_cost(form.expensive)

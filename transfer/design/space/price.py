@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.design.space.dials import Dial, Role, Shrinkable
+from transfer.design.space.dials import Dial, DialRole, Shrinkable
 from transfer.measure.trend import Z80
 
 Array = NDArray[np.float64]
@@ -72,8 +72,8 @@ class Law:
 def nominal(form: Shrinkable, dial: Dial) -> float:
     """Return the exponent with which work is expected to go with a dial."""
     if form.cost in form.dials:
-        return float(dial.name == form.cost or dial.role is Role.SCHEDULE)
-    return {Role.SCALE: dial.power, Role.POOL: 0.0}.get(dial.role, 1.0)
+        return float(dial.name == form.cost or dial.role is DialRole.SCHEDULE)
+    return {DialRole.SCALE: dial.power, DialRole.POOL: 0.0}.get(dial.role, 1.0)
 
 
 def work(form: Shrinkable, dials: Mapping[str, float]) -> float:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from transfer.belief.posterior import Model, Shared, believe, surprise
+from transfer.belief.posterior import Model, SharedError, believe, surprise
 from transfer.belief.prior import Array, atoms
 from transfer.events import Effect
-from transfer.policy.protocol import Standing
+from transfer.policy.protocol import ChangeView
 
 FEWEST = 5
 """Changes on a rung from which their common error is looked for."""
@@ -25,7 +25,7 @@ def loading(effect: Effect, rho: float) -> float:
 
 
 def baseline_error(
-    standings: Sequence[Standing],
+    change_views: Sequence[ChangeView],
     rung: str,
     *,
     rho: float,
@@ -49,7 +49,7 @@ def baseline_error(
     tuple or None
         Posterior mean and sd of o; None with fewer than five changes there or no shared error.
     """
-    found = [(s, e) for s in standings for e in s.effects if e.rung == rung]
+    found = [(s, e) for s in change_views for e in s.effects if e.rung == rung]
     if len(found) < FEWEST:
         return None
     width = math.sqrt(sum((e.shared_se / loading(e, rho)) ** 2 for _, e in found) / len(found))
@@ -70,7 +70,7 @@ def baseline_error(
 
 
 def _alone(
-    found: Sequence[tuple[Standing, Effect]], error: Array, *, rho: float, model: Model
+    found: Sequence[tuple[ChangeView, Effect]], error: Array, *, rho: float, model: Model
 ) -> Array:
     """Return the log likelihood of the error by changes measured nowhere else."""
     grid = atoms(model.prior)
@@ -81,9 +81,9 @@ def _alone(
     misfit = (model.misfit_share * level) ** 2 + model.misfit**2
     variance = (np.maximum(own, 1e-12)[:, None] + misfit)[:, None, :]
     left = (gains[:, None] - loads[:, None] * error)[:, :, None]
-    kinds = {standing.change.kind for standing, _ in found}
+    kinds = {change_view.change.kind for change_view, _ in found}
     prior = {kind: model.prior.shares(kind) @ grid.first_table for kind in kinds}
-    shares = np.stack([prior[standing.change.kind] for standing, _ in found])
+    shares = np.stack([prior[change_view.change.kind] for change_view, _ in found])
     density = surprise(left - level, variance)
     density *= -0.5
     np.exp(density, out=density)
@@ -93,7 +93,7 @@ def _alone(
 
 
 def _elsewhere(
-    found: Sequence[tuple[Standing, Effect]],
+    found: Sequence[tuple[ChangeView, Effect]],
     error: Array,
     *,
     rho: float,
@@ -102,7 +102,7 @@ def _elsewhere(
 ) -> Array:
     """Return the log likelihood of the error by changes with other rungs."""
     known = {} if known is None else known
-    said = [_by_rest(standing, effect, model, known) for standing, effect in found]
+    said = [_by_rest(change_view, effect, model, known) for change_view, effect in found]
     own = [max(effect.gain_se**2 - effect.shared_se**2, 1e-12) for _, effect in found]
     left = np.array([e.gain - mean for (_, e), (mean, _) in zip(found, said, strict=True)])
     loads = np.array([loading(effect, rho) for _, effect in found])
@@ -112,14 +112,14 @@ def _elsewhere(
 
 
 def _by_rest(
-    standing: Standing,
+    change_view: ChangeView,
     effect: Effect,
     model: Model,
     known: MutableMapping[object, tuple[float, float]],
 ) -> tuple[float, float]:
     """Return mean and variance of a change's gain on a rung by its other rungs."""
-    rest = [other for other in standing.effects if other.rung != effect.rung]
-    kind = standing.change.kind
+    rest = [other for other in change_view.effects if other.rung != effect.rung]
+    kind = change_view.change.kind
     key = (id(model), kind, effect.position, *((e.position, e.gain, e.gain_se) for e in rest))
     if key not in known:
         mean, covariance = believe(rest, kind, model=model).moments([effect.position])
@@ -132,14 +132,14 @@ def shared(
     errors: Mapping[str, tuple[float, float] | None],
     *,
     rho: Mapping[str, float],
-) -> dict[str, Shared]:
+) -> dict[str, SharedError]:
     """Return the pool's word on each effect's shared part, where it has one."""
     found = {}
     for effect in effects:
         error = errors.get(effect.rung)
         if error is not None:
             load = loading(effect, rho.get(effect.rung, 0.5))
-            found[effect.rung] = Shared(load * error[0], load * error[1])
+            found[effect.rung] = SharedError(load * error[0], load * error[1])
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from transfer.belief.posterior import Belief, Hint, Model
 from transfer.belief.prior import Array, Prior
-from transfer.policy.voi.knobs import Edit
+from transfer.policy.voi.knobs import KnobEdit
 from transfer.policy.voi.tally import Tally
 from transfer.trust import Trust
 
@@ -25,7 +25,9 @@ class Memory:
     elsewhere: dict[object, tuple[float, float]] = field(default_factory=dict)
     rows: dict[object, tuple[object, Array, float]] = field(default_factory=dict)
     earned: dict[object, float] = field(default_factory=dict)
-    edits: dict[object, tuple[dict[str, tuple[Edit, ...]], object]] = field(default_factory=dict)
+    edits: dict[object, tuple[dict[str, tuple[KnobEdit, ...]], object]] = field(
+        default_factory=dict
+    )
     tally: Tally = field(default_factory=Tally)
 
     def trim(self) -> None:

@@ -1,4 +1,4 @@
-"""A scene as the atoms read it: the model it teaches, the price of compute, every belief."""
+"""A study as the policy reads it: the model it teaches, the price of compute, every belief."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,24 @@ from functools import cached_property
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
-from transfer.belief.posterior import Belief, Hint, Model, Shared, believe
+from transfer.belief.posterior import Belief, Hint, Model, SharedError, believe
 from transfer.belief.prior import Prior
 from transfer.change import Change
-from transfer.events import Effect, Judged
+from transfer.events import Effect, VerdictReached
 from transfer.ladder import Ladder
-from transfer.policy.protocol import Scene
+from transfer.policy.protocol import StudyView
 from transfer.policy.voi.baseline_error import baseline_error, shared
 from transfer.policy.voi.cache import Memory
-from transfer.policy.voi.knobs import Edit, edits_by_knob, hint
-from transfer.policy.voi.learn import EVERY, Row, learn
+from transfer.policy.voi.knobs import KnobEdit, edits_by_knob, hint
+from transfer.policy.voi.learn import EVERY, JudgedEffects, learn
 from transfer.policy.voi.tally import Tally
-from transfer.policy.voi.value import Prospects, Step, Terms, normal_utility, price_of_compute
+from transfer.policy.voi.value import (
+    Prospects,
+    RungOption,
+    SearchTerms,
+    normal_utility,
+    price_of_compute,
+)
 from transfer.trust import Trust
 
 ASSUMED_NOISE = 0.02
@@ -31,7 +37,7 @@ HASTE = 4.0
 
 
 @dataclass(frozen=True)
-class Rules:
+class VoiRules:
     """How the atoms policy searches and accepts; gains in nats of compute.
 
     head_harm
@@ -47,7 +53,7 @@ class Rules:
     closing_share, parts_share
         Of the budget: what stacks may take in all, and what their leave-one-out parts may.
     reserve
-        Share of the budget that only closing an epoch may touch.
+        Share of the budget that only closing a round may touch.
     exam_seeds, part_seeds
         Runs of a stack by rung from the lowest, the last for all above; runs of a part.
     is_learning
@@ -58,7 +64,7 @@ class Rules:
     """
 
     head_harm: float = 1.5
-    carrying: float = 0.004
+    complexity_cost: float = 0.004
     odds: float = 0.6
     first_seeds: int = 2
     replicates: tuple[int, ...] = (1, 2, 4)
@@ -95,20 +101,20 @@ class Rules:
             )
 
 
-class Reading:
-    """One scene read for decisions; valid as long as the scene is."""
+class PolicyContext:
+    """One view of the study read for decisions; valid as long as the view of the study is."""
 
     def __init__(
         self,
-        scene: Scene,
+        view: StudyView,
         ladder: Ladder,
         *,
-        rules: Rules,
+        rules: VoiRules,
         trust: Trust,
         prior: Prior,
         memory: Memory,
     ) -> None:
-        self.scene = scene
+        self.view = view
         self.ladder = ladder
         self.rules = rules
         self.trust = trust
@@ -123,8 +129,8 @@ class Reading:
 
     @property
     def tally(self) -> Tally:
-        """The scene's standings by what is asked of them."""
-        self._memory.tally.follow(self.scene)
+        """The view's change views by what is asked of them."""
+        self._memory.tally.follow(self.view)
         return self._memory.tally
 
     @cached_property
@@ -145,12 +151,12 @@ class Reading:
             kept[now] = self._learned(taught[:n])
         return kept[now][0]
 
-    def _learned(self, taught: Sequence[tuple[Kind, Judged]]) -> tuple[Model, object]:
+    def _learned(self, taught: Sequence[tuple[Kind, VerdictReached]]) -> tuple[Model, object]:
         """Return the model that verdicts teach, with what it must keep alive."""
         verdicts = [verdict for _, verdict in taught]
         key = (id(self._start.prior), self.trust, tuple(map(id, verdicts)))
         if key not in self._memory.models:
-            rows = [Row(kind, verdict.effects) for kind, verdict in taught]
+            rows = [JudgedEffects(kind, verdict.effects) for kind, verdict in taught]
             learned = learn(
                 rows, self._start, is_audited=bool(self.trust.source), known=self._memory.rows
             )
@@ -173,8 +179,8 @@ class Reading:
         rules = self.rules
         price = price_of_compute(
             self._earned(),
-            self.scene.spent / self.unit,
-            self.scene.budget / self.unit,
+            self.view.spent / self.unit,
+            self.view.budget / self.unit,
             greed=rules.price_greed * (FINITE if rules.ideas else 1.0),
             prior=rules.price_prior,
             share=rules.price_share,
@@ -183,12 +189,12 @@ class Reading:
 
     def _earned(self) -> float:
         """Return what accepted changes are worth."""
-        harm, cost = self.rules.head_harm, self.rules.carrying
+        harm, cost = self.rules.head_harm, self.rules.complexity_cost
         key = (self.tally.stamp("accepted"), harm, cost)
         if key not in self._memory.earned:
             earned = 0.0
             for verdict in self.tally.accepted():
-                look = verdict.outlook
+                look = verdict.gain_forecast
                 if look is not None:
                     earned += max(normal_utility(look.mean, look.sd, harm=harm, cost=cost), 0.0)
             self._memory.earned[key] = earned
@@ -202,23 +208,23 @@ class Reading:
         """
         if not self.rules.ideas:
             return 1.0
-        spent = self.scene.spent / self.scene.budget + 0.1
+        spent = self.view.spent / self.view.budget + 0.1
         ratio = spent / (min(self.tally.n_singles / self.rules.ideas, 1.0) + 0.1)
         return float(min(max(ratio**HASTE, 1e-3), 1e3))
 
     @property
     def room(self) -> float:
         """What changes may still take from the budget, in the ladder's unit."""
-        kept = max(self.rules.reserve * self.scene.budget - self.scene.spent_closing, 0.0)
-        return self.scene.budget - self.scene.spent - kept
+        kept = max(self.rules.reserve * self.view.budget - self.view.spent_closing, 0.0)
+        return self.view.budget - self.view.spent - kept
 
     @cached_property
-    def edits(self) -> dict[str, tuple[Edit, ...]]:
-        """Edits by knob, over all epochs."""
+    def edits(self) -> dict[str, tuple[KnobEdit, ...]]:
+        """Edits by knob, over all rounds."""
         key = (self.tally.stamp("knobs"), id(self.ladder))
         if key not in self._memory.edits:
-            standings = [s for s in self.scene.standings.values() if not s.change.members]
-            found = edits_by_knob(standings, self.ladder.setting.knobs)
+            change_views = [s for s in self.view.change_views.values() if not s.change.members]
+            found = edits_by_knob(change_views, self.ladder.setting.knobs)
             self._memory.edits[key] = (found, self.ladder)
         return self._memory.edits[key][0]
 
@@ -235,7 +241,7 @@ class Reading:
     ) -> Belief:
         """Return the belief about a change from its own effects, the pool and its knob's edits."""
         effects = tuple(effects)
-        pool = self._pool(effects, base or self.scene.base)
+        pool = self._pool(effects, base or self.view.base)
         told = self._hint(arm, change)
         key = (
             *((e.rung, e.position, e.gain, e.gain_se, e.shared_se) for e in effects),
@@ -260,10 +266,10 @@ class Reading:
             self._memory.beliefs[key] = found
         return found
 
-    def _pool(self, effects: Sequence[Effect], base: str) -> dict[str, Shared]:
+    def _pool(self, effects: Sequence[Effect], base: str) -> dict[str, SharedError]:
         if not any(effect.shared_se > 0 for effect in effects):
             return {}
-        rho = {rung: noise.rho for rung, noise in self.scene.noise.items()}
+        rho = {rung: noise.rho for rung, noise in self.view.noise.items()}
         errors = {e.rung: self._error(base, e.rung, rho.get(e.rung, 0.5)) for e in effects}
         return shared(effects, errors, rho=rho)
 
@@ -299,14 +305,16 @@ class Reading:
 
     # -- what could be run ------------------------------------------------------------------
 
-    def terms(self) -> Terms:
+    def terms(self) -> SearchTerms:
         """Return what counts for the working head."""
-        return Terms(self.target, self.rules.head_harm, self.rules.carrying, self.price)
+        return SearchTerms(
+            self.target, self.rules.head_harm, self.rules.complexity_cost, self.price
+        )
 
-    def steps(self, effects: Sequence[Effect]) -> list[Step]:
+    def steps(self, effects: Sequence[Effect]) -> list[RungOption]:
         """Return every rung as a plan for a change sees it."""
         by_rung = {effect.rung: effect for effect in effects}
-        found: list[Step] = []
+        found: list[RungOption] = []
         assumed = ASSUMED_NOISE
         for rung in self.ladder.rungs:
             assumed, rho = self._noise(rung, assumed)
@@ -318,7 +326,7 @@ class Reading:
             first = self.rules.first_seeds
             common = assumed * (1 - rho) / math.sqrt(max(rung.baseline_seeds, first))
             found.append(
-                Step(
+                RungOption(
                     name=rung.name,
                     position=self.ladder.position(rung.scale),
                     cost=rung.cost / self.unit,
@@ -333,19 +341,22 @@ class Reading:
 
     def _noise(self, rung: Rung, assumed: float) -> tuple[float, float]:
         """Return sd of one run in nats, and the correlation of arms on a seed."""
-        noise, slope = self.scene.noise.get(rung.name), self.scene.slopes.get(rung.name, 0.0)
+        noise, slope = (
+            self.view.noise.get(rung.name),
+            self.view.slopes.get(rung.name, 0.0),
+        )
         if noise is None:
             return rung.noise or assumed, 0.5
         if slope <= 0:
             return rung.noise or assumed, noise.rho
         return noise.sd / slope, noise.rho
 
-    def affordable(self, steps: Sequence[Step], room: float) -> list[Step]:
+    def affordable(self, steps: Sequence[RungOption], room: float) -> list[RungOption]:
         """Return the rungs up to the last on which a first run fits into the room."""
         fits = [place for place, step in enumerate(steps) if step.cost * self.unit <= room]
         return list(steps[: fits[-1] + 1]) if fits else []
 
-    def prospects(self, belief: Belief, steps: Sequence[Step]) -> Prospects:
+    def prospects(self, belief: Belief, steps: Sequence[RungOption]) -> Prospects:
         """Return the means to value plans for a change."""
         return Prospects(belief, steps, self.terms())
 

@@ -11,7 +11,7 @@ from miniscale.setting.trial import Scalar
 from transfer.belief.posterior import Hint, Model
 from transfer.belief.prior import Array
 from transfer.events import Effect
-from transfer.policy.protocol import Standing
+from transfer.policy.protocol import ChangeView
 
 CURVATURES = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Grid of k, nats of compute lost a unit squared from the optimum."""
@@ -24,7 +24,7 @@ ROUGH, ROUGH_SHARE = 0.01, 0.3
 
 
 @dataclass(frozen=True)
-class Edit:
+class KnobEdit:
     """One edit of one knob, in the knob's own coordinate.
 
     start, value
@@ -38,7 +38,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Rule:
+class KnobTrend:
     """How a knob should scale, as the edits so far say.
 
     value
@@ -128,9 +128,9 @@ def value_at(knob: Knob, place: float) -> float:
     return math.exp(place) if knob.is_log else place * _unit(knob)
 
 
-def edited(standing: Standing, knobs: Mapping[str, Knob]) -> str:
+def edited(change_view: ChangeView, knobs: Mapping[str, Knob]) -> str:
     """Return the name of the one hyper-parameter that a change edits; empty if it does more."""
-    change = standing.change
+    change = change_view.change
     if len(change.knobs) != 1 or change.patch or change.members:
         return ""
     name = next(iter(change.knobs))
@@ -141,36 +141,36 @@ def edited(standing: Standing, knobs: Mapping[str, Knob]) -> str:
 
 
 def edits_by_knob(
-    standings: Sequence[Standing], knobs: Mapping[str, Knob]
-) -> dict[str, tuple[Edit, ...]]:
+    change_views: Sequence[ChangeView], knobs: Mapping[str, Knob]
+) -> dict[str, tuple[KnobEdit, ...]]:
     """Return every knob's edits, in order, each with its baseline's value at that time.
 
     A baseline holds what was accepted on the baselines before it.
     """
-    order = {base: n for n, base in enumerate(dict.fromkeys(s.base for s in standings))}
+    order = {base: n for n, base in enumerate(dict.fromkeys(s.base for s in change_views))}
     accepted: dict[str, list[tuple[int, Scalar]]] = {}
-    for standing in standings:
-        if standing.is_accepted:
-            for name, value in standing.change.knobs.items():
-                accepted.setdefault(name, []).append((order[standing.base], value))
-    found: dict[str, list[Edit]] = {}
-    for standing in standings:
-        name = edited(standing, knobs)
+    for change_view in change_views:
+        if change_view.is_accepted:
+            for name, value in change_view.change.knobs.items():
+                accepted.setdefault(name, []).append((order[change_view.base], value))
+    found: dict[str, list[KnobEdit]] = {}
+    for change_view in change_views:
+        name = edited(change_view, knobs)
         if not name:
             continue
-        knob, now = knobs[name], order[standing.base]
+        knob, now = knobs[name], order[change_view.base]
         earlier = [value for when, value in accepted.get(name, ()) if when < now]
         held = earlier[-1] if earlier else knob.default
         origin, start = coordinate(knob, knob.default), coordinate(knob, held)
-        place = coordinate(knob, standing.change.knobs[name])
+        place = coordinate(knob, change_view.change.knobs[name])
         if origin is None or start is None or place is None:
             continue
-        edit = Edit(standing.arm, start - origin, place - origin, standing.effects)
+        edit = KnobEdit(change_view.arm, start - origin, place - origin, change_view.effects)
         found.setdefault(name, []).append(edit)
     return {name: tuple(edits) for name, edits in found.items()}
 
 
-def fit_bowl(edits: Sequence[Edit], *, misfit: float = 0.004) -> Bowl:
+def fit_bowl(edits: Sequence[KnobEdit], *, misfit: float = 0.004) -> Bowl:
     """Return the posterior of a knob's bowl from all effects of its edits."""
     k = np.array(CURVATURES)
     logs = -0.5 * (np.log(k / TYPICAL) / WIDTH) ** 2
@@ -198,7 +198,7 @@ def fit_bowl(edits: Sequence[Edit], *, misfit: float = 0.004) -> Bowl:
     return Bowl(weights / weights.sum(), mean, covariance)
 
 
-def hint(edits: Sequence[Edit], arm: str, *, target: float, model: Model) -> Hint | None:
+def hint(edits: Sequence[KnobEdit], arm: str, *, target: float, model: Model) -> Hint | None:
     """Return what a knob's other edits say of one edit at the lowest rung and the target.
 
     None where no other edit was measured.
@@ -213,7 +213,7 @@ def hint(edits: Sequence[Edit], arm: str, *, target: float, model: Model) -> Hin
     return Hint((0.0, target), mean, covariance + rough)
 
 
-def rule(name: str, knob: Knob, edits: Sequence[Edit], *, target: float) -> Rule:
+def rule(name: str, knob: Knob, edits: Sequence[KnobEdit], *, target: float) -> KnobTrend:
     """Return the knob's rule as its edits say: where the optimum is and how it moves with scale.
 
     Raises
@@ -229,7 +229,7 @@ def rule(name: str, knob: Knob, edits: Sequence[Edit], *, target: float) -> Rule
     held = edits[-1].start if edits else 0.0
     there = best + drift * target
     mean, covariance = bowl.gain(held, there, (target,))
-    return Rule(
+    return KnobTrend(
         knob=name,
         value=value_at(knob, origin + float(best)),
         exponent=float(drift) if knob.is_log else float(drift) * _unit(knob),

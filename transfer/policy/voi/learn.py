@@ -30,7 +30,7 @@ Known = MutableMapping[object, tuple[object, Array, float]]
 
 
 @dataclass(frozen=True)
-class Row:
+class JudgedEffects:
     """One judged change, as learning sees it."""
 
     kind: Kind
@@ -38,7 +38,7 @@ class Row:
 
 
 def learn(
-    rows: Sequence[Row],
+    rows: Sequence[JudgedEffects],
     model: Model,
     *,
     is_audited: bool = False,
@@ -88,7 +88,7 @@ def learn(
 
 
 def _fitted(
-    rows: Sequence[Row], model: Model, n_moves: int, known: Known
+    rows: Sequence[JudgedEffects], model: Model, n_moves: int, known: Known
 ) -> tuple[tuple[float, Model], dict[Kind, Array]]:
     """Return (log posterior, model) and the weights by kind that reach it."""
     score = -STAY * n_moves

@@ -8,16 +8,16 @@ from functools import cached_property
 from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Belief
 from transfer.belief.prior import Prior
-from transfer.events import Action, Outcome, Outlook
+from transfer.events import Action, GainForecast, Outcome
 from transfer.ladder import Ladder
-from transfer.policy.protocol import Decision, Evidence, Review, Scene
+from transfer.policy.protocol import Decision, Evidence, Review, StudyView
 from transfer.policy.voi.cache import Memory
-from transfer.policy.voi.context import Reading, Rules
-from transfer.policy.voi.knobs import Rule, rule
+from transfer.policy.voi.context import PolicyContext, VoiRules
+from transfer.policy.voi.knobs import KnobTrend, rule
 from transfer.policy.voi.reasons import beyond, likeness, measured, percent, settle
 from transfer.policy.voi.review import close
 from transfer.policy.voi.stacks import decide_stack, worth_of
-from transfer.policy.voi.value import Plan, Prospects, Step, plans, settling
+from transfer.policy.voi.value import Prospects, RungOption, RunPlan, plans, settling
 from transfer.trust import Trust
 
 WON_BELOW = 0.9
@@ -41,14 +41,14 @@ class AtomsPolicy:
         What is believed of effects; learned ones come from earlier studies.
     """
 
-    rules: Rules = field(default_factory=Rules)
+    rules: VoiRules = field(default_factory=VoiRules)
     trust: Trust = field(default_factory=Trust)
     prior: Prior = field(default_factory=Prior)
     name: str = "atoms"
 
     @property
     def reserve(self) -> float:
-        """Share of the budget kept for closing epochs."""
+        """Share of the budget kept for closing rounds."""
         return self.rules.reserve
 
     @cached_property
@@ -56,16 +56,16 @@ class AtomsPolicy:
         return Memory()
 
     @cached_property
-    def _latest(self) -> list[Reading]:
+    def _latest(self) -> list[PolicyContext]:
         return []
 
-    def read(self, scene: Scene, ladder: Ladder) -> Reading:
-        """Return a scene's reading; the last one is kept."""
+    def read(self, view: StudyView, ladder: Ladder) -> PolicyContext:
+        """Return a view's reading; the last one is kept."""
         latest = self._latest
-        if not latest or latest[0].scene is not scene or latest[0].ladder is not ladder:
+        if not latest or latest[0].view is not view or latest[0].ladder is not ladder:
             latest[:] = [
-                Reading(
-                    scene,
+                PolicyContext(
+                    view,
                     ladder,
                     rules=self.rules,
                     trust=self.trust,
@@ -77,20 +77,20 @@ class AtomsPolicy:
 
     # -- one change -------------------------------------------------------------------------
 
-    def foresee(self, evidence: Evidence, rung: str) -> Outlook | None:
+    def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Predict the gain on a rung before it is run."""
         if not evidence.effects or evidence.change.members:
             return None
-        study = self.read(evidence.scene, evidence.ladder)
+        study = self.read(evidence.view, evidence.ladder)
         position = evidence.ladder.position(evidence.ladder.rung(rung).scale)
-        return self._belief(study, evidence).outlook(position)
+        return self._belief(study, evidence).gain_forecast(position)
 
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step for a change or a stack, with the prior that it rests on."""
-        study = self.read(evidence.scene, evidence.ladder)
+        study = self.read(evidence.view, evidence.ladder)
         return replace(self._decided(study, evidence), prior=study.prior_digest)
 
-    def _decided(self, study: Reading, evidence: Evidence) -> Decision:
+    def _decided(self, study: PolicyContext, evidence: Evidence) -> Decision:
         if evidence.change.members:
             return decide_stack(study, evidence)
         rungs = evidence.ladder.rungs
@@ -110,16 +110,18 @@ class AtomsPolicy:
             return self._run(study, evidence, belief, steps, plan)
         return self._stop(study, evidence, belief, everything)
 
-    def _belief(self, study: Reading, evidence: Evidence) -> Belief:
-        standing = evidence.scene.standings.get(evidence.arm)
-        base = standing.base if standing is not None else ""
+    def _belief(self, study: PolicyContext, evidence: Evidence) -> Belief:
+        change_view = evidence.view.change_views.get(evidence.arm)
+        base = change_view.base if change_view is not None else ""
         return study.belief(evidence.arm, evidence.change, evidence.effects, base=base)
 
     @staticmethod
     def _top(evidence: Evidence) -> int:
         return max(evidence.ladder.index(effect.rung) for effect in evidence.effects)
 
-    def _plan(self, study: Reading, prospects: Prospects, steps: Sequence[Step]) -> Plan | None:
+    def _plan(
+        self, study: PolicyContext, prospects: Prospects, steps: Sequence[RungOption]
+    ) -> RunPlan | None:
         """Return the plan worth more than stopping; None if there is none."""
         stopping = max(prospects.mean, 0.0)
         cheapest = min(step.cost for step in steps)
@@ -138,15 +140,15 @@ class AtomsPolicy:
 
     def _run(
         self,
-        study: Reading,
+        study: PolicyContext,
         evidence: Evidence,
         belief: Belief,
-        steps: Sequence[Step],
-        plan: Plan,
+        steps: Sequence[RungOption],
+        plan: RunPlan,
     ) -> Decision:
         place, more = plan.legs[0]
         step = steps[place]
-        look = belief.outlook(study.target)
+        look = belief.gain_forecast(study.target)
         action = Action.REPEAT if step.n else Action.PROMOTE
         gain, cost = percent(plan.value), study.price * plan.cost
         reasons = (
@@ -159,12 +161,12 @@ class AtomsPolicy:
 
     def _stop(
         self,
-        study: Reading,
+        study: PolicyContext,
         evidence: Evidence,
         belief: Belief,
-        steps: Sequence[Step],
+        steps: Sequence[RungOption],
     ) -> Decision:
-        look = belief.outlook(study.target)
+        look = belief.gain_forecast(study.target)
         worth = worth_of(study, belief.at(study.target))
         last = evidence.ladder.rungs[self._top(evidence)]
         said = (
@@ -191,11 +193,11 @@ class AtomsPolicy:
 
     def _accept(
         self,
-        study: Reading,
+        study: PolicyContext,
         evidence: Evidence,
-        look: Outlook,
+        look: GainForecast,
         said: tuple[str, ...],
-        steps: Sequence[Step],
+        steps: Sequence[RungOption],
     ) -> Decision:
         """Take a change into the head, but no hyper-parameter edit by one rung alone."""
         ladder, place = evidence.ladder, self._top(evidence)
@@ -207,12 +209,12 @@ class AtomsPolicy:
                 upper, seeds = ladder.rungs[place + 1], self.rules.first_seeds
                 return Decision(Action.PROMOTE, upper.name, (*said, reason), look, seeds=seeds)
             return Decision(Action.STOP, name, (*said, reason), look, outcome=Outcome.UNDECIDED)
-        assumed = any(n.df == 0 for rung, n in study.scene.noise.items() if rung == name)
+        assumed = any(n.df == 0 for rung, n in study.view.noise.items() if rung == name)
         more = ("noise is assumed, not measured",) if assumed else ()
         reasons = (*said, f"worth {percent(look.mean)} of compute at the target", *more)
         return Decision(Action.ACCEPT, name, reasons, look, outcome=Outcome.PROVISIONAL)
 
-    def _failed(self, study: Reading, evidence: Evidence) -> Decision:
+    def _failed(self, study: PolicyContext, evidence: Evidence) -> Decision:
         """Reject a change that crashed; above the lowest rung the crash counts as a loss there."""
         ladder = evidence.ladder
         if not evidence.effects:
@@ -223,28 +225,28 @@ class AtomsPolicy:
         where = found.group(1) if found and found.group(1) in names else evidence.effects[-1].rung
         position = ladder.position(ladder.rung(where).scale)
         belief = study.belief(evidence.arm, evidence.change, evidence.effects, crashed_at=position)
-        look = replace(belief, last=position).outlook(study.target)
+        look = replace(belief, last=position).gain_forecast(study.target)
         reasons = (measured(evidence.effects), evidence.failure)
         outcome = Outcome.SCALE_BOUND if self._won_below(belief) else Outcome.REJECTED
         return Decision(Action.STOP, where, reasons, look, outcome=outcome)
 
     # -- the study --------------------------------------------------------------------------
 
-    def review(self, scene: Scene) -> Review:
-        """Close an epoch: measure what it accepted as a stack, judge its members by that.
+    def review(self, view: StudyView) -> Review:
+        """Close a round: measure what it accepted as a stack, judge its members by that.
 
         Raises
         ------
         ValueError
-            If the scene does not carry its ladder.
+            If the view of the study does not carry its ladder.
         """
-        if scene.ladder is None:
-            raise ValueError("review: the scene has no ladder; set Scene.ladder")
-        return close(self.read(scene, scene.ladder))
+        if view.ladder is None:
+            raise ValueError("review: the view of the study has no ladder; set StudyView.ladder")
+        return close(self.read(view, view.ladder))
 
-    def rules_of_knobs(self, scene: Scene, ladder: Ladder) -> tuple[Rule, ...]:
+    def rules_of_knobs(self, view: StudyView, ladder: Ladder) -> tuple[KnobTrend, ...]:
         """Return how each edited knob should scale, as data for a proposer."""
-        study = self.read(scene, ladder)
+        study = self.read(view, ladder)
         knobs = ladder.setting.knobs
         return tuple(
             rule(name, knobs[name], edits, target=study.target)

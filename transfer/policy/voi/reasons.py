@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
-from transfer.events import Effect, Outlook
+from transfer.events import Effect, GainForecast
 from transfer.ladder import Ladder
-from transfer.policy.voi.value import Plan, Step
+from transfer.policy.voi.value import RungOption, RunPlan
 
 WORDS = {Kind.STRUCTURAL: "structural change", Kind.HYPERPARAMETER: "hyper-parameter edit"}
 
@@ -35,7 +35,7 @@ def beyond(ladder: Ladder, effects: Sequence[Effect]) -> str:
     return f"{ratio:.0f}x" if ratio >= 3 else f"{ratio:.1f}x"
 
 
-def likeness(change: Change, look: Outlook, distance: str) -> str:
+def likeness(change: Change, look: GainForecast, distance: str) -> str:
     """Say what becomes of changes of this kind with such effects."""
     lost = 1 - look.odds
     share = "half" if 0.45 <= lost <= 0.55 else f"{100 * lost:.0f} %"
@@ -50,7 +50,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def settle(ladder: Ladder, steps: Sequence[Step], plan: Plan | None) -> str:
+def settle(ladder: Ladder, steps: Sequence[RungOption], plan: RunPlan | None) -> str:
     """Say what runs would settle a change and what they take; empty if nothing would."""
     if plan is None:
         return ""

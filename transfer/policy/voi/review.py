@@ -1,4 +1,4 @@
-"""The end of an epoch: what it took is measured as a stack, and each member is judged by that."""
+"""The end of a round: what it took is measured as a stack, and each member is judged by that."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from miniscale.setting.setting import Kind
 from transfer.belief.stack import Claim, Part
-from transfer.events import Judged, Outcome, Outlook
-from transfer.policy.protocol import Review, Standing
-from transfer.policy.voi.context import Reading
+from transfer.events import GainForecast, Outcome, VerdictReached
+from transfer.policy.protocol import ChangeView, Review
+from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured, percent
 from transfer.policy.voi.stacks import (
     Stacks,
@@ -30,38 +30,38 @@ CERTIFIED_RUNGS, CERTIFIED_SPAN = 3, 15.0
 MOST_MEMBERS = 12
 
 
-def candidates(study: Reading) -> list[str]:
-    """Return the arms of this epoch that the head would take now, at most one a knob.
+def candidates(study: PolicyContext) -> list[str]:
+    """Return the arms of this round that the head would take now, at most one a knob.
 
     All judged changes are scored again with what is known by now.
     """
     scored = []
-    for standing in study.tally.on_base(study.scene.base):
-        if not standing.effects or standing.failure or standing.change.is_twin:
+    for change_view in study.tally.on_base(study.view.base):
+        if not change_view.effects or change_view.failure or change_view.change.is_control:
             continue
-        if standing.verdict is None or standing.is_accepted or standing.deferred:
+        if change_view.verdict is None or change_view.is_accepted or change_view.deferred:
             continue
-        if standing.change.kind is Kind.HYPERPARAMETER and len(standing.effects) < 2:
+        if change_view.change.kind is Kind.HYPERPARAMETER and len(change_view.effects) < 2:
             continue
-        gain = belief_of(study, standing).at(study.target)
+        gain = belief_of(study, change_view).at(study.target)
         worth = worth_of(study, gain)
         if worth > 0 and gain.odds > study.rules.odds:
-            scored.append((worth, standing))
-    kept: list[Standing] = []
-    for _, standing in sorted(scored, key=lambda pair: -pair[0])[:MOST_MEMBERS]:
-        if not any(standing.change.knobs.keys() & other.change.knobs.keys() for other in kept):
-            kept.append(standing)
-    order = list(study.scene.standings)
-    return sorted((standing.arm for standing in kept), key=order.index)
+            scored.append((worth, change_view))
+    kept: list[ChangeView] = []
+    for _, change_view in sorted(scored, key=lambda pair: -pair[0])[:MOST_MEMBERS]:
+        if not any(change_view.change.knobs.keys() & other.change.knobs.keys() for other in kept):
+            kept.append(change_view)
+    order = list(study.view.change_views)
+    return sorted((change_view.arm for change_view in kept), key=order.index)
 
 
-def _alone(study: Reading, standing: Standing) -> tuple[Outlook, float]:
-    gain = belief_of(study, standing).at(study.target)
-    return gain.outlook(), worth_of(study, gain)
+def _alone(study: PolicyContext, change_view: ChangeView) -> tuple[GainForecast, float]:
+    gain = belief_of(study, change_view).at(study.target)
+    return gain.gain_forecast(), worth_of(study, gain)
 
 
-def close(study: Reading) -> Review:
-    """Return what the epoch's end needs next, or its members' verdicts."""
+def close(study: PolicyContext) -> Review:
+    """Return what the round's end needs next, or its members' verdicts."""
     stacks = stacks_of(study)
     if stacks.root is None:
         members = tuple(candidates(study))
@@ -70,17 +70,17 @@ def close(study: Reading) -> Review:
         return Review(stacks=(members,), is_settled=False)
     asked = _asked(study, stacks)
     if asked is None:
-        return Review(verdicts=conclude(study, stacks, stacks.epoch))
+        return Review(verdicts=conclude(study, stacks, stacks.round))
     return Review(stacks=asked, is_settled=False)
 
 
-def _needs_stack(study: Reading, members: tuple[str, ...]) -> bool:
+def _needs_stack(study: PolicyContext, members: tuple[str, ...]) -> bool:
     """Whether a stack is worth running: more than one member, or one that may yet be certified."""
     if not exam_seeds(study, 0, allowance(study)):
         return False
     if len(members) > 1:
         return True
-    effects = study.scene.standings[members[0]].effects
+    effects = study.view.change_views[members[0]].effects
     top = study.ladder.rungs[highest(study)].name
     is_there = any(effect.rung == top for effect in effects)
     is_barred = study.trust.light is Light.RED or bool(_unmatched(study))
@@ -88,7 +88,7 @@ def _needs_stack(study: Reading, members: tuple[str, ...]) -> bool:
     return may_certify and not is_there
 
 
-def _asked(study: Reading, stacks: Stacks) -> tuple[tuple[str, ...], ...] | None:
+def _asked(study: PolicyContext, stacks: Stacks) -> tuple[tuple[str, ...], ...] | None:
     """Return the stacks that are still wanted; empty while some are on their way, None if done."""
     root = stacks.root
     assert root is not None
@@ -96,7 +96,7 @@ def _asked(study: Reading, stacks: Stacks) -> tuple[tuple[str, ...], ...] | None
     if running:
         return ()
     members = root.change.members
-    is_first = members == stacks.epoch
+    is_first = members == stacks.round
     wanted = [tuple(arm for arm in members if arm != out) for out in members]
     if (
         is_first
@@ -112,9 +112,11 @@ def _asked(study: Reading, stacks: Stacks) -> tuple[tuple[str, ...], ...] | None
     return None
 
 
-def conclude(study: Reading, stacks: Stacks, members: Sequence[str]) -> tuple[Judged, ...]:
-    """Return the verdicts of an epoch's members, and of those it accepted but does not keep."""
-    dropped, final, parts = _standing_stack(study, stacks)
+def conclude(
+    study: PolicyContext, stacks: Stacks, members: Sequence[str]
+) -> tuple[VerdictReached, ...]:
+    """Return the verdicts of a round's members, and of those it accepted but does not keep."""
+    dropped, final, parts = _stack_view(study, stacks)
     kept = [arm for arm in members if arm not in dropped]
     verdicts = []
     if final is not None and final.effects and set(final.change.members) >= set(kept) and kept:
@@ -124,24 +126,26 @@ def conclude(study: Reading, stacks: Stacks, members: Sequence[str]) -> tuple[Ju
     else:
         verdicts += [_judge_alone(study, arm) for arm in kept]
     verdicts += [_drop(study, arm, reason) for arm, reason in dropped.items() if arm in members]
-    for standing in study.tally.on_base(study.scene.base):
-        verdict = standing.verdict
+    for change_view in study.tally.on_base(study.view.base):
+        verdict = change_view.verdict
         was_taken = verdict is not None and verdict.outcome.is_accepted
-        is_done = standing.arm in members or standing.is_accepted or standing.change.is_twin
-        if was_taken and not is_done and not standing.deferred:
-            verdicts.append(_drop(study, standing.arm, _why_left(study, standing, members)))
+        is_done = (
+            change_view.arm in members or change_view.is_accepted or change_view.change.is_control
+        )
+        if was_taken and not is_done and not change_view.deferred:
+            verdicts.append(_drop(study, change_view.arm, _why_left(study, change_view, members)))
     return tuple(verdicts)
 
 
-def _standing_stack(
-    study: Reading, stacks: Stacks
-) -> tuple[dict[str, str], Standing | None, list[Part]]:
+def _stack_view(
+    study: PolicyContext, stacks: Stacks
+) -> tuple[dict[str, str], ChangeView | None, list[Part]]:
     """Return who is dropped and why, the stack that stands, and the parts that speak of it."""
     root = stacks.root
     if root is None:
         return {}, None, []
-    if root.change.members != stacks.epoch:  # members were dropped once already
-        left = [arm for arm in stacks.epoch if arm not in root.change.members]
+    if root.change.members != stacks.round:  # members were dropped once already
+        left = [arm for arm in stacks.round if arm not in root.change.members]
         reason = "the stack is better without it"
         return dict.fromkeys(left, reason), root, []
     against = contradicted(study, stacks)
@@ -156,15 +160,15 @@ def _standing_stack(
 
 
 def _after_crash(
-    study: Reading, stacks: Stacks, culprits: Sequence[str]
-) -> tuple[dict[str, str], Standing | None, list[Part]]:
+    study: PolicyContext, stacks: Stacks, culprits: Sequence[str]
+) -> tuple[dict[str, str], ChangeView | None, list[Part]]:
     """Drop who makes the stack crash; where that is not known keep the best member alone."""
     assert stacks.root is not None
     if len(culprits) == 1:
         reason = f"the stack fails with it and not without: {stacks.root.failure}"
         return {culprits[0]: reason}, stacks.parts[culprits[0]], []
     members = stacks.root.change.members
-    best = max(members, key=lambda arm: _alone(study, study.scene.standings[arm])[1])
+    best = max(members, key=lambda arm: _alone(study, study.view.change_views[arm])[1])
     reason = f"fails together with others: {stacks.root.failure}"
     return {arm: reason for arm in members if arm != best}, None, []
 
@@ -175,74 +179,89 @@ def _against_words(part: Part | None) -> str:
     return f"left out, the stack loses {percent(part.gain)} +- {percent(part.sd)} at {part.rung}"
 
 
-def _why_left(study: Reading, standing: Standing, members: Sequence[str]) -> str:
+def _why_left(study: PolicyContext, change_view: ChangeView, members: Sequence[str]) -> str:
     for arm in members:
-        shared = standing.change.knobs.keys() & study.scene.standings[arm].change.knobs.keys()
+        shared = change_view.change.knobs.keys() & study.view.change_views[arm].change.knobs.keys()
         if shared:
             return f"{arm} sets the knob {sorted(shared)[0]} better: one accept a knob"
-    return "scored again at the epoch's end it is not worth taking"
+    return "scored again at the round's end it is not worth taking"
 
 
-def _drop(study: Reading, arm: str, reason: str) -> Judged:
-    standing = study.scene.standings[arm]
-    look, _ = _alone(study, standing)
-    reasons = (measured(standing.effects), reason)
-    return Judged(arm, Outcome.REJECTED, standing.effects, look, reasons, prior=study.prior_digest)
+def _drop(study: PolicyContext, arm: str, reason: str) -> VerdictReached:
+    change_view = study.view.change_views[arm]
+    look, _ = _alone(study, change_view)
+    reasons = (measured(change_view.effects), reason)
+    return VerdictReached(
+        arm, Outcome.REJECTED, change_view.effects, look, reasons, prior=study.prior_digest
+    )
 
 
-def _judge_alone(study: Reading, arm: str, *, further: Standing | None = None) -> Judged:
-    """Judge a member by its own rungs, and by those it climbed alone at the epoch's end."""
-    standing = study.scene.standings[arm]
+def _judge_alone(
+    study: PolicyContext, arm: str, *, further: ChangeView | None = None
+) -> VerdictReached:
+    """Judge a member by its own rungs, and by those it climbed alone at the round's end."""
+    change_view = study.view.change_views[arm]
     if further is not None:
-        standing = replace(standing, effects=alone(standing, further), failure=further.failure)
-    look, worth = _alone(study, standing)
-    gain = belief_of(study, standing).at(study.target)
+        change_view = replace(
+            change_view, effects=alone(change_view, further), failure=further.failure
+        )
+    look, worth = _alone(study, change_view)
+    gain = belief_of(study, change_view).at(study.target)
     severe = worth_of(study, gain, study.trust.certified_harm)
-    short = _short_of_certified(study, (standing,), severe)
-    return _verdict(study, standing, look, worth, short, ())
+    short = _short_of_certified(study, (change_view,), severe)
+    return _verdict(study, change_view, look, worth, short, ())
 
 
-def _judge_member(study: Reading, arm: str, claim: Claim, stack: Standing) -> Judged:
+def _judge_member(
+    study: PolicyContext, arm: str, claim: Claim, stack: ChangeView
+) -> VerdictReached:
     """Judge a member by what its stack left for it."""
-    standing = study.scene.standings[arm]
+    change_view = study.view.change_views[arm]
     if len(stack.change.members) == 1:
         return _judge_alone(study, arm, further=stack)
     gain = claim.members[arm]
-    look, harm = gain.outlook(), study.trust.certified_harm
-    short = _short_of_certified(study, (standing, stack), worth_of(study, gain, harm))
+    look, harm = gain.gain_forecast(), study.trust.certified_harm
+    short = _short_of_certified(study, (change_view, stack), worth_of(study, gain, harm))
     if not short and claim.is_doubtful:
         short = "the stack falls short of its forecast"
     words = exam_words(claim, stack)
-    return _verdict(study, standing, look, worth_of(study, gain), short, (words,))
+    return _verdict(study, change_view, look, worth_of(study, gain), short, (words,))
 
 
 def _verdict(
-    study: Reading,
-    standing: Standing,
-    look: Outlook,
+    study: PolicyContext,
+    change_view: ChangeView,
+    look: GainForecast,
     worth: float,
     short: str,
     words: tuple[str, ...],
-) -> Judged:
+) -> VerdictReached:
     odds = f"P(gain) {look.odds:.2f}, {percent(look.mean)} of compute at the target"
-    reasons = (measured(standing.effects), *words, odds)
+    reasons = (measured(change_view.effects), *words, odds)
     if worth <= 0 or look.odds <= study.rules.odds:
         outcome, why = Outcome.REJECTED, "not worth taking by what the stack showed"
     elif short:
         outcome, why = Outcome.PROVISIONAL, f"not certified: {short}"
     else:
         outcome, why = Outcome.CERTIFIED, "measured to the highest rung that the study affords"
-    return Judged(
-        standing.arm, outcome, standing.effects, look, (*reasons, why), prior=study.prior_digest
+    return VerdictReached(
+        change_view.arm,
+        outcome,
+        change_view.effects,
+        look,
+        (*reasons, why),
+        prior=study.prior_digest,
     )
 
 
-def _unmatched(study: Reading) -> str:
+def _unmatched(study: PolicyContext) -> str:
     """Say what of the data the ladder leaves unmatched while no audit was made."""
     return "" if study.trust.source else study.ladder.unmatched_data
 
 
-def _short_of_certified(study: Reading, measured_in: Sequence[Standing], worth: float) -> str:
+def _short_of_certified(
+    study: PolicyContext, measured_in: Sequence[ChangeView], worth: float
+) -> str:
     """Say what a certified accept lacks; empty if nothing.
 
     It wants an audit that is not red (any at all where the ladder leaves data unmatched), utility
@@ -257,10 +276,10 @@ def _short_of_certified(study: Reading, measured_in: Sequence[Standing], worth: 
         return f"harm counted {study.trust.certified_harm:g} times outweighs the gain"
     top = study.ladder.rungs[highest(study)].name
     why = ""
-    for standing in measured_in:
-        names = [effect.rung for effect in standing.effects]
-        span = math.exp(standing.effects[-1].position - standing.effects[0].position)
-        if standing.failure:
+    for change_view in measured_in:
+        names = [effect.rung for effect in change_view.effects]
+        span = math.exp(change_view.effects[-1].position - change_view.effects[0].position)
+        if change_view.failure:
             why = "it fails on a rung"
         elif top not in names:
             why = f"not measured at {top}"

@@ -1,4 +1,4 @@
-"""Stacks of an epoch: their roles, what they may take, how they climb, what they say."""
+"""Stacks of a round: their roles, what they may take, how they climb, what they say."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from transfer.belief.mixture import Mixture
 from transfer.belief.posterior import Belief
 from transfer.belief.stack import AGAINST, VISIBLE, Claim, Part, examine
-from transfer.events import Action, Effect, Outcome, Outlook
-from transfer.policy.protocol import Decision, Evidence, Standing
-from transfer.policy.voi.context import Reading, rungs_of
+from transfer.events import Action, Effect, GainForecast, Outcome
+from transfer.policy.protocol import ChangeView, Decision, Evidence
+from transfer.policy.voi.context import PolicyContext, rungs_of
 from transfer.policy.voi.reasons import measured, percent
 
 FALLS_SHORT = 3.0
@@ -18,56 +18,56 @@ FALLS_SHORT = 3.0
 
 @dataclass(frozen=True)
 class Stacks:
-    """The stacks of this epoch by their roles.
+    """The stacks of this round by their roles.
 
     root
         The set under examination; the newest where members were dropped.
     parts
         Arm left out -> the root without it.
-    epoch
-        The members that the epoch's first stack had.
+    round
+        The members that the round's first stack had.
     """
 
-    root: Standing | None
-    parts: Mapping[str, Standing]
-    epoch: tuple[str, ...]
+    root: ChangeView | None
+    parts: Mapping[str, ChangeView]
+    round: tuple[str, ...]
 
 
-def stacks_of(study: Reading) -> Stacks:
-    """Tell the epoch's stacks apart: a set less one of the root is a part of it.
+def stacks_of(study: PolicyContext) -> Stacks:
+    """Tell the round's stacks apart: a set less one of the root is a part of it.
 
-    No change enters while an epoch closes, so a stack with changes after it is of an earlier one
+    No change enters while a round closes, so a stack with changes after it is of an earlier one
     that accepted nothing and left the baseline as it was.
     """
-    root: Standing | None = None
-    parts: dict[str, Standing] = {}
-    epoch: tuple[str, ...] = ()
-    for standing in study.scene.standings.values():
-        members = standing.change.members
-        if standing.base != study.scene.base:
+    root: ChangeView | None = None
+    parts: dict[str, ChangeView] = {}
+    round: tuple[str, ...] = ()
+    for change_view in study.view.change_views.values():
+        members = change_view.change.members
+        if change_view.base != study.view.base:
             continue
         if not members:
-            root, parts, epoch = None, {}, ()
+            root, parts, round = None, {}, ()
             continue
         missing = set(root.change.members) - set(members) if root is not None else set()
         if root is not None and len(missing) == 1 and set(members) < set(root.change.members):
-            parts[missing.pop()] = standing
+            parts[missing.pop()] = change_view
             continue
-        epoch = epoch or members
-        root, parts = standing, {}
-    return Stacks(root, parts, epoch)
+        round = round or members
+        root, parts = change_view, {}
+    return Stacks(root, parts, round)
 
 
 # -- money ----------------------------------------------------------------------------------
 
 
-def allowance(study: Reading) -> float:
+def allowance(study: PolicyContext) -> float:
     """Return what stacks may still take, in the ladder's unit."""
-    left = study.rules.closing_share * study.scene.budget - study.scene.spent_closing
-    return min(left, study.scene.budget - study.scene.spent)
+    left = study.rules.closing_share * study.view.budget - study.view.spent_closing
+    return min(left, study.view.budget - study.view.spent)
 
 
-def exam_seeds(study: Reading, place: int, room: float, *, n_baseline: int = 0) -> int:
+def exam_seeds(study: PolicyContext, place: int, room: float, *, n_baseline: int = 0) -> int:
     """Return how often a stack is run on a rung: fewer where the room is short, 0 for not at all.
 
     The baseline runs as often; ``n_baseline`` of its runs are there.
@@ -81,24 +81,24 @@ def exam_seeds(study: Reading, place: int, room: float, *, n_baseline: int = 0) 
     return 0
 
 
-def _n_baseline(study: Reading, place: int) -> int:
-    """Return how many runs this epoch's baseline has on a rung, as far as effects show."""
-    name, base = study.ladder.rungs[place].name, study.scene.base
+def _n_baseline(study: PolicyContext, place: int) -> int:
+    """Return how many runs this round's baseline has on a rung, as far as effects show."""
+    name, base = study.ladder.rungs[place].name, study.view.base
     return max(
         (
             effect.n_baseline
-            for standing in study.scene.standings.values()
-            if standing.base == base
-            for effect in standing.effects
+            for change_view in study.view.change_views.values()
+            if change_view.base == base
+            for effect in change_view.effects
             if effect.rung == name
         ),
         default=0,
     )
 
 
-def highest(study: Reading) -> int:
+def highest(study: PolicyContext) -> int:
     """Return the place of the highest rung that a study of this budget affords a stack on."""
-    room = study.rules.closing_share * study.scene.budget
+    room = study.rules.closing_share * study.view.budget
     places = range(len(study.ladder.rungs))
     return max((place for place in places if exam_seeds(study, place, room)), default=0)
 
@@ -106,7 +106,7 @@ def highest(study: Reading) -> int:
 # -- one stack ------------------------------------------------------------------------------
 
 
-def decide_stack(study: Reading, evidence: Evidence) -> Decision:
+def decide_stack(study: PolicyContext, evidence: Evidence) -> Decision:
     """Return a stack's next step: the root climbs, a part is seen on one rung only."""
     stacks = stacks_of(study)
     first = study.ladder.rungs[0].name
@@ -117,26 +117,26 @@ def decide_stack(study: Reading, evidence: Evidence) -> Decision:
     left_out = next((arm for arm, part in stacks.parts.items() if part.arm == evidence.arm), "")
     if left_out:
         return _decide_part(study, evidence, stacks, left_out)
-    return _climb(study, evidence)
+    return _schedule(study, evidence)
 
 
-def _climb(study: Reading, evidence: Evidence) -> Decision:
+def _schedule(study: PolicyContext, evidence: Evidence) -> Decision:
     """Take a stack one rung up, until the highest, its room or its forecast ends it."""
     rungs = study.ladder.rungs
     measured_places = [study.ladder.index(effect.rung) for effect in evidence.effects]
     place = max(measured_places, default=-1) + 1
-    look: Outlook | None = None
+    look: GainForecast | None = None
     said = "stack of " + ", ".join(evidence.change.members)
     if len(evidence.change.members) == 1 and evidence.effects:
-        standing = study.scene.standings[evidence.change.members[0]]
-        further = replace(standing, effects=alone(standing, evidence))
-        look = belief_of(study, further).outlook(study.target)
+        change_view = study.view.change_views[evidence.change.members[0]]
+        further = replace(change_view, effects=alone(change_view, evidence))
+        look = belief_of(study, further).gain_forecast(study.target)
         said = f"climbs alone: {measured(evidence.effects)}; P(gain) {look.odds:.2f}"
         if look.odds < 1 - study.rules.odds:
             return _measured(evidence, look, (said, "not worth climbing further"))
     elif evidence.effects:
         claim = claim_of(study, evidence.change.members, evidence)
-        look, said = claim.outlook, exam_words(claim, evidence)
+        look, said = claim.gain_forecast, exam_words(claim, evidence)
         if claim.short > FALLS_SHORT:
             return _measured(evidence, look, (said, "far short of its forecast"))
     if place > highest(study) or place >= len(rungs):
@@ -148,14 +148,16 @@ def _climb(study: Reading, evidence: Evidence) -> Decision:
     return Decision(Action.PROMOTE, rungs[place].name, (said,), look, seeds=seeds)
 
 
-def _measured(evidence: Evidence, look: Outlook | None, reasons: tuple[str, ...]) -> Decision:
+def _measured(evidence: Evidence, look: GainForecast | None, reasons: tuple[str, ...]) -> Decision:
     """End a stack's climb; a stack itself is never accepted, its members are."""
     first = evidence.ladder.rungs[0].name
     last = evidence.effects[-1].rung if evidence.effects else first
     return Decision(Action.STOP, last, reasons, look, outcome=Outcome.UNDECIDED)
 
 
-def _decide_part(study: Reading, evidence: Evidence, stacks: Stacks, left_out: str) -> Decision:
+def _decide_part(
+    study: PolicyContext, evidence: Evidence, stacks: Stacks, left_out: str
+) -> Decision:
     """Measure a part once; it climbs on where it alone is better than the whole."""
     if not evidence.effects:
         place, seeds = _part_runs(study, stacks)
@@ -165,13 +167,13 @@ def _decide_part(study: Reading, evidence: Evidence, stacks: Stacks, left_out: s
     is_seen = all(part.effects or part.failure for part in stacks.parts.values())
     n_above = 0 if stacks.root is None else len(stacks.root.effects) - len(evidence.effects)
     if is_seen and against == [left_out] and n_above > 0:
-        return _climb(study, evidence)
+        return _schedule(study, evidence)
     part = part_of(study, stacks, left_out)
     worth = "" if part is None else f"{left_out} adds {percent(part.gain)} at {part.rung}"
     return _measured(evidence, None, (f"stack without {left_out}", worth))
 
 
-def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
+def _part_runs(study: PolicyContext, stacks: Stacks) -> tuple[int, int]:
     """Return the lowest rung on which members are visible within the parts' room, and the runs.
 
     Where the stack falls short, that is the rung on which it does first. Twice as many runs where
@@ -182,13 +184,13 @@ def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
         return 0, study.rules.part_seeds
     claim = claim_of(study, root.change.members, root)
     n = study.rules.part_seeds * (2 if claim.is_doubtful else 1)
-    room = min(study.rules.parts_share * study.scene.budget, allowance(study))
+    room = min(study.rules.parts_share * study.view.budget, allowance(study))
     if claim.falls_at:
         place = study.ladder.index(claim.falls_at)
         each = len(root.change.members) * study.ladder.rungs[place].cost
         if each <= room:
             return place, min(n, int(room / each))
-    beliefs = [belief_of(study, study.scene.standings[arm]) for arm in root.change.members]
+    beliefs = [belief_of(study, study.view.change_views[arm]) for arm in root.change.members]
     steps = study.steps(())
     for effect in root.effects:
         place = study.ladder.index(effect.rung)
@@ -200,7 +202,7 @@ def _part_runs(study: Reading, stacks: Stacks) -> tuple[int, int]:
     return 0, n
 
 
-def part_of(study: Reading, stacks: Stacks, arm: str) -> Part | None:
+def part_of(study: PolicyContext, stacks: Stacks, arm: str) -> Part | None:
     """Return what a member adds to the root, if both were measured on a rung.
 
     Arms on the same seeds share noise beyond what the baseline took off: 2 sd^2 (1 - rho) / n.
@@ -211,7 +213,7 @@ def part_of(study: Reading, stacks: Stacks, arm: str) -> Part | None:
     for effect in stacks.parts[arm].effects:
         if effect.rung in whole:
             other = whole[effect.rung]
-            noise = study.scene.noise.get(effect.rung)
+            noise = study.view.noise.get(effect.rung)
             rho = 0.0 if noise is None else noise.rho
             own = [max(e.gain_se**2 - e.shared_se**2, 1e-12) for e in (effect, other)]
             sd = math.sqrt(sum(own) / (1 + rho))
@@ -219,13 +221,13 @@ def part_of(study: Reading, stacks: Stacks, arm: str) -> Part | None:
     return None
 
 
-def parts_of(study: Reading, stacks: Stacks) -> list[Part]:
+def parts_of(study: PolicyContext, stacks: Stacks) -> list[Part]:
     """Return what each member adds to the root, as far as it was measured."""
     found = [part_of(study, stacks, arm) for arm in stacks.parts]
     return [part for part in found if part is not None]
 
 
-def contradicted(study: Reading, stacks: Stacks) -> list[str]:
+def contradicted(study: PolicyContext, stacks: Stacks) -> list[str]:
     """Return the members that the root is better without."""
     root = stacks.root
     if root is None:
@@ -242,31 +244,33 @@ def contradicted(study: Reading, stacks: Stacks) -> list[str]:
     ]
 
 
-def _falls_short(study: Reading, part: Part) -> bool:
+def _falls_short(study: PolicyContext, part: Part) -> bool:
     """Whether a member adds so much less on a rung than alone that nothing is left at the target.
 
     A member that was known to lose there, and to win above, is not contradicted by losing there.
     """
-    belief = belief_of(study, study.scene.standings[part.arm])
+    belief = belief_of(study, study.view.change_views[part.arm])
     position = study.ladder.position(study.ladder.rung(part.rung).scale)
     mean, covariance = belief.moments([position])
     missing = part.gain - float(mean[0])
     sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
     left = belief.at(study.target).mean + missing
-    return missing < AGAINST * sd and left < study.rules.carrying
+    return missing < AGAINST * sd and left < study.rules.complexity_cost
 
 
 # -- beliefs --------------------------------------------------------------------------------
 
 
-def belief_of(study: Reading, standing: Standing) -> Belief:
+def belief_of(study: PolicyContext, change_view: ChangeView) -> Belief:
     """Return what is believed of a change by its own rungs."""
-    return study.belief(standing.arm, standing.change, standing.effects, base=standing.base)
+    return study.belief(
+        change_view.arm, change_view.change, change_view.effects, base=change_view.base
+    )
 
 
-def alone(standing: Standing, stack: Standing | Evidence) -> tuple[Effect, ...]:
+def alone(change_view: ChangeView, stack: ChangeView | Evidence) -> tuple[Effect, ...]:
     """Return a change's effects with those of the stack of it alone, which holds its own runs."""
-    found = {effect.rung: effect for effect in standing.effects}
+    found = {effect.rung: effect for effect in change_view.effects}
     for effect in stack.effects:
         if effect.rung not in found or effect.n > found[effect.rung].n:
             found[effect.rung] = effect
@@ -274,16 +278,16 @@ def alone(standing: Standing, stack: Standing | Evidence) -> tuple[Effect, ...]:
 
 
 def claim_of(
-    study: Reading,
+    study: PolicyContext,
     members: Sequence[str],
-    stack: Standing | Evidence,
+    stack: ChangeView | Evidence,
     parts: Sequence[Part] = (),
 ) -> Claim:
     """Return what a stack's effects and its parts say of its members and of their sum."""
-    standings = [study.scene.standings[arm] for arm in members]
+    change_views = [study.view.change_views[arm] for arm in members]
     return examine(
         members,
-        [belief_of(study, standing) for standing in standings],
+        [belief_of(study, change_view) for change_view in change_views],
         measured=stack.effects,
         parts=[part for part in parts if part.arm in members],
         positions={r.name: study.ladder.position(r.scale) for r in study.ladder.rungs},
@@ -291,16 +295,16 @@ def claim_of(
     )
 
 
-def worth_of(study: Reading, gain: Mixture, harm: float | None = None) -> float:
+def worth_of(study: PolicyContext, gain: Mixture, harm: float | None = None) -> float:
     """Return the utility of accepting a gain, with harm counted as for the head or more."""
-    return gain.worth(harm=harm or study.rules.head_harm, cost=study.rules.carrying)
+    return gain.worth(harm=harm or study.rules.head_harm, cost=study.rules.complexity_cost)
 
 
-def exam_words(claim: Claim, stack: Standing | Evidence) -> str:
+def exam_words(claim: Claim, stack: ChangeView | Evidence) -> str:
     """Say how a stack's forecast did: measured, share of the forecast, what is claimed."""
     last = stack.effects[-1]
     ratio = "" if math.isnan(claim.ratio) else f", {claim.ratio:.2f} of the forecast"
-    look = claim.outlook
+    look = claim.gain_forecast
     return (
         f"stack of {len(claim.members)} {percent(last.gain)} at {last.rung}{ratio}; at the target "
         f"{percent(look.mean)} [{percent(look.low)}, {percent(look.high)}]"

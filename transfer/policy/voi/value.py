@@ -15,7 +15,7 @@ SETTLED = 0.8
 
 
 @dataclass(frozen=True)
-class Step:
+class RungOption:
     """One rung as a plan sees it.
 
     cost
@@ -43,7 +43,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Terms:
+class SearchTerms:
     """What a gain is worth and what runs cost.
 
     price
@@ -52,12 +52,12 @@ class Terms:
 
     target: float
     harm: float = 1.5
-    carrying: float = 0.004
+    complexity_cost: float = 0.004
     price: float = 0.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Runs on one rung or several in a row, the first of which is what would be done next.
 
     legs
@@ -113,7 +113,7 @@ class Prospects:
     more than E max(u, 0), what knowing the atom would be.
     """
 
-    def __init__(self, belief: Belief, steps: Sequence[Step], terms: Terms) -> None:
+    def __init__(self, belief: Belief, steps: Sequence[RungOption], terms: SearchTerms) -> None:
         self._steps = steps
         self._belief = belief
         self._terms = terms
@@ -131,7 +131,7 @@ class Prospects:
         if last not in self._by_last:
             terms = self._terms
             utility = self._belief.utility(
-                terms.target, harm=terms.harm, cost=terms.carrying, last=last
+                terms.target, harm=terms.harm, cost=terms.complexity_cost, last=last
             )
             weights = self._belief.weights
             certain = float(weights @ np.maximum(utility, 0.0))
@@ -142,7 +142,7 @@ class Prospects:
         """Return what perfect knowledge of the atom would be worth: no plan beats it."""
         return self._at(max(step.position for step in self._steps))[2]
 
-    def plan(self, legs: Sequence[tuple[int, int]]) -> Plan:
+    def plan(self, legs: Sequence[tuple[int, int]]) -> RunPlan:
         """Value runs: (place of the rung, runs more) for each leg."""
         legs = tuple(legs)
         mean, spread, certain = self._after(legs)
@@ -152,7 +152,7 @@ class Prospects:
             odds = _cdf(first_mean / max(first_spread, 1e-12))
             cost += odds * sum(n * self._steps[place].cost for place, n in legs[1:])
         value = max(min(expected_best(mean, spread), certain), mean, 0.0)
-        return Plan(legs, value, cost, spread)
+        return RunPlan(legs, value, cost, spread)
 
     def _after(self, legs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
         """Return the utility's mean after the legs, its sd seen from now, its value if certain."""
@@ -179,7 +179,9 @@ class Prospects:
         return noise
 
 
-def plans(prospects: Prospects, steps: Sequence[Step], *, replicates: Sequence[int]) -> list[Plan]:
+def plans(
+    prospects: Prospects, steps: Sequence[RungOption], *, replicates: Sequence[int]
+) -> list[RunPlan]:
     """Value what could be run next: repeat here, jump to a rung, climb to it, repeat at the bottom.
 
     Steps that are not affordable must not be among ``steps``.
@@ -201,7 +203,7 @@ def plans(prospects: Prospects, steps: Sequence[Step], *, replicates: Sequence[i
     return [prospects.plan(leg) for leg in legs]
 
 
-def settling(prospects: Prospects, steps: Sequence[Step]) -> Plan | None:
+def settling(prospects: Prospects, steps: Sequence[RungOption]) -> RunPlan | None:
     """Return the cheapest plan on one rung that teaches most of what the ladder could teach.
 
     None if nothing more may be run.

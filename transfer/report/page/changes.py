@@ -4,28 +4,37 @@ from collections.abc import Mapping, Sequence
 
 from transfer.events import Effect
 from transfer.measure.trend import Z80
-from transfer.report.findings import Findings, Group, Row, Scored, interval, times
+from transfer.report.findings import (
+    ChangeGroup,
+    ChangeRow,
+    Findings,
+    ScoredForecast,
+    interval,
+    times,
+)
 from transfer.report.pace import Pace, pace_of
 from transfer.report.page.html import PATCHES, diff, esc, facts, number, signed, spark, table, tag
 from transfer.report.plots.axes import limits, round_number
 
-ORDER: Sequence[Group] = (
-    Group.ACCEPTED,
-    Group.SET_ASIDE,
-    Group.SCALE_BOUND,
-    Group.UNDECIDED,
-    Group.IN_FLIGHT,
-    Group.REJECTED,
-    Group.CRASHED,
+ORDER: Sequence[ChangeGroup] = (
+    ChangeGroup.ACCEPTED,
+    ChangeGroup.SET_ASIDE,
+    ChangeGroup.SCALE_BOUND,
+    ChangeGroup.UNDECIDED,
+    ChangeGroup.IN_FLIGHT,
+    ChangeGroup.REJECTED,
+    ChangeGroup.CRASHED,
 )
 
 
 def verdict_table(findings: Findings) -> str:
     """Return all changes, the accepted ones first, then by their odds."""
     ladder = findings.ladder
-    kept = [row for row in findings.rows if row.group not in (Group.REJECTED, Group.CRASHED)]
+    kept = [
+        row for row in findings.rows if row.group not in (ChangeGroup.REJECTED, ChangeGroup.CRASHED)
+    ]
     shown = [e.gain for row in kept or findings.rows for e in row.effects]
-    shown += [row.outlook.mean for row in kept if row.outlook]
+    shown += [row.gain_forecast.mean for row in kept if row.gain_forecast]
     bounds = limits(shown, most=0.4)
     names = [rung.name for rung in ladder.rungs]
     head = ["change", "over rungs", *(esc(n) for n in names), f"at {esc(ladder.target_name)}"]
@@ -40,24 +49,27 @@ def verdict_table(findings: Findings) -> str:
     return table(head, cells, numbers=numbers)
 
 
-def in_order(findings: Findings) -> list[Row]:
+def in_order(findings: Findings) -> list[ChangeRow]:
     """Return changes as a reader wants them: by where they ended, then by their odds."""
     return sorted(
         findings.rows,
-        key=lambda row: (ORDER.index(row.group), -(row.outlook.odds if row.outlook else 0.0)),
+        key=lambda row: (
+            ORDER.index(row.group),
+            -(row.gain_forecast.odds if row.gain_forecast else 0.0),
+        ),
     )
 
 
 def _cells(
-    row: Row, findings: Findings, names: Sequence[str], bounds: tuple[float, float]
+    row: ChangeRow, findings: Findings, names: Sequence[str], bounds: tuple[float, float]
 ) -> list[str]:
     by_rung = {effect.rung: effect for effect in row.effects}
-    kind = "null twin" if row.is_twin else row.proposed.change.kind.value
+    kind = "null change" if row.is_control else row.proposed.change.kind.value
     title = f'<a href="#{esc(row.arm)}">{esc(row.arm)}</a> {esc(row.title, most=90)}'
     cells = [f'<span class="why">{title}</span><small>{esc(kind)}</small>']
     cells.append(spark(row, findings.ladder, bounds) if row.effects else "")
     cells += [_effect_cell(by_rung[name]) if name in by_rung else "" for name in names]
-    look = row.outlook
+    look = row.gain_forecast
     if look is None:
         cells += ["", ""]
     else:
@@ -69,14 +81,14 @@ def _cells(
     return cells
 
 
-def _paces(findings: Findings, row: Row) -> dict[str, Pace]:
+def _paces(findings: Findings, row: ChangeRow) -> dict[str, Pace]:
     """Return what a change takes in seconds and memory by rung, where both arms told."""
     base = row.proposed.base
     found = {e.rung: pace_of(findings.state, row.arm, base, e.rung) for e in row.effects}
     return {rung: pace for rung, pace in found.items() if pace is not None}
 
 
-def _pace_cell(row: Row, paces: Mapping[str, Pace]) -> str:
+def _pace_cell(row: ChangeRow, paces: Mapping[str, Pace]) -> str:
     """Show the gain at equal seconds on the highest rung with seconds of both arms."""
     for effect in reversed(row.effects):
         pace = paces.get(effect.rung)
@@ -97,7 +109,7 @@ def _effect_cell(effect: Effect) -> str:
     return f"{times(effect.gain)}<small>{low} – {high}</small><small>n {effect.n}</small>"
 
 
-def chapter(findings: Findings, row: Row) -> str:
+def chapter(findings: Findings, row: ChangeRow) -> str:
     """Tell one change in full: what was thought, done, forecast, measured and concluded."""
     change = row.proposed.change
     title = f"<b>{esc(row.arm)}</b> {esc(change.title, most=120)}"
@@ -124,9 +136,9 @@ def chapter(findings: Findings, row: Row) -> str:
     )
 
 
-def _facts(findings: Findings, row: Row) -> list[tuple[str, str]]:
+def _facts(findings: Findings, row: ChangeRow) -> list[tuple[str, str]]:
     change, base = row.proposed.change, row.proposed.base
-    kind = "null twin: changes nothing, seeds of its own" if row.is_twin else change.kind.value
+    kind = "null change: changes nothing, seeds of its own" if row.is_control else change.kind.value
     by = f", by {change.proposer}" if change.proposer else ""
     found = [
         ("hypothesis", esc(change.hypothesis or "none given")),
@@ -140,7 +152,7 @@ def _facts(findings: Findings, row: Row) -> list[tuple[str, str]]:
     return found
 
 
-def _effects(findings: Findings, row: Row) -> str:
+def _effects(findings: Findings, row: ChangeRow) -> str:
     forecast = {s.forecast.rung: s for s in findings.scored if s.forecast.arm == row.arm}
     name = findings.ladder.setting.objective.name
     paces = _paces(findings, row)
@@ -168,14 +180,14 @@ def _effects(findings: Findings, row: Row) -> str:
     return table(head, rows, numbers=range(1, len(head) - 1))
 
 
-def _forecast_words(scored: Scored | None) -> tuple[str, str]:
+def _forecast_words(scored: ScoredForecast | None) -> tuple[str, str]:
     if scored is None:
         return "—", ""
     told = scored.forecast
     return interval(told.low, told.mean, told.high), "hit" if scored.is_hit else "missed"
 
 
-def _trials(findings: Findings, row: Row) -> str:
+def _trials(findings: Findings, row: ChangeRow) -> str:
     state, rows = findings.state, []
     for rung in findings.ladder.rungs:
         for seed, result in state.losses(row.arm, rung.name).items():
@@ -203,12 +215,12 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no reason given"])[-1]
 
 
-def _verdict(findings: Findings, row: Row) -> str:
+def _verdict(findings: Findings, row: ChangeRow) -> str:
     if row.verdict is None:
         return "<h3>Verdict</h3><p>in flight</p>"
     verdict, said = row.verdict, []
-    if row.outlook is not None:
-        look = row.outlook
+    if row.gain_forecast is not None:
+        look = row.gain_forecast
         said.append(
             f"At {esc(findings.ladder.target_name)} worth "
             f"{interval(look.low, look.mean, look.high)} compute (80 % interval), "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from transfer.report.findings import Findings, Scored, hit_interval, interval, times
+from transfer.report.findings import Findings, ScoredForecast, hit_interval, interval, times
 from transfer.report.page.html import esc, inline, share, table
 
 
@@ -60,10 +60,10 @@ def forecast_section(findings: Findings, figures: Mapping[str, str]) -> str:
 
 def scores_table(findings: Findings) -> str:
     """Score forecasts by kind of change: how sure, how wide, how right; stated beside come true."""
-    by_kind: dict[str, list[Scored]] = {}
+    by_kind: dict[str, list[ScoredForecast]] = {}
     for scored in findings.scored:
         change = findings.state.changes[scored.forecast.arm].change
-        kind = "null twin" if change.is_twin else str(change.kind)
+        kind = "null change" if change.is_control else str(change.kind)
         by_kind.setdefault(kind, []).append(scored)
     every = {"all": list(findings.scored)} if len(by_kind) > 1 else {}
     rows = [_scores(kind, told) for kind, told in {**by_kind, **every}.items()]
@@ -77,7 +77,7 @@ def scores_table(findings: Findings) -> str:
     )
 
 
-def _scores(kind: str, told: list[Scored]) -> list[str]:
+def _scores(kind: str, told: list[ScoredForecast]) -> list[str]:
     n = len(told)
     return [
         esc(kind),

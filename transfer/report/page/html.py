@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
-from transfer.report.findings import Group, Row
+from transfer.report.findings import ChangeGroup, ChangeRow
 from transfer.report.plots.palette import DARK, LIGHT, OF_GROUP
 
 LONGEST_TEXT = 1500
@@ -47,10 +47,10 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="facts">{"".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in pairs)}</dl>'
 
 
-def tag(row: Row) -> str:
+def tag(row: ChangeRow) -> str:
     """Return where a change ended, in its colour."""
     outcome = row.verdict.outcome if row.verdict else None
-    words = outcome.value if outcome and row.group is Group.ACCEPTED else row.group.value
+    words = outcome.value if outcome and row.group is ChangeGroup.ACCEPTED else row.group.value
     return f'<span class="tag" style="color:var(--{OF_GROUP[row.group]})">{esc(words)}</span>'
 
 
@@ -110,7 +110,7 @@ def variables() -> str:
     return f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
-def spark(row: Row, ladder: Ladder, bounds: tuple[float, float]) -> str:
+def spark(row: ChangeRow, ladder: Ladder, bounds: tuple[float, float]) -> str:
     """Draw a change's gain over the rungs and at the target, as large as two lines of text."""
     width, height, edge = 128.0, 46.0, 6.0
     low, high = bounds
@@ -133,7 +133,7 @@ def spark(row: Row, ladder: Ladder, bounds: tuple[float, float]) -> str:
     line = "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
     marks.append(f'<path d="M{line}" stroke="{colour}" stroke-width="1.5" fill="none"/>')
     marks += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="2.2" fill="{colour}"/>' for px, py in points]
-    look = row.outlook
+    look = row.gain_forecast
     if look is not None:
         at, (px, py) = x(last), points[-1]
         marks.append(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transfer.audit.finding import Audit
 from transfer.journal.spending import added
-from transfer.report.findings import Findings, Group, hit_interval, times
+from transfer.report.findings import ChangeGroup, Findings, hit_interval, times
 from transfer.report.page.changes import chapter, in_order, verdict_table
 from transfer.report.page.exam_and_stacks import exam_table, shrinkage, stack_table
 from transfer.report.page.forecasts import forecast_section
@@ -75,7 +75,7 @@ def _headline(findings: Findings) -> str:
     n = len(stack.arms)
     certified = sum(
         1
-        for row in findings.of(Group.ACCEPTED)
+        for row in findings.of(ChangeGroup.ACCEPTED)
         if row.verdict and "certified" in row.verdict.outcome.value
     )
     exam = findings.exam if findings.is_examined else None
@@ -115,12 +115,12 @@ def _tiles(findings: Findings) -> str:
                 f"{share(findings.n_hits / n)} [{share(low)}, {share(high)}].",
             )
         )
-    twins = findings.twins
-    passed = sum(1 for row in twins if row.verdict and row.verdict.outcome.is_accepted)
-    if twins:
+    null_changes = findings.null_changes
+    passed = sum(1 for row in null_changes if row.verdict and row.verdict.outcome.is_accepted)
+    if null_changes:
         words = "Changes that change nothing, sent through everything: false positives as they are."
-        tiles.append((f"{passed} of {len(twins)} null twins passed", words))
-    ended = [(group, len(findings.of(group))) for group in Group]
+        tiles.append((f"{passed} of {len(null_changes)} null changes passed", words))
+    ended = [(group, len(findings.of(group))) for group in ChangeGroup]
     said = " · ".join(f"{n} {group.value}" for group, n in ended if n)
     if said:
         tiles.append((f"{len(findings.rows)} changes", esc(said)))

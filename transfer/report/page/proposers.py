@@ -1,7 +1,7 @@
 """The report's part on models and agents that were called: what they cost, what they foresaw."""
 
 from transfer.report.accounts import Account, accounts
-from transfer.report.expected import Calibration
+from transfer.report.expected import ProposerCalibration
 from transfer.report.findings import Findings, hit_interval, times
 from transfer.report.page.html import esc, share, table
 
@@ -62,7 +62,7 @@ def _foresight(every: list[Account]) -> str:
     )
 
 
-def _scored(proposer: str, one: Calibration) -> list[str]:
+def _scored(proposer: str, one: ProposerCalibration) -> list[str]:
     low, high = hit_interval(one.n_right, one.n_clear)
     return [
         esc(proposer),

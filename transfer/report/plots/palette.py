@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from transfer.report.findings import Group
+from transfer.report.findings import ChangeGroup
 
 LIGHT: Mapping[str, str] = {
     "paper": "#fefefd",
@@ -32,18 +32,18 @@ DARK: Mapping[str, str] = {
 }
 """The same names on a dark page."""
 
-OF_GROUP: Mapping[Group, str] = {
-    Group.ACCEPTED: "green",
-    Group.SET_ASIDE: "violet",
-    Group.SCALE_BOUND: "orange",
-    Group.UNDECIDED: "blue",
-    Group.IN_FLIGHT: "muted",
-    Group.REJECTED: "grey",
-    Group.CRASHED: "red",
+OF_GROUP: Mapping[ChangeGroup, str] = {
+    ChangeGroup.ACCEPTED: "green",
+    ChangeGroup.SET_ASIDE: "violet",
+    ChangeGroup.SCALE_BOUND: "orange",
+    ChangeGroup.UNDECIDED: "blue",
+    ChangeGroup.IN_FLIGHT: "muted",
+    ChangeGroup.REJECTED: "grey",
+    ChangeGroup.CRASHED: "red",
 }
 """Name of the colour of each group of changes."""
 
 
-def light(group: Group) -> str:
+def light(group: ChangeGroup) -> str:
     """Return a group's colour on a light page."""
     return LIGHT[OF_GROUP[group]]

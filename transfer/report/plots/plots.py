@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from transfer.measure.trend import Z80
-from transfer.report.findings import Findings, Group, Row, Scored, is_clear, times
+from transfer.report.findings import (
+    ChangeGroup,
+    ChangeRow,
+    Findings,
+    ScoredForecast,
+    is_clear,
+    times,
+)
 from transfer.report.plots.axes import (
     compute_axis,
     figure,
@@ -26,11 +33,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS: Sequence[tuple[str, tuple[Group, ...]]] = (
-    ("accepted", (Group.ACCEPTED,)),
-    ("scale-bound", (Group.SCALE_BOUND,)),
-    ("undecided or waiting", (Group.UNDECIDED, Group.SET_ASIDE, Group.IN_FLIGHT)),
-    ("rejected", (Group.REJECTED, Group.CRASHED)),
+PANELS: Sequence[tuple[str, tuple[ChangeGroup, ...]]] = (
+    ("accepted", (ChangeGroup.ACCEPTED,)),
+    ("scale-bound", (ChangeGroup.SCALE_BOUND,)),
+    ("undecided or waiting", (ChangeGroup.UNDECIDED, ChangeGroup.SET_ASIDE, ChangeGroup.IN_FLIGHT)),
+    ("rejected", (ChangeGroup.REJECTED, ChangeGroup.CRASHED)),
 )
 LABELS = 9
 """Most changes that a panel names."""
@@ -62,7 +69,7 @@ def progress(findings: Findings) -> "Figure":
     upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=[1, 1])
     _lowest_panel(upper, rows, lowest)
     _target_panel(lower, rows)
-    taken = [(i, row) for i, row in enumerate(rows, 1) if row.group is Group.ACCEPTED]
+    taken = [(i, row) for i, row in enumerate(rows, 1) if row.group is ChangeGroup.ACCEPTED]
     labels = upper.secondary_xaxis("top")
     labels.set_xticks(
         [i for i, _ in taken],
@@ -82,7 +89,7 @@ def progress(findings: Findings) -> "Figure":
     return drawn
 
 
-def _lowest_panel(axes: "Axes", rows: Sequence[Row], lowest: str) -> None:
+def _lowest_panel(axes: "Axes", rows: Sequence[ChangeRow], lowest: str) -> None:
     first = [
         (i, row, row.effects[0])
         for i, row in enumerate(rows, 1)
@@ -94,10 +101,10 @@ def _lowest_panel(axes: "Axes", rows: Sequence[Row], lowest: str) -> None:
         band = Z80 * ordered[len(ordered) // 2]
         axes.axhspan(-band, band, color=LIGHT["blue"], alpha=0.12, lw=0, zorder=0)
     for i, row, effect in first:
-        if row.group is not Group.CRASHED:
+        if row.group is not ChangeGroup.CRASHED:
             _dot(axes, (i, effect.gain), row.group, is_solid=is_clear(effect), bounds=(low, high))
     for i, row in enumerate(rows, 1):
-        if row.group is Group.CRASHED:
+        if row.group is ChangeGroup.CRASHED:
             gain = row.effects[0].gain if row.effects else 0.0
             at = min(max(gain, low), high)
             axes.plot(i, at, "x", ms=7, mew=2, color=LIGHT["red"], zorder=4)
@@ -107,7 +114,7 @@ def _lowest_panel(axes: "Axes", rows: Sequence[Row], lowest: str) -> None:
 def _dot(
     axes: "Axes",
     at: tuple[float, float],
-    group: Group,
+    group: ChangeGroup,
     *,
     is_solid: bool,
     bounds: tuple[float, float],
@@ -117,22 +124,22 @@ def _dot(
     low, high = bounds
     colour = light(group)
     marker = "v" if gain < low else "^" if gain > high else "o"
-    size = 8 if group is Group.ACCEPTED else 5.5
+    size = 8 if group is ChangeGroup.ACCEPTED else 5.5
     room = 0.03 * (high - low)
     y = min(max(gain, low + room), high - room)
     fill = colour if is_solid else LIGHT["paper"]
     axes.plot(x, y, marker, ms=size, mfc=fill, mec=colour, mew=1.3, zorder=4, clip_on=False)
 
 
-def _legend(drawn: "Figure", rows: Sequence[Row]) -> None:
+def _legend(drawn: "Figure", rows: Sequence[ChangeRow]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     present = {row.group for row in rows}
     handles: list[Line2D | Patch] = []
-    for group in Group:
+    for group in ChangeGroup:
         if group in present:
-            marker = "x" if group is Group.CRASHED else "o"
+            marker = "x" if group is ChangeGroup.CRASHED else "o"
             handles.append(
                 Line2D([], [], ls="", marker=marker, ms=5.5, color=light(group), label=group.value)
             )
@@ -149,24 +156,30 @@ def _legend(drawn: "Figure", rows: Sequence[Row]) -> None:
     )
 
 
-def _target_panel(axes: "Axes", rows: Sequence[Row]) -> None:
-    looks = [(i, row, row.outlook) for i, row in enumerate(rows, 1) if row.outlook is not None]
+def _target_panel(axes: "Axes", rows: Sequence[ChangeRow]) -> None:
+    looks = [
+        (i, row, row.gain_forecast)
+        for i, row in enumerate(rows, 1)
+        if row.gain_forecast is not None
+    ]
     total, xs, ys = 0.0, [0.3], [0.0]
     for i, row, look in looks:
-        if row.group is Group.ACCEPTED:
+        if row.group is ChangeGroup.ACCEPTED:
             total += look.mean
             xs.append(i)
             ys.append(total)
     xs.append(len(rows) + 0.7)
     ys.append(total)
-    shown = [(look.low, look.high) for _, row, look in looks if row.group is not Group.REJECTED]
+    shown = [
+        (look.low, look.high) for _, row, look in looks if row.group is not ChangeGroup.REJECTED
+    ]
     ends = [g for pair in shown for g in pair]
     low, high = limits(
         [*ends, *ys, *(look.mean for _, _, look in looks)], most=max(0.6, 1.1 * total)
     )
     for i, row, look in looks:
         colour = light(row.group)
-        pale = 1.0 if row.group is Group.ACCEPTED else 0.6
+        pale = 1.0 if row.group is ChangeGroup.ACCEPTED else 0.6
         axes.vlines(i, max(look.low, low), min(look.high, high), color=colour, lw=1.4, alpha=pale)
         is_solid = look.low > 0 or look.high < 0
         _dot(axes, (i, look.mean), row.group, is_solid=is_solid, bounds=(low, high))
@@ -194,9 +207,16 @@ def gains(findings: Findings) -> "Figure":
         return say(drawn, "No change was measured yet.")
     panels = [(name, [r for r in shown if r.group in groups]) for name, groups in PANELS]
     panels = [(name, rows) for name, rows in panels if rows]
-    kept = [row for row in shown if row.group not in (Group.REJECTED, Group.CRASHED)] or shown
+    kept = [
+        row for row in shown if row.group not in (ChangeGroup.REJECTED, ChangeGroup.CRASHED)
+    ] or shown
     ends = [g for row in kept for e in row.effects for g in (e.gain,)]
-    ends += [g for row in kept if row.outlook for g in (row.outlook.low, row.outlook.high)]
+    ends += [
+        g
+        for row in kept
+        if row.gain_forecast
+        for g in (row.gain_forecast.low, row.gain_forecast.high)
+    ]
     bounds = limits(ends)
     grid = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (name, rows) in zip(grid, panels, strict=True):
@@ -215,7 +235,7 @@ def gains(findings: Findings) -> "Figure":
 
 
 def _curve(
-    axes: "Axes", findings: Findings, row: Row, *, bounds: tuple[float, float], dodge: float
+    axes: "Axes", findings: Findings, row: ChangeRow, *, bounds: tuple[float, float], dodge: float
 ) -> tuple[float, float]:
     """Draw one change over the rungs, moved aside a little, and return where its line ends."""
     colour, ladder = light(row.group), findings.ladder
@@ -227,8 +247,8 @@ def _curve(
         x, y, yerr=half, color=colour, lw=1.2, marker="o", ms=3.6, elinewidth=0.8, alpha=0.85
     )
     last = (x[-1], y[-1])
-    if row.outlook is not None and row.group is not Group.REJECTED:
-        look, at = row.outlook, ladder.position(ladder.target) + aside
+    if row.gain_forecast is not None and row.group is not ChangeGroup.REJECTED:
+        look, at = row.gain_forecast, ladder.position(ladder.target) + aside
         axes.plot([x[-1], at], [y[-1], look.mean], color=colour, lw=1, ls=(0, (3, 2)), zorder=2)
         axes.vlines(at, look.low, look.high, color=colour, lw=1.2, alpha=0.7)
         axes.plot(at, look.mean, "D", ms=5, color=colour, zorder=4)
@@ -243,7 +263,7 @@ def _curve(
 def _name_curves(
     axes: "Axes",
     right: float,
-    ends: Sequence[tuple[Row, tuple[float, float]]],
+    ends: Sequence[tuple[ChangeRow, tuple[float, float]]],
     bounds: tuple[float, float],
 ) -> None:
     """Name curves at the right edge, moved apart; the ones farthest from zero where many."""
@@ -306,7 +326,7 @@ def forecasts(findings: Findings) -> "Figure":
     return drawn
 
 
-def _both(scored: Iterable[Scored]) -> list[float]:
+def _both(scored: Iterable[ScoredForecast]) -> list[float]:
     return [g for s in scored for g in (s.forecast.mean, s.effect.gain)]
 
 

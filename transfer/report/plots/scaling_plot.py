@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scaling import Fit, FitStatus, forecast_band, forecast_loss
 from transfer.measure.trend import Z80
-from transfer.report.findings import Findings, Group, times
+from transfer.report.findings import ChangeGroup, Findings, times
 from transfer.report.plots.axes import compute_axis, figure, limits, round_number, rung_axis, say
 from transfer.report.plots.palette import LIGHT
 
@@ -167,7 +167,7 @@ def _rest_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
 def _draw_accepted(axes: "Axes", findings: Findings) -> list[float]:
     """Draw what accepted changes showed on the rungs, and the stack's forecast."""
     green, seen = LIGHT["green"], []
-    for row in findings.of(Group.ACCEPTED):
+    for row in findings.of(ChangeGroup.ACCEPTED):
         x = [effect.position for effect in row.effects]
         y = [effect.gain for effect in row.effects]
         half = [Z80 * effect.gain_se for effect in row.effects]
