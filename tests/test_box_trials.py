@@ -116,7 +116,7 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
     path = tmp_path / "spec.json"
     trial = spec(tmp_path, ESCAPES + "time.sleep(60)")
     path.write_text(json.dumps(trial.to_json()))
-    code = "import json, sys; from miniscale.box import BoxKind, Report\n"
+    code = "import json, sys; from miniscale.box import BoxKind, BoxReport\n"
     code += "from miniscale.run.runner.local import LocalRunner\n"
     code += "from miniscale.setting.trial import TrialSpec\n"
     code += "r = LocalRunner(1, box=Report(BoxKind(sys.argv[2]), {'files': True}))\n"

@@ -30,7 +30,7 @@ from transfer.ladder import decode_ladder
 from transfer.report.designed import design_line
 
 
-def on_world(seed: int, **more: Any) -> tuple[planted.World, DesignRun]:
+def on_world(seed: int, **more: Any) -> tuple[planted.SimulatedSetting, DesignRun]:
     known = planted.world(seed)
     ask = Ask(limit=known.seconds / 40, by_seconds=True, **more)
     changes = {name: change for name, (change, _) in known.panel.items()}
@@ -101,7 +101,9 @@ def test_a_budget_takes_the_largest_size_it_pays_for_as_the_reference() -> None:
 class Broken:
     """A lab whose trials crash below a size, or whose metric never moves."""
 
-    def __init__(self, known: planted.World, *, crash_below: float = 0.0, value: float = 0.0):
+    def __init__(
+        self, known: planted.SimulatedSetting, *, crash_below: float = 0.0, value: float = 0.0
+    ):
         self.inner, self.crash_below, self.value = planted.SimLab(known), crash_below, value
 
     def run(self, trials: Any, changes: Mapping[str, Change]) -> list[Any]:
@@ -177,7 +179,7 @@ PANEL = {f"gain{i}": {"knobs": {"gain": g, "idea": i}, "category": "gain"}
          for i, g in enumerate((-0.6, -0.4, -0.25, -0.1, 0.1, 0.2, 0.35, 0.5, 0.7))}  # fmt: skip
 
 
-def oracle_asked(folder: Path, *more: str) -> design_command.Asked:
+def oracle_asked(folder: Path, *more: str) -> design_command.DesignRequest:
     """Return the oracle's design with a panel of its own, found in a stranger's folder."""
     (folder / "panel").mkdir(exist_ok=True)
     (folder / "panel" / "mine.yaml").write_text(f"changes: {flow(PANEL)}\n")
@@ -188,7 +190,7 @@ def oracle_asked(folder: Path, *more: str) -> design_command.Asked:
     return design_command.decode(compose(argv, [folder], name="design"), [folder])
 
 
-def written(asked: design_command.Asked) -> tuple[DesignRun, dict[str, Any]]:
+def written(asked: design_command.DesignRequest) -> tuple[DesignRun, dict[str, Any]]:
     """Design on the oracle in this process, and return what the ladder's file holds."""
     bench = BenchLab(asked.ladder, asked.form, asked.root, OracleRunner(), lambda *_: None)
     found = design(asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask)

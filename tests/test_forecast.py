@@ -93,7 +93,7 @@ def judged(
     folder: Path, setting: str, *more: str, kind: BoxKind = BoxKind.PROCESS, hides: str = ""
 ) -> tuple[int, dict[str, Any]]:
     """Exit code and report of a setting's evaluator."""
-    argv = [sys.executable, "-m", f"miniscale.{setting}.evaluate", f"--code={folder}/tree"]
+    argv = [sys.executable, "-m", f"miniscale.settings.{setting}.evaluate", f"--code={folder}/tree"]
     argv += [f"--data={folder}/cache/heldout", f"--out={folder}/out", *more]
     secrets = {BOX_VARIABLE: str(kind), "SECRET_KEY": "sk-1"}
     secrets[HIDDEN_VARIABLE] = json.dumps([hides] if hides else [])

@@ -281,7 +281,7 @@ def test_a_stopped_trial_leaves_nothing_either(tmp_path: Path, wanted: TrialStat
 @needs_proc
 def test_kill_nine_of_the_harness_leaves_nothing(tmp_path: Path) -> None:
     path = write_spec(spec(tmp_path, ESCAPES + "time.sleep(60)"))
-    code = "import subprocess, sys; from miniscale import worker\n"
+    code = "import subprocess, sys; from miniscale.run import worker\n"
     code += "subprocess.run(worker.command(sys.argv[1]), start_new_session=True)"
     harness = subprocess.Popen([sys.executable, "-c", code, path])
     assert until(lambda: len(processes_with(f"{tmp_path}/trials/tMARK")) == 3)

@@ -4,7 +4,7 @@ It is started as a program, imports the framework once, and forks an instance wh
 asks for one: each loads the tree's code for itself and is ended, with all it started, before the
 next begins. What an instance says is never believed; the parent judges the logits.
 
-``python child.py --root=… --control=FD --tree=TREE --framework=torch|numpy``. The tree's
+``python model_child.py --root=… --control=FD --tree=TREE --framework=torch|numpy``. The tree's
 ``train.build(config)`` returns a torch module, or for numpy ``train.build(config, weights)`` a
 function from (rows, time) int64 to (rows, time, vocabulary) float32.
 """

@@ -314,5 +314,5 @@ def _command(terms: HostTerms, control: int) -> list[str]:
         "companion": terms.companion, "device": terms.device, "threads": terms.threads,
         "tokens": terms.tokens, "logits": terms.logits, "box": terms.box,
     }  # fmt: skip
-    program = str(Path(__file__).parent / "child.py")
+    program = str(Path(__file__).parent / "model_child.py")
     return [program, *(f"--{k}={v}" for k, v in options.items())]

@@ -99,7 +99,7 @@ def _run(asked: PredictRequest, given: Path, left: Path, outside: Mapping[str, s
         "root": ROOT, "answers": asked.answers, "tree": asked.tree.absolute(),
         "out": asked.out.absolute(), "given": given, "left": left, "threads": asked.threads,
     }  # fmt: skip
-    program = str(Path(__file__).with_name("answer.py"))
+    program = str(Path(__file__).with_name("predict_child.py"))
     process = started(
         [program, *(f"--{name}={value}" for name, value in options.items())],
         reads=(asked.tree.absolute(), asked.out.absolute()),

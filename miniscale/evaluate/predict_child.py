@@ -1,6 +1,6 @@
 """The process in a box that runs a trial's code on held-out inputs; it holds no answers.
 
-``python -I answer.py --root=… --answers=MODULE --tree=TREE --out=OUT --given=DIR --left=DIR
+``python -I predict_child.py --root=… --answers=MODULE --tree=TREE --out=OUT --given=DIR --left=DIR
 --threads=N``: MODULE, which is ours, makes the tree's code forecast for every array of DIR. What
 this process leaves is never believed: :mod:`miniscale.evaluate.predict` judges it.
 """
