@@ -119,7 +119,7 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
     code = "import json, sys; from miniscale.box import BoxKind, BoxReport\n"
     code += "from miniscale.run.runner.local import LocalRunner\n"
     code += "from miniscale.setting.trial import TrialSpec\n"
-    code += "r = LocalRunner(1, box=Report(BoxKind(sys.argv[2]), {'files': True}))\n"
+    code += "r = LocalRunner(1, box=BoxReport(BoxKind(sys.argv[2]), {'files': True}))\n"
     code += "r.submit([TrialSpec.from_json(json.load(open(sys.argv[1])))])\n"
     code += "r.poll(60); r.poll(60)"
     harness = subprocess.Popen([sys.executable, "-c", code, str(path), kind])
