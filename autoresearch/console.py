@@ -27,11 +27,12 @@ from transfer.events import (
     TrialFinished,
     VerdictReached,
 )
-from transfer.report.findings import ScoredForecast, survey, times
+from transfer.report.findings import ScoredForecast, survey
 from transfer.report.text import claim_lines, exam_lines, loss_words
 from transfer.study.commit_message import multiplier
 from transfer.study.limits import Limits, spend_words
 from transfer.study.study import Study
+from transfer.units import times
 
 PLAIN_EVERY_S = 30.0
 """Time between lines on running trials where there is no terminal; a third in the first minute."""

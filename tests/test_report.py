@@ -28,10 +28,11 @@ from transfer.change import Change
 from transfer.events import CallBilled, TrialFinished
 from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
-from transfer.report.findings import ChangeGroup, Findings, survey, times
+from transfer.report.findings import ChangeGroup, Findings, survey
 from transfer.report.write import write_report
 from transfer.study.in_memory import simulate
 from transfer.study.study import Study
+from transfer.units import times
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=y> & "quoted" $\\frac'
 

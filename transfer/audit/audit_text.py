@@ -3,8 +3,8 @@
 import math
 
 from transfer.audit.finding import Audit, RungAudit, Slope
-from transfer.report.findings import times
 from transfer.trust import Light
+from transfer.units import times
 
 
 def lines(found: Audit) -> list[str]:

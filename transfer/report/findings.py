@@ -311,20 +311,3 @@ def hit_interval(hits: int, n: int, *, confidence: float = 0.8) -> tuple[float, 
     centre = (share + z * z / (2 * n)) / size
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / size
     return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def times(gain: float, *, digits: int = 2) -> str:
-    """Write a gain in nats as the compute it is worth.
-
-    >>> times(0.06), times(-0.7), times(9.0)
-    ('1.06x', '0.50x', '8103x')
-    """
-    value = math.exp(min(max(gain, -700.0), 700.0))
-    if 100 <= value < 1e6:
-        return f"{value:.0f}x"
-    return f"{value:.{digits}f}x" if 0.01 <= value < 100 else f"{value:.1g}x"
-
-
-def interval(low: float, mean: float, high: float) -> str:
-    """Write a gain with its interval: ``1.06x [1.02, 1.10]``."""
-    return f"{times(mean)} [{times(low)[:-1]}, {times(high)[:-1]}]"

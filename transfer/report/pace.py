@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transfer.events import Effect
 from transfer.journal.state import StudyState
-from transfer.report.findings import times
+from transfer.units import times
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.measure.trend import Z80
 from transfer.report.expected import calibration_words
-from transfer.report.findings import Findings, interval, survey
+from transfer.report.findings import Findings, survey
 from transfer.report.pace import pace_of, pace_words
 from transfer.report.page.exam_and_stacks import shrinkage
 from transfer.study.commit_message import multiplier
+from transfer.units import interval
 
 
 def status(loaded: Loaded) -> list[str]:

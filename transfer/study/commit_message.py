@@ -3,7 +3,7 @@
 from transfer.events import GainForecast, Proposed, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.report.findings import interval
+from transfer.units import interval
 
 
 def multiplier(gain_forecast: GainForecast) -> str:

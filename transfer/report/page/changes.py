@@ -4,17 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from transfer.events import Effect
 from transfer.measure.trend import Z80
-from transfer.report.findings import (
-    ChangeGroup,
-    ChangeRow,
-    Findings,
-    ScoredForecast,
-    interval,
-    times,
-)
+from transfer.report.findings import ChangeGroup, ChangeRow, Findings, ScoredForecast
 from transfer.report.pace import Pace, pace_of
 from transfer.report.page.html import PATCHES, diff, esc, facts, number, signed, spark, table, tag
 from transfer.report.plots.axes import limits, round_number
+from transfer.units import interval, times
 
 ORDER: Sequence[ChangeGroup] = (
     ChangeGroup.ACCEPTED,

@@ -2,8 +2,9 @@
 
 from transfer.belief.exam import Exam
 from transfer.measure.trend import Z80
-from transfer.report.findings import Findings, interval, times
+from transfer.report.findings import Findings
 from transfer.report.page.html import esc, table
+from transfer.units import interval, times
 
 
 def exam_table(findings: Findings) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from transfer.report.findings import Findings, ScoredForecast, hit_interval, interval, times
-from transfer.report.page.html import esc, inline, share, table
+from transfer.report.findings import Findings, ScoredForecast, hit_interval
+from transfer.report.page.html import esc, inline, table
+from transfer.units import interval, percent, times
 
 
 def forecast_section(findings: Findings, figures: Mapping[str, str]) -> str:
@@ -24,10 +25,10 @@ def forecast_section(findings: Findings, figures: Mapping[str, str]) -> str:
                 esc(rung.name),
                 str(len(told)),
                 str(hits),
-                share(hits / len(told)),
-                f"{share(low)} – {share(high)}",
-                share(bias, "+.1f"),
-                share(size, ".1f"),
+                percent(hits / len(told)),
+                f"{percent(low)} – {percent(high)}",
+                percent(bias, "+.1f"),
+                percent(size, ".1f"),
             ]
         )
     head = ["rung", "forecasts", "hits", "hit rate", "80 % interval", "mean miss", "mean |miss|"]
@@ -82,8 +83,8 @@ def _scores(kind: str, told: list[ScoredForecast]) -> list[str]:
     return [
         esc(kind),
         str(n),
-        share(sum(s.is_hit for s in told) / n),
-        share(sum(s.forecast.high - s.forecast.low for s in told) / n, ".1f"),
+        percent(sum(s.is_hit for s in told) / n),
+        percent(sum(s.forecast.high - s.forecast.low for s in told) / n, ".1f"),
         f"{sum(s.odds for s in told) / n:.2f}",
         f"{sum(s.effect.gain > 0 for s in told) / n:.2f}",
         f"{sum(s.brier for s in told) / n:.3f}",

@@ -155,11 +155,6 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3g}"
 
 
-def share(value: float, form: str = ".0f") -> str:
-    """Write a share in percent: ``80 %``."""
-    return f"{100 * value:{form}} %".replace("-", "−")
-
-
 def signed(value: float, low: float, high: float) -> str:
     """Write an effect with its interval, signs shown: ``+0.0041 [+0.0019, +0.0063]``."""
     small = max(abs(low), abs(high)) < 0.001

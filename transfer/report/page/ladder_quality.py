@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 
 from transfer.audit.finding import Audit, RungAudit
-from transfer.report.findings import times
-from transfer.report.page.html import esc, facts, inline, share, table
+from transfer.report.page.html import esc, facts, inline, table
 from transfer.trust import Light
+from transfer.units import percent, times
 
 COLOURS = {Light.GREEN: "green", Light.AMBER: "orange", Light.RED: "red"}
 MEANING = {
@@ -64,8 +64,8 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
         ("to mend", "<br>".join(esc(advice) for advice in audit.advice)),
         (
             "misfit",
-            f"{share(audit.misfit, '.2f')} of compute [{share(audit.misfit_low, '.2f')}, "
-            f"{share(audit.misfit_high, '.2f')}] that replicates do not remove",
+            f"{percent(audit.misfit, '.2f')} of compute [{percent(audit.misfit_low, '.2f')}, "
+            f"{percent(audit.misfit_high, '.2f')}] that replicates do not remove",
         ),
         ("begin on", esc(audit.start or "no rung of these")),
         ("forecasts", f"{hits} of {len(audit.scores)} in their 80 % interval{factor}"),
@@ -84,14 +84,14 @@ def _rung(rung: RungAudit, audit: Audit) -> list[str]:
     cells = [
         esc(rung.rung),
         str(rung.n),
-        share(rung.noise, ".1f") + assumed,
+        percent(rung.noise, ".1f") + assumed,
         times(rung.detectable),
     ]
     if rung.rung == audit.target:
         return [*cells, "", "", "", "plays the target"]
     if rung.accuracy is None or rung.low is None or rung.high is None:
         return [*cells, "", "", "", "too few changes to compare"]
-    span = f"{share(rung.low)} – {share(rung.high)}"
+    span = f"{percent(rung.low)} – {percent(rung.high)}"
     flips = f"{rung.won_then_lost + rung.lost_then_won} of {rung.n_clear}"
-    accuracy = share(rung.accuracy) if math.isfinite(rung.accuracy) else ""
+    accuracy = percent(rung.accuracy) if math.isfinite(rung.accuracy) else ""
     return [*cells, accuracy, span, flips, _light(rung.light)]

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from transfer.audit.finding import Audit
 from transfer.journal.spending import added
-from transfer.report.findings import ChangeGroup, Findings, hit_interval, times
+from transfer.report.findings import ChangeGroup, Findings, hit_interval
 from transfer.report.page.changes import chapter, in_order, verdict_table
 from transfer.report.page.exam_and_stacks import exam_table, shrinkage, stack_table
 from transfer.report.page.forecasts import forecast_section
-from transfer.report.page.html import esc, facts, inline, number, share, table, variables
+from transfer.report.page.html import esc, facts, inline, number, table, variables
 from transfer.report.page.ladder_quality import audit_section
 from transfer.report.page.proposers import account_section
 from transfer.report.plots.axes import round_number
 from transfer.report.plots.scaling_plot import scale_words
 from transfer.report.text import box_words
+from transfer.units import percent, times
 
 
 def page(
@@ -112,7 +113,7 @@ def _tiles(findings: Findings) -> str:
             (
                 f"{findings.n_hits} of {n} forecasts hit",
                 "80 % intervals, written down before the run; hit rate "
-                f"{share(findings.n_hits / n)} [{share(low)}, {share(high)}].",
+                f"{percent(findings.n_hits / n)} [{percent(low)}, {percent(high)}].",
             )
         )
     null_changes = findings.null_changes
@@ -206,7 +207,7 @@ def _scaling(findings: Findings, figures: Mapping[str, str]) -> str:
                 number(sign * scale.mean),
                 f"{scale.n_runs:g}",
                 number(noise.sd, 5),
-                share(noise.sd / slope, ".1f"),
+                percent(noise.sd / slope, ".1f"),
                 f"{noise.rho:.2f}",
                 f"{scale.misfit:+.1f}".replace("-", "−"),
             ]

@@ -2,8 +2,9 @@
 
 from transfer.report.accounts import Account, accounts
 from transfer.report.expected import ProposerCalibration
-from transfer.report.findings import Findings, hit_interval, times
-from transfer.report.page.html import esc, share, table
+from transfer.report.findings import Findings, hit_interval
+from transfer.report.page.html import esc, table
+from transfer.units import percent, times
 
 
 def account_section(findings: Findings) -> str:
@@ -70,7 +71,7 @@ def _scored(proposer: str, one: ProposerCalibration) -> list[str]:
         str(one.n),
         times(one.expected),
         times(one.came),
-        share(one.error, ".1f"),
+        percent(one.error, ".1f"),
         f"{one.n_right} of {one.n_clear}",
-        f"{share(low)} – {share(high)}" if one.n_clear else "",
+        f"{percent(low)} – {percent(high)}" if one.n_clear else "",
     ]

@@ -8,14 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from transfer.measure.trend import Z80
-from transfer.report.findings import (
-    ChangeGroup,
-    ChangeRow,
-    Findings,
-    ScoredForecast,
-    is_clear,
-    times,
-)
+from transfer.report.findings import ChangeGroup, ChangeRow, Findings, ScoredForecast, is_clear
 from transfer.report.plots.axes import (
     compute_axis,
     figure,
@@ -28,6 +21,7 @@ from transfer.report.plots.axes import (
 )
 from transfer.report.plots.palette import LIGHT, light
 from transfer.report.plots.scaling_plot import scaling
+from transfer.units import times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from scaling import Fit, FitStatus, forecast_band, forecast_loss
 from transfer.measure.trend import Z80
-from transfer.report.findings import ChangeGroup, Findings, times
+from transfer.report.findings import ChangeGroup, Findings
 from transfer.report.plots.axes import compute_axis, figure, limits, round_number, rung_axis, say
 from transfer.report.plots.palette import LIGHT
+from transfer.units import times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
