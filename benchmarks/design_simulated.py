@@ -2,7 +2,7 @@
 
     python benchmarks/design_simulated.py [N]     # default 100
 
-Each world is a training of its own mechanism (transfer/design/lab/simulated_lab.py): six dials,
+Each world is a training of its own mechanism (benchmarks/simulated_setting.py): six dials,
 fourteen changes of six kinds, one path that is faithful and five that are broken in one way
 each. A trial may cost a fortieth of the expensive form.
 """
@@ -14,8 +14,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import simulated_setting as planted
+
 from transfer.design.design import design
-from transfer.design.lab import simulated_lab as planted
 from transfer.design.space.layout import Ask
 
 RESULTS = Path(__file__).parent / "results" / "design_simulated.json"

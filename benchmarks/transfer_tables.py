@@ -3,7 +3,7 @@
     python benchmarks/transfer_tables.py [TABLES]
 
 TABLES is a folder of tables: public sources under the names that
-transfer/bench/tables/public_readers.py reads (gadre, marin_optimizers, misfitting, nanochat,
+benchmarks/public_tables/public_readers.py reads (gadre, marin_optimizers, misfitting, nanochat,
 steplaw, supercollapse, and for noise modded_nanogpt), and csv files with the columns arm, scale,
 seed, loss. By default the small copies in tests/data. A source that states no open licence is used
 where it lies and marked *.
@@ -25,20 +25,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-
-from miniscale.setting.setting import Kind
-from transfer.bench.tables.campaigns import choices, far_forecasts
-from transfer.bench.tables.campaigns_bowl import Grid, grid_of, ladder_of_cells, regret_curve
-from transfer.bench.tables.public_readers import (
+from public_tables.campaigns import choices, far_forecasts
+from public_tables.campaigns_bowl import Grid, grid_of, ladder_of_cells, regret_curve
+from public_tables.public_readers import (
     read_tables,
     seed_noise,
     steplaw_moe_runs,
     steplaw_runs,
 )
-from transfer.bench.tables.public_table import Table
-from transfer.bench.tables.replay import ReplayRow, as_forecaster, by_trend, cases_of, score
-from transfer.bench.tables.replay_fading import fading_learned
-from transfer.bench.tables.replay_forecasts import LEARNERS, LearnedDoubt, by_atoms
+from public_tables.public_table import Table
+from public_tables.replay import ReplayRow, as_forecaster, by_trend, cases_of, score
+from public_tables.replay_fading import fading_learned
+from public_tables.replay_forecasts import LEARNERS, LearnedDoubt, by_atoms
+
+from miniscale.setting.setting import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "transfer_tables.json"

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-
-from miniscale.setting.setting import Kind
-from scaling import PowerLaw
-from transfer.belief.posterior import Model
-from transfer.bench.tables.campaigns import choices, far_forecasts, learned_retention
-from transfer.bench.tables.campaigns_bowl import Campaign, climb, grid_of, regret_curve
-from transfer.bench.tables.public_readers import marin_runs, read_marin, read_tables
-from transfer.bench.tables.public_table import Table, measured, read_plain
-from transfer.bench.tables.replay import (
+from public_tables.campaigns import choices, far_forecasts, learned_retention
+from public_tables.campaigns_bowl import Campaign, climb, grid_of, regret_curve
+from public_tables.public_readers import marin_runs, read_marin, read_tables
+from public_tables.public_table import Table, measured, read_plain
+from public_tables.replay import (
     Case,
     Forecaster,
     as_forecaster,
@@ -28,8 +24,8 @@ from transfer.bench.tables.replay import (
     score,
     score_tables,
 )
-from transfer.bench.tables.replay_fading import fading_learned, marginal, priors
-from transfer.bench.tables.replay_forecasts import (
+from public_tables.replay_fading import fading_learned, marginal, priors
+from public_tables.replay_forecasts import (
     LearnedDoubt,
     TemperedOdds,
     by_atoms,
@@ -37,6 +33,10 @@ from transfer.bench.tables.replay_forecasts import (
     likeliest_temperature,
     tempered,
 )
+
+from miniscale.setting.setting import Kind
+from scaling import PowerLaw
+from transfer.belief.posterior import Model
 from transfer.events import Effect, GainForecast
 
 DATA = Path(__file__).parent / "data"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import simulated_setting as planted
 from oracle import ROOT
 
 from miniscale.setting.compose import compose
@@ -20,7 +21,6 @@ from transfer.commands import design as design_command
 from transfer.design import design_text
 from transfer.design.answer import answer
 from transfer.design.design import DesignRun, design
-from transfer.design.lab import simulated_lab as planted
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
 from transfer.design.race.choose import Fate

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from oracle import oracle_job
 
+from miniscale.setting.setting import Kind
 from scaling import PowerLaw, forecast_loss
 from transfer.ladder import Ladder
-from transfer.measure.effect import Noise, effect, fit_baseline_law, pooled_noise
+from transfer.measure.effect import effect, fit_baseline_law
+from transfer.measure.noise import Noise, Pool, share_of
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +99,22 @@ def test_a_shift_of_all_seeds_cancels_and_units_do_not_matter(ladder: Ladder) ->
 @pytest.mark.level1
 def test_pooled_noise_and_correlation_recover_what_was_planted() -> None:
     rng = np.random.default_rng(2)
-    rho, groups, pairs = 0.7, [], []
-    for _ in range(400):
+    rho, pool = 0.7, Pool()
+    for n in range(400):
         shared = rng.normal(size=4)
         b = runs(rng, 1.0, shared, [0, 1, 2, 3], rho)
         y = runs(rng, 0.9, shared, [0, 1, 2, 3], rho)
-        groups += [b, y]
-        pairs.append((b, y))
-    noise = pooled_noise(groups, pairs, slope=0.08)
+        pool.put(f"b{n}", "small", share_of(b, None), None)
+        pool.put(f"c{n}", "small", share_of(y, b), Kind.STRUCTURAL)
+    noise = pool.noise({"small": 0.08}, {"small": 1.0}, ["small"])["small"]
     assert noise.sd == pytest.approx(0.01, rel=0.08)
     assert noise.rho == pytest.approx(rho, abs=0.08)
 
 
 def test_without_replicates_noise_is_assumed_and_marked_so() -> None:
-    noise = pooled_noise([{0: 1.0}], [], slope=0.1)
+    pool = Pool()
+    pool.put("b0", "small", share_of({0: 1.0}, None), None)
+    noise = pool.noise({"small": 0.1}, {"small": 1.0}, ["small"])["small"]
     assert noise.df == 0
     assert noise.sd == pytest.approx(0.002)
 

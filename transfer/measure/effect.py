@@ -12,7 +12,7 @@ compute; noise is pooled over all replicates of a rung with a weak prior.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
@@ -26,7 +26,6 @@ from transfer.ladder import Ladder
 from transfer.measure.noise import (
     PRIOR_DF,
     PRIOR_NOISE,
-    PRIOR_PAIRS,
     PRIOR_RHO,
     Losses,
     Noise,
@@ -114,52 +113,6 @@ def _line_slopes(ladder: Ladder, means: Mapping[str, float]) -> dict[str, float]
     slope = abs(float(np.polyfit(x, list(means.values()), 1)[0]))
     least = 1e-12 + 1e-6 * max(abs(loss) for loss in means.values())
     return dict.fromkeys(means, max(slope, least))
-
-
-def pooled_noise(
-    groups: Sequence[Losses], pairs: Sequence[tuple[Losses, Losses]], *, slope: float
-) -> Noise:
-    """Pool the spread of replicates on one rung.
-
-    ``sd^2 = (nu0 s0^2 + sum of squares) / (nu0 + degrees of freedom)`` with nu0 = 4 and
-    s0 = .02 slope, floored at 1e-4 of the loss. rho is the pooled correlation of the two arms over
-    shared seeds, shrunk to .5 with the weight of 8 pairs and clipped to [0, .95].
-
-    Parameters
-    ----------
-    groups
-        Every arm's runs on the rung, the baseline's included.
-    pairs
-        (baseline, change) runs on the rung.
-    """
-    squares, df, level = 0.0, 0, 0.0
-    for group in groups:
-        values = np.array(list(group.values()))
-        if values.size:
-            level = max(level, abs(float(values.mean())))
-        if values.size >= 2:
-            squares += float(((values - values.mean()) ** 2).sum())
-            df += values.size - 1
-    prior = (PRIOR_NOISE * slope) ** 2
-    sd = math.sqrt((PRIOR_DF * prior + squares) / (PRIOR_DF + df))
-    rho, n_pairs = _pooled_correlation(pairs)
-    return Noise(max(sd, 1e-4 * level, 1e-300), df, rho, n_pairs)
-
-
-def _pooled_correlation(pairs: Sequence[tuple[Losses, Losses]]) -> tuple[float, int]:
-    cross, left, right, n = 0.0, 0.0, 0.0, 0
-    for baseline, change in pairs:
-        shared = sorted(baseline.keys() & change.keys())
-        if len(shared) < 2:
-            continue
-        b = np.array([baseline[seed] for seed in shared])
-        y = np.array([change[seed] for seed in shared])
-        b, y = b - b.mean(), y - y.mean()
-        cross, left, right = cross + float(b @ y), left + float(b @ b), right + float(y @ y)
-        n += len(shared) - 1
-    measured = cross / math.sqrt(left * right) if left > 0 and right > 0 else 0.0
-    rho = (PRIOR_PAIRS * PRIOR_RHO + n * measured) / (PRIOR_PAIRS + n)
-    return min(max(rho, 0.0), 0.95), n
 
 
 def effect(

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from miniscale.setting.setting import Kind
-from transfer.bench.tables.public_table import Source, Table, csv_files, read_plain, read_source
+from public_tables.public_table import Source, Table, csv_files, read_plain, read_source
 
 MARIN_NOISE = 0.0012
 """Nats; the source's proxy for a run's noise: what a change of epsilon does."""

@@ -12,9 +12,9 @@ from dataclasses import replace
 from scipy.special import logsumexp
 
 from miniscale.setting.setting import Kind
+from public_tables.replay import GainForecastOf
 from transfer.belief.posterior import Model, believe, log_likelihood, log_weights
 from transfer.belief.prior import Prior
-from transfer.bench.tables.replay import GainForecastOf
 from transfer.events import Effect, GainForecast
 
 MIXES = ((0.60, 0.26, 0.35), (0.40, 0.46, 0.20), (0.15, 0.71, 0.20), (0.85, 0.05, 0.35))

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from miniscale.setting.setting import Kind
-from transfer.bench.tables.public_readers import read_tables
-from transfer.bench.tables.public_table import MeasuredTable, Table, measured
+from public_tables.public_readers import read_tables
+from public_tables.public_table import MeasuredTable, Table, measured
 from transfer.events import Effect, GainForecast
 from transfer.measure.trend import NORMAL, TrendPrior
 from transfer.measure.trend import gain_forecast as trend_forecast

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.setting import Kind
+from public_tables.replay import Case, Forecaster, Learner, as_forecaster, by_trend, fixed
 from scaling import FitStatus, fit_power_law
 from transfer.belief.posterior import Model, believe
 from transfer.belief.prior import Prior
-from transfer.bench.tables.replay import Case, Forecaster, Learner, as_forecaster, by_trend, fixed
 from transfer.events import Effect, GainForecast
 from transfer.measure.trend import NORMAL
 from transfer.policy.voi.knobs import KnobEdit, hint

@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 
 from miniscale.setting.setting import Kind
+from public_tables.public_readers import MARIN_NOISE, MARIN_SIZES, marin_runs
+from public_tables.replay import Case, Forecaster, GainForecastOf, jackknife
 from scaling.fit.form_fit import FormFit, fit_form
 from scaling.law.laws import HOFFMANN
-from transfer.bench.tables.public_readers import MARIN_NOISE, MARIN_SIZES, marin_runs
-from transfer.bench.tables.replay import Case, Forecaster, GainForecastOf, jackknife
 from transfer.events import Effect, GainForecast
 
 THRESHOLD = 0.004

@@ -24,14 +24,8 @@ from miniscale.setting.setting import Kind, Objective, Setting
 from miniscale.setting.trial import MetricSource
 from transfer.events import Effect
 from transfer.ladder import Ladder
-from transfer.measure.effect import (
-    BaselineLaw,
-    Losses,
-    Noise,
-    effect,
-    fit_baseline_law,
-    pooled_noise,
-)
+from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law
+from transfer.measure.noise import Losses, Noise, Pool, share_of
 
 OPEN_LICENCES = ("MIT", "Apache-2.0", "CC-BY", "CC0", "BSD")
 COLUMNS = frozenset({"arm", "scale", "seed", "loss"})
@@ -219,7 +213,13 @@ def measured(table: Table) -> MeasuredTable:
     }
     baseline_law = fit_baseline_law(ladder, base)
     noise = {
-        rung.name: _noise(table, rung.name, base, runs, baseline_law.slopes[rung.name])
+        rung.name: _noise(
+            table,
+            rung.name,
+            base[rung.name],
+            {arm: losses[rung.name] for arm, losses in runs.items()},
+            baseline_law.slopes[rung.name],
+        )
         for rung in ladder.rungs
     }
     effects = {
@@ -233,15 +233,48 @@ def measured(table: Table) -> MeasuredTable:
     return MeasuredTable(table, ladder, baseline_law, noise, effects)
 
 
-def _noise(
-    table: Table,
-    rung: str,
-    base: Mapping[str, Losses],
-    runs: Mapping[str, Mapping[str, Losses]],
-    slope: float,
+def pool_noise(
+    rung: str, baseline: Losses, arms: Mapping[str, Losses], kinds: Mapping[str, Kind], slope: float
 ) -> Noise:
-    groups = [base[rung], *(arm[rung] for arm in runs.values())]
-    noise = pooled_noise(groups, [(base[rung], arm[rung]) for arm in runs.values()], slope=slope)
+    """Pool the spread of replicates on one rung, whatever the rungs beside it show.
+
+    Parameters
+    ----------
+    rung
+        Its name.
+    baseline, arms
+        Seed -> loss of the baseline, and of each arm by its name.
+    kinds
+        Kind of each arm by its name.
+    slope
+        Loss per nat of compute on the rung.
+    """
+    pool = Pool()
+    pool.put("", rung, share_of(baseline, None), None)
+    for arm, losses in arms.items():
+        pool.put(arm, rung, share_of(losses, baseline), kinds[arm])
+    groups = [group for group in (baseline, *arms.values()) if group]
+    level = max(abs(math.fsum(group.values()) / len(group)) for group in groups)
+    return pool.noise({rung: slope}, {rung: level}, [rung])[rung]
+
+
+def _noise(
+    table: Table, rung: str, baseline: Losses, arms: Mapping[str, Losses], slope: float
+) -> Noise:
+    """Return a rung's noise: pooled, or what the source says where nothing was run twice.
+
+    Parameters
+    ----------
+    table
+        The table, for the noise that its source states and the kinds of its arms.
+    rung
+        The rung's name.
+    baseline, arms
+        Seed -> loss of the baseline, and of each arm by its name.
+    slope
+        Loss per nat of compute on the rung.
+    """
+    noise = pool_noise(rung, baseline, arms, table.kinds, slope)
     if table.noise is None or noise.df:
         return noise
     return replace(noise, sd=table.noise)
