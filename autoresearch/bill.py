@@ -6,7 +6,7 @@ from autoresearch.proposer.command import Command
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import tokens_of
 from autoresearch.proposer.turns import Turns
-from miniscale.tree.canonical import editable_texts
+from miniscale.tree.compare_programs import editable_texts
 from miniscale.tree.patch import Paths
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits

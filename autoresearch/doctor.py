@@ -8,7 +8,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from miniscale.box import strongest
-from miniscale.run.hardware import has_cuda
+from miniscale.hardware import has_cuda
 
 
 def _version(package: str) -> str:

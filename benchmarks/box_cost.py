@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.box import BoxKind, BoxReport, Walls, label, try_out, wrap
-from miniscale.box.hidden import places
-from miniscale.run.meters import CpuMeter
+from miniscale.process.meters import CpuMeter
 from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.hides import hidden_paths
 from miniscale.setting.trial import MetricSource, TrialSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def timed(call: Callable[[], object]) -> Cost:
 
 def program(kind: BoxKind, folder: Path, hides: str = "") -> None:
     """Start and end the smallest program."""
-    hidden = places(hides) if hides else ()
+    hidden = hidden_paths(hides) if hides else ()
     argv = wrap(["true"], Walls(read=(), write=str(folder), hidden=hidden), kind)
     subprocess.run(argv, check=True, cwd=folder, env={"PATH": os.environ["PATH"]})
 

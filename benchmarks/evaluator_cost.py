@@ -62,14 +62,14 @@ def plain(data: Path, out: Path) -> dict[str, float]:
 
 def unchecked(argv: list[str]) -> int:
     """Score by parent and child, and believe what the first instance said."""
-    from miniscale.evaluate import checks, score_tokens
+    from miniscale.evaluate import leak_checks, score_tokens
     from miniscale.settings.nanochat import evaluate
 
     class Nothing:
         worst = mean = 0.0
         better = ()
 
-        def exceeds(self, tolerance: checks.Tolerance) -> bool:
+        def exceeds(self, tolerance: leak_checks.Tolerance) -> bool:
             return False
 
     score_tokens.Host.stop = lambda self: 0.0  # type: ignore[method-assign]
@@ -81,7 +81,7 @@ def unchecked(argv: list[str]) -> int:
         return living[0]
 
     score_tokens.Host.fresh = same  # type: ignore[method-assign]
-    checks.ask_again = lambda *_: Nothing()  # type: ignore[assignment,return-value]
+    leak_checks.ask_again = lambda *_: Nothing()  # type: ignore[assignment,return-value]
     return evaluate.main(argv)
 
 

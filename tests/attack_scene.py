@@ -21,9 +21,9 @@ from safetensors.numpy import save_file
 from tiny_trials import processes_with
 
 from miniscale.box import BoxReport
-from miniscale.box.hidden import places
 from miniscale.run.runner.local import LocalRunner
 from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
+from miniscale.setting.hides import hidden_paths
 from miniscale.setting.trial import MetricSource, TrialResult, TrialSpec, TrialState
 
 ATTACKS = ROOT / "tests" / "attacks"
@@ -145,7 +145,7 @@ class Scene:
             disk_gb=0.03,
             processes=40,
             reads=(f"{self.top}/cache/train",),
-            hides=(*places("package:miniscale.settings.nanochat/data"), f"{tree}/data"),
+            hides=(*hidden_paths("package:miniscale.settings.nanochat/data"), f"{tree}/data"),
             walls_down=attack.down,
         )  # fmt: skip
 

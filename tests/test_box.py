@@ -13,17 +13,18 @@ import pytest
 from miniscale.box import (
     BoxKind,
     Walls,
-    build,
-    calls,
     choose,
     jail,
     label,
     strongest,
+    system_calls,
     try_out,
+    walls,
     wrap,
 )
-from miniscale.box.hidden import places, resolved, seen_at
+from miniscale.box.hidden_files import resolved, seen_at
 from miniscale.setting.decode import InputError
+from miniscale.setting.hides import hidden_paths
 
 ROOT = Path(__file__).parent.parent
 KINDS = (BoxKind.BWRAP, BoxKind.LANDLOCK)
@@ -40,7 +41,7 @@ def missing(kind: BoxKind) -> str:
     """Say why a kind of box cannot be had here; empty if it can."""
     if kind is BoxKind.BWRAP and shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
-    if kind is BoxKind.LANDLOCK and not build.landlock_abi():
+    if kind is BoxKind.LANDLOCK and not walls.landlock_abi():
         return "this kernel has no Landlock"
     found = try_out(kind)
     return "" if found.held else found.why[0]
@@ -95,7 +96,7 @@ def test_signals_stay_in_where_landlock_does_not_scope_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     needs(BoxKind.LANDLOCK)
-    monkeypatch.setattr(build, "landlock_abi", lambda: 1)
+    monkeypatch.setattr(walls, "landlock_abi", lambda: 1)
     found = try_out(BoxKind.LANDLOCK)
     assert found.held["processes"], found.why
     assert found.held["net"]
@@ -112,17 +113,19 @@ def test_no_namespace_is_opened_inside_unless_the_filter_is_down(
     assert down.stdout.split() != ["-1", "1"]
 
 
-@pytest.mark.skipif(os.uname().machine not in calls.MACHINES, reason="no filter is known here")
+@pytest.mark.skipif(
+    os.uname().machine not in system_calls.MACHINES, reason="no filter is known here"
+)
 @pytest.mark.parametrize("is_filtered", [True, False])
 def test_a_filtered_process_marks_no_file(is_filtered: bool, tmp_path: Path) -> None:
     marked = tmp_path / "file"
     marked.touch(mode=0o644)
     program = """if True:
         import os, sys
-        from miniscale.box import calls, jail
+        from miniscale.box import jail, system_calls
         if sys.argv[2]:
             jail._prctl("no new privileges", 38, 1)
-            jail.filter_calls(calls.attributes(os.uname().machine))
+            jail.filter_calls(system_calls.attributes(os.uname().machine))
         os.chmod(sys.argv[1], 0o600)
         os.utime(sys.argv[1], (1, 1))
         try:
@@ -265,14 +268,14 @@ def test_hidden_paths_are_found_under_every_name(
     top = packages(tmp_path)
     monkeypatch.syspath_prepend(str(top))
     data = f"{top}/speeches/data"
-    assert data in places("package:speeches/data")
-    assert f"{ROOT}/miniscale/settings/nanochat/data" in places(
+    assert data in hidden_paths("package:speeches/data")
+    assert f"{ROOT}/miniscale/settings/nanochat/data" in hidden_paths(
         "package:miniscale.settings.nanochat/data"
     )
     assert "speeches" not in sys.modules
-    assert not resolved(places("package:no_such_package_here/data"))
-    assert places("/a/../b") == ("/b",)
-    assert places("~/b") == (str(Path("~/b").expanduser()),)
+    assert not resolved(hidden_paths("package:no_such_package_here/data"))
+    assert hidden_paths("/a/../b") == ("/b",)
+    assert hidden_paths("~/b") == (str(Path("~/b").expanduser()),)
     found = resolved([f"{tmp_path}/alias/speeches/data", f"{data}/text"])
     assert found == (data, f"{tmp_path}/elsewhere/far")
     roots = [str(top), f"{tmp_path}/alias"]

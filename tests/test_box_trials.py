@@ -14,7 +14,8 @@ from test_worker import ESCAPES, until
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
 from miniscale.box import BoxKind, BoxReport, try_out
-from miniscale.run import cgroup, meters, out_folder
+from miniscale.process import cgroup, meters
+from miniscale.run import trial_folder
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
@@ -145,7 +146,7 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
 def test_a_result_that_a_trainer_forged_does_not_stand(tmp_path: Path) -> None:
     trial = spec(tmp_path)
     forged = {"identity": "t", "state": "complete", "value": 0.1, "cause": ""}
-    out_folder.write_result(trial.out, {**forged, "value": 1.25})
+    trial_folder.write_result(trial.out, {**forged, "value": 1.25})
     honest = read_result(Path(trial.out))
     with LocalRunner(1) as runner:
         runner.submit([trial])

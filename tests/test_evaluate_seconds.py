@@ -2,7 +2,7 @@
 
 import pytest
 
-from miniscale.evaluate.cpu_seconds import Seconds
+from miniscale.evaluate.cpu_limits import Seconds
 from miniscale.evaluate.refusal import OverBudgetError
 
 

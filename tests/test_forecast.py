@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from test_box import KINDS, needs
 
 from miniscale.box import BoxKind
-from miniscale.evaluate.predict import Wanted, read_answer
+from miniscale.evaluate.predict_host import Wanted, read_answer
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.run.worker import BOX_VARIABLE, HIDDEN_VARIABLE
 from miniscale.settings.prepared_arrays import write

@@ -2,7 +2,7 @@
 
 import pytest
 
-from miniscale.run.logs import REASON_CHARACTERS, as_data, plain
+from miniscale.process.logs import REASON_CHARACTERS, as_data, plain
 
 
 @pytest.mark.parametrize(

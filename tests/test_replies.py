@@ -12,7 +12,7 @@ from autoresearch.proposer.model.edits import EditBlock, EditRefused, EditRule, 
 from autoresearch.proposer.model.reply import Malformed, read
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
 from miniscale.setting.trial import MetricSource
-from miniscale.tree.canonical import is_retuned, is_seed_change, program_digest
+from miniscale.tree.compare_programs import is_retuned, is_seed_change, program_digest
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
+from miniscale.process.logs import CappedLog, LastMatch, last_words
 from miniscale.run import worker
-from miniscale.run.logs import CappedLog, LastMatch, last_words
 from miniscale.setting.trial import (
     Cause,
     MetricSource,

@@ -5,7 +5,7 @@ from collections import Counter
 
 from autoresearch.brief.section import Section
 from autoresearch.proposer.history import traceback
-from miniscale.run.logs import as_data
+from miniscale.process.logs import as_data
 from miniscale.setting.trial import Scalar
 from transfer.events import Effect, Outcome, Proposed, VerdictReached
 from transfer.journal.state import StudyState

@@ -10,7 +10,7 @@ from autoresearch.proposer.model.reply import Idea
 from miniscale.setting.decode import InputError
 from miniscale.setting.setting import Kind, Setting
 from miniscale.setting.trial import Scalar
-from miniscale.tree.canonical import is_retuned, is_seed_change, program_digest, syntax_error
+from miniscale.tree.compare_programs import is_retuned, is_seed_change, program_digest, syntax_error
 from transfer.change import Change, checked
 
 MOST_BYTES = 300_000

@@ -19,8 +19,8 @@ from autoresearch.proposer.model.opening import NoCallNow, next_entry
 from autoresearch.proposer.model.reply import Idea, words
 from autoresearch.proposer.store import Call, ProposalRecord, ProposalStore
 from miniscale.box import BoxKind, BoxReport, Walls, choose, wrap
-from miniscale.box.hidden import places
 from miniscale.setting.command import placeholders
+from miniscale.setting.hides import hidden_paths
 from miniscale.setting.trial import digest
 from miniscale.tree.git import git
 from miniscale.tree.patch import Paths
@@ -137,7 +137,12 @@ class ReadyAgent:
             "outcome": str(outside / "outcome.json"),
         }
         (outside / "spec.json").write_text(json.dumps(spec))
-        argv = [sys.executable, "-m", "miniscale.run.attended", str(outside / "spec.json")]
+        argv = [
+            sys.executable,
+            "-m",
+            "miniscale.process.run_supervised",
+            str(outside / "spec.json"),
+        ]
         process = subprocess.Popen(
             [*argv, str(os.getpid())],
             env=self._environment(work),
@@ -191,7 +196,9 @@ class ReadyAgent:
         walls = Walls(
             read=(*installed(argv[0]), *(os.path.expanduser(path) for path in self._config.read)),
             write=str(work),
-            hidden=tuple(p for text in hides if not placeholders([text]) for p in places(text)),
+            hidden=tuple(
+                p for text in hides if not placeholders([text]) for p in hidden_paths(text)
+            ),
             is_networked=True,
             memory_gb=self._config.memory_gb,
         )

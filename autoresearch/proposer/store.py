@@ -13,7 +13,7 @@ from typing import Any
 
 from autoresearch.proposer.model.client import ModelAnswer
 from miniscale.setting.trial import Scalar
-from miniscale.tree.canonical import editable_texts
+from miniscale.tree.compare_programs import editable_texts
 from miniscale.tree.patch import Paths
 from transfer.change import Change
 from transfer.events import CallBilled

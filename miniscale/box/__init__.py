@@ -5,8 +5,8 @@ says which kind of box holds on this machine, having tried to break out of it. d
 what each wall stops.
 """
 
-from miniscale.box.build import BoxKind, Walls, label, python_reads, wrap
 from miniscale.box.selftest import BoxReport, choose, policy_for, strongest, try_out
+from miniscale.box.walls import BoxKind, Walls, label, python_reads, wrap
 
 __all__ = [
     "BoxKind",

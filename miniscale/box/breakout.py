@@ -11,9 +11,9 @@ import socket
 import sys
 from contextlib import ExitStack, suppress
 
-from miniscale.run import process_tree
-from miniscale.run.logs import CappedLog, last_words
-from miniscale.run.supervise import Caps, ProgramEnd, Supervisor
+from miniscale.process import process_tree
+from miniscale.process.logs import CappedLog, last_words
+from miniscale.process.supervisor import Caps, ProgramEnd, Supervisor
 
 SECRET = "secret-4f1d"
 ATTEMPTS = """

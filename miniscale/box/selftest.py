@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from miniscale.box.build import BoxKind, Walls, label, wrap
+from miniscale.box.walls import BoxKind, Walls, label, wrap
 from miniscale.setting.decode import InputError
 
 CLAIMS = ("files", "net", "processes", "disk")

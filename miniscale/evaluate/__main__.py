@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from miniscale.evaluate.ending import ended
-from miniscale.evaluate.model_host import HostTerms, scratch
+from miniscale.evaluate.evaluation_file import report_evaluation
+from miniscale.evaluate.model_host import HostTerms, scratch_folder
 from miniscale.evaluate.score_tokens import ScoringJob, evaluate
 from miniscale.run.worker import BOX_VARIABLE, TRAINER_CPU
 
@@ -63,12 +63,12 @@ def run(options: argparse.Namespace) -> int:
     rng = np.random.default_rng(seed)
 
     def scored() -> dict[str, Any]:
-        with scratch(options.out) as folder:
+        with scratch_folder(options.out) as folder:
             found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
         found["checks"]["seed"] = str(seed)
         return found
 
-    return ended(scored, options.out)
+    return report_evaluation(scored, options.out)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miniscale.evaluate.channel import SharedMemory
+    from miniscale.evaluate.model_channel import SharedMemory
 
 Answer = tuple[tuple[int, ...], Callable[[], object]]
 """Shape of logits, and what puts them into the shared memory."""
@@ -40,8 +40,8 @@ def main(argv: list[str]) -> int:
     """Serve the parent until it hangs up."""
     options = dict(part[2:].split("=", 1) for part in argv)
     sys.path.insert(0, options["root"])
-    from miniscale.evaluate import channel
-    from miniscale.run import process_tree
+    from miniscale.evaluate import model_channel
+    from miniscale.process import process_tree
 
     os.dup2(2, 1)
     control = socket.socket(fileno=int(options["control"]))
@@ -55,15 +55,15 @@ def main(argv: list[str]) -> int:
     own = ""
     while True:
         message, handles, _, _ = socket.recv_fds(control, 1, 5)
-        if message == channel.START and len(handles) == 5:
+        if message == model_channel.START and len(handles) == 5:
             own = tempfile.mkdtemp()
             if not os.fork():
                 control.close()
                 _instance(options, handles, own)
             for handle in handles:
                 os.close(handle)
-        elif message == channel.STOP:
-            control.sendall(channel.ENDED.pack(*_end_instance()))
+        elif message == model_channel.STOP:
+            control.sendall(model_channel.ENDED.pack(*_end_instance()))
             shutil.rmtree(own, ignore_errors=True)
             if os.path.lexists(own):
                 return 1  # it would tell the next instance something
@@ -79,7 +79,7 @@ def _dumpable(value: bool) -> None:
 
 def _end_instance() -> tuple[int, float]:
     """Kill all descendants; return the first exit code that is not 0, and their CPU-seconds."""
-    from miniscale.run import process_tree
+    from miniscale.process import process_tree
 
     code, seconds = 0, 0.0
     while True:
@@ -94,7 +94,7 @@ def _end_instance() -> tuple[int, float]:
 
 def _set_apart(own: str, *, is_boxed: bool) -> None:
     """Leave this instance nothing to write to but its folder, and nobody to signal or talk to."""
-    from miniscale.box import calls, jail
+    from miniscale.box import jail, system_calls
 
     os.environ["TMPDIR"] = tempfile.tempdir = own
     os.chdir(own)
@@ -102,14 +102,14 @@ def _set_apart(own: str, *, is_boxed: bool) -> None:
     if abi:
         rules = [("read", "/"), ("device", "/dev"), ("write", own)]
         jail.restrict_files(rules, scoped=3, abi=abi)
-        marks = calls.attributes(os.uname().machine)
+        marks = system_calls.attributes(os.uname().machine)
         if marks:  # or one instance leaves its successor notes in a folder's attributes
             jail.filter_calls(marks)
 
 
 def _instance(options: dict[str, str], handles: list[int], own: str) -> None:
     """Load the model and answer; never returns."""
-    from miniscale.evaluate import channel
+    from miniscale.evaluate import model_channel
 
     code = 1
     try:
@@ -117,8 +117,8 @@ def _instance(options: dict[str, str], handles: list[int], own: str) -> None:
         _set_apart(own, is_boxed=options["box"] != "process")
         sizes = [int(options[name]) for name in ("tokens", "logits")]
         requests, answers, memory, weights, config = handles
-        shared = channel.SharedMemory(memory, tokens=sizes[0], logits=sizes[1])
-        contents = [channel.whole_file(handle) for handle in (weights, config)]
+        shared = model_channel.SharedMemory(memory, tokens=sizes[0], logits=sizes[1])
+        contents = [model_channel.whole_file(handle) for handle in (weights, config)]
         os.close(weights)
         os.close(config)
         sys.path.insert(0, options["tree"])
@@ -127,9 +127,9 @@ def _instance(options: dict[str, str], handles: list[int], own: str) -> None:
             model = load(options, contents[0], json.loads(contents[1]))
         except _MisfitError as error:
             sys.stderr.write(f"weights do not fit the code: {error}\n")
-            os.write(answers, channel.ANSWER.pack(channel.MISFIT, 0, 0, 0, 0, 0))
+            os.write(answers, model_channel.ANSWER.pack(model_channel.MISFIT, 0, 0, 0, 0, 0))
         else:
-            os.write(answers, channel.ANSWER.pack(channel.READY, 0, 0, 0, 0, 0))
+            os.write(answers, model_channel.ANSWER.pack(model_channel.READY, 0, 0, 0, 0, 0))
             _serve(model, _counter(options), requests, answers, shared)
         code = 0
     except BaseException:
@@ -151,21 +151,21 @@ def _serve(
     answers: int,
     shared: SharedMemory,
 ) -> None:
-    from miniscale.evaluate import channel
+    from miniscale.evaluate import model_channel
 
-    size = channel.REQUEST.size
-    while len(frame := channel.read_frame(requests, size)) == size:
-        what, number, rows, time = channel.REQUEST.unpack(frame)
+    size = model_channel.REQUEST.size
+    while len(frame := model_channel.read_frame(requests, size)) == size:
+        what, number, rows, time = model_channel.REQUEST.unpack(frame)
         said: list[tuple[int, ...]] = []
         flops = 0
-        if what == channel.COST and counted:
+        if what == model_channel.COST and counted:
             flops = counted(partial(_answer, model, rows, time, shared, said))
         else:
             _answer(model, rows, time, shared, said)
         if len(said[0]) == 3:
-            os.write(answers, channel.ANSWER.pack(what, number, *said[0], flops))
+            os.write(answers, model_channel.ANSWER.pack(what, number, *said[0], flops))
         else:
-            os.write(answers, channel.ANSWER.pack(channel.SHAPE, number, 0, 0, 0, 0))
+            os.write(answers, model_channel.ANSWER.pack(model_channel.SHAPE, number, 0, 0, 0, 0))
 
 
 def _answer(

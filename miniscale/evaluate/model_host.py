@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from miniscale.box import BoxKind, Walls, wrap
-from miniscale.evaluate import channel
+from miniscale.evaluate import model_channel
 from miniscale.evaluate.heldout_text import Ints, Logits
 from miniscale.evaluate.refusal import ModelError, TamperedError
 from miniscale.run.worker import HIDDEN_VARIABLE, PASSED_ON
@@ -75,7 +75,7 @@ class Host:
         self._contents: list[int] = []
         self._control, theirs = socket.socketpair()
         with theirs:
-            self._process = started(
+            self._process = start_boxed(
                 _command(terms, theirs.fileno()),
                 reads=(terms.tree,),
                 folder=folder,
@@ -88,7 +88,7 @@ class Host:
     def hold(self, *, weights: bytes, config: bytes) -> None:
         """Give all instances from now on these."""
         self._release()
-        self._contents = [channel.filled_memory(part) for part in (weights, config)]
+        self._contents = [model_channel.filled_memory(part) for part in (weights, config)]
 
     def fresh(self) -> "Instance":
         """End the instance there is and start another, which knows nothing of it.
@@ -101,14 +101,14 @@ class Host:
         self.stop()
         requests, ours = os.pipe()
         answers, theirs = os.pipe()
-        memory = channel.blank_memory(8 * self.terms.tokens + 4 * self.terms.logits)
+        memory = model_channel.blank_memory(8 * self.terms.tokens + 4 * self.terms.logits)
         given = [requests, theirs, memory, *self._contents]
-        shared = channel.SharedMemory(
+        shared = model_channel.SharedMemory(
             os.dup(memory), tokens=self.terms.tokens, logits=self.terms.logits
         )
         self._instance = Instance(self.terms, ours, answers, shared)
         try:
-            socket.send_fds(self._control, [channel.START], given)
+            socket.send_fds(self._control, [model_channel.START], given)
         except OSError as error:
             raise _ended(error) from None
         finally:
@@ -124,15 +124,17 @@ class Host:
         self._instance = None
         until = time.monotonic() + self.terms.patience_s
         try:
-            self._control.sendall(channel.STOP)
-            frame = channel.read_frame(self._control.fileno(), channel.ENDED.size, until=until)
+            self._control.sendall(model_channel.STOP)
+            frame = model_channel.read_frame(
+                self._control.fileno(), model_channel.ENDED.size, until=until
+            )
         except TimeoutError:
             frame = b""
         except OSError as error:
             raise _ended(error) from None
-        if len(frame) < channel.ENDED.size:
+        if len(frame) < model_channel.ENDED.size:
             raise ModelError("the model's process does not end what it started")
-        seconds: float = channel.ENDED.unpack(frame)[1]
+        seconds: float = model_channel.ENDED.unpack(frame)[1]
         return seconds
 
     def close(self) -> None:
@@ -168,7 +170,7 @@ class Instance:
     """One loaded model; what it answers is copied before it is looked at."""
 
     def __init__(
-        self, terms: HostTerms, requests: int, answers: int, shared: channel.SharedMemory
+        self, terms: HostTerms, requests: int, answers: int, shared: model_channel.SharedMemory
     ) -> None:
         self._terms = terms
         self._requests, self._answers = requests, answers
@@ -191,19 +193,19 @@ class Instance:
             If it ends or is silent.
         """
         what = self._answer()[0]
-        if what == channel.MISFIT:
+        if what == model_channel.MISFIT:
             raise TamperedError("weights: they do not fit the code")
-        if what != channel.READY:
+        if what != model_channel.READY:
             raise TamperedError(f"shape: answered {what!r} for being ready")
         self._is_loaded = True
 
     def ask(self, tokens: Ints) -> Logits:
         """Logits (rows, time, vocabulary) of tokens (rows, time)."""
-        return self._ask(tokens, channel.ASK)[0]
+        return self._ask(tokens, model_channel.ASK)[0]
 
     def cost(self, tokens: Ints) -> tuple[Logits, int]:
         """Logits, and the FLOPs of making them as counted beside the model."""
-        return self._ask(tokens, channel.COST)
+        return self._ask(tokens, model_channel.COST)
 
     def close(self) -> None:
         """Hang up."""
@@ -219,7 +221,7 @@ class Instance:
         self.asked_tokens += tokens.size
         asked = (what, self._number, rows, time_)
         try:
-            os.write(self._requests, channel.REQUEST.pack(*asked))
+            os.write(self._requests, model_channel.REQUEST.pack(*asked))
         except BrokenPipeError:
             raise ModelError("the model's process ended") from None
         *said, width, flops = self._answer()
@@ -240,13 +242,13 @@ class Instance:
     def _answer(self) -> tuple[bytes, int, int, int, int, int]:
         until = time.monotonic() + self._terms.patience_s
         try:
-            frame = channel.read_frame(self._answers, channel.ANSWER.size, until=until)
+            frame = model_channel.read_frame(self._answers, model_channel.ANSWER.size, until=until)
         except TimeoutError:
             limit = self._terms.patience_s
             raise ModelError(f"the model gave no answer within patience_s={limit:g}") from None
-        if len(frame) < channel.ANSWER.size:
+        if len(frame) < model_channel.ANSWER.size:
             raise ModelError("the model's process ended")
-        what, number, rows, time_, width, flops = channel.ANSWER.unpack(frame)
+        what, number, rows, time_, width, flops = model_channel.ANSWER.unpack(frame)
         return what, number, rows, time_, width, flops
 
 
@@ -254,7 +256,7 @@ def _ended(error: OSError) -> ModelError:
     return ModelError(f"the model's process ended ({error.strerror})")
 
 
-def started(
+def start_boxed(
     argv: Sequence[str],
     *,
     reads: Sequence[Path],
@@ -294,7 +296,7 @@ def started(
 
 
 @contextmanager
-def scratch(out: Path) -> Iterator[Path]:
+def scratch_folder(out: Path) -> Iterator[Path]:
     """An empty folder in a trial's own, removed afterwards whatever was left in it."""
     folder = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=out.absolute()))
     try:

@@ -1,8 +1,8 @@
-"""The process in a box that runs a trial's code on held-out inputs; it holds no answers.
+"""The process in a box that runs a trial's code on held-out inputs; it holds no targets.
 
-``python -I predict_child.py --root=… --answers=MODULE --tree=TREE --out=OUT --given=DIR --left=DIR
---threads=N``: MODULE, which is ours, makes the tree's code forecast for every array of DIR. What
-this process leaves is never believed: :mod:`miniscale.evaluate.predict` judges it.
+``python -I predict_child.py --root=… --predictor=MODULE --tree=TREE --out=OUT --given=DIR --left=DIR
+--threads=N``: MODULE, which is ours, makes the tree's code predict for every array of DIR. What
+this process leaves is never believed: :mod:`miniscale.evaluate.predict_host` judges it.
 """
 
 import importlib
@@ -20,21 +20,21 @@ def main(argv: list[str]) -> int:
     options = dict(part[2:].split("=", 1) for part in argv)
     sys.path.insert(0, options["root"])
     from miniscale.evaluate.refusal import MISFIT, TamperedError
-    from miniscale.run import process_tree
+    from miniscale.process import process_tree
 
     os.dup2(2, 1)
     with suppress(PermissionError):  # bubblewrap made a session already
         os.setsid()
     process_tree.signal_me_when_parent_dies(signal.SIGKILL)
-    answers = importlib.import_module(options["answers"]).answers
+    predict = importlib.import_module(options["predictor"]).predict
     inputs = {path.stem: np.load(path) for path in sorted(Path(options["given"]).glob("*.npy"))}
     sys.path.insert(0, options["tree"])
     try:
-        found = answers(Path(options["out"]), inputs, int(options["threads"]))
+        predictions = predict(Path(options["out"]), inputs, int(options["threads"]))
     except TamperedError as error:
         sys.stderr.write(f"{error}\n")
         return MISFIT
-    for name, array in found.items():
+    for name, array in predictions.items():
         np.save(Path(options["left"]) / f"{name}.npy", np.ascontiguousarray(array))
     return 0
 

@@ -9,7 +9,7 @@ MOST = 1 << 53  # beyond, a float no longer tells whole numbers apart
 NEXT = "let train.py write what it trained on"
 
 
-def said_spent(out: Path, name: str) -> int:
+def read_reported_cost(out: Path, name: str) -> int:
     """The whole number under a name of ``trainer.json``.
 
     Raises

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from miniscale.evaluate import checks
-from miniscale.evaluate.cpu_seconds import Seconds
+from miniscale.evaluate import leak_checks
+from miniscale.evaluate.cpu_limits import Seconds
 from miniscale.evaluate.heldout_text import Floats, Text, held_out, read_split
 from miniscale.evaluate.model_host import Host, HostTerms, Instance
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.evaluate.reported_cost import said_spent
+from miniscale.evaluate.reported_cost import read_reported_cost
 from miniscale.evaluate.weights import Weights, read_weights
 from miniscale.setting.readers import ReadingError, read_plain
 
@@ -90,27 +90,31 @@ def _score(
     """Ask one instance for all, another for a part, and compare."""
     terms = host.terms
     first = host.fresh()
-    losses = {n: checks.first_answers(first, text, rows=terms.rows) for n, text in texts.items()}
+    losses = {
+        n: leak_checks.first_answers(first, text, rows=terms.rows) for n, text in texts.items()
+    }
     scores = {f"{n}_bpb": texts[n].bits_per_byte(loss) for n, loss in losses.items()}
     is_half = weights.is_half or terms.device == "cuda"
-    allowed = checks.TOLERANCES["half" if is_half else "float32"]
+    allowed = leak_checks.TOLERANCES["half" if is_half else "float32"]
     first_s = host.stop()
     second = host.fresh()
     worst = gained = 0.0
     compared = 0
     for name, text in texts.items():
         loss = losses[name]
-        asked = checks.probes(text, loss, rows=terms.rows, rng=rng)
-        seen = checks.ask_again(second, asked, text, loss)
+        asked = leak_checks.probes(text, loss, rows=terms.rows, rng=rng)
+        seen = leak_checks.ask_again(second, asked, text, loss)
         if seen.exceeds(allowed):
-            checks.refuse(host, text, loss, seen, allowed)
+            leak_checks.refuse(host, text, loss, seen, allowed)
         worst, gained = max(worst, seen.worst), max(gained, seen.mean)
         compared += len(seen.better)
     spent = _spent(job, second, texts["val"], losses["val"], rng) if terms.companion else {}
     used = Seconds(first_s, first.asked_tokens, host.stop(), second.asked_tokens)
     if job.trainer_cpu_s is not None:
         used.check(
-            trainer=job.trainer_cpu_s, tokens=said_spent(job.out, "tokens"), device=terms.device
+            trainer=job.trainer_cpu_s,
+            tokens=read_reported_cost(job.out, "tokens"),
+            device=terms.device,
         )
     report = {
         "compared": compared,
@@ -131,18 +135,18 @@ def _spent(
     """
     context = text.inputs.shape[1]
     window = rng.integers(0, len(text.inputs), 1)
-    probe = checks.Probe(window, np.full(1, context), text.inputs[window])
+    probe = leak_checks.Probe(window, np.full(1, context), text.inputs[window])
     logits, flops = second.cost(probe.tokens)
-    seen = checks.compare(probe, logits, text, loss)
-    if seen.worst > checks.COUNTED_WORST:
+    seen = leak_checks.compare(probe, logits, text, loss)
+    if seen.worst > leak_checks.COUNTED_WORST:
         raise TamperedError(
-            f"{checks.COST}: while operations are counted the model predicts otherwise, by"
-            f" {seen.worst:.3g} nats (allowed {checks.COUNTED_WORST:g})"
+            f"{leak_checks.COST}: while operations are counted the model predicts otherwise, by"
+            f" {seen.worst:.3g} nats (allowed {leak_checks.COUNTED_WORST:g})"
         )
-    tokens = said_spent(job.out, "tokens")
+    tokens = read_reported_cost(job.out, "tokens")
     total = 3.0 * flops / context * tokens
     if total <= 0:
-        raise TamperedError(f"{checks.COST}: the model does no operation that counts")
+        raise TamperedError(f"{leak_checks.COST}: the model does no operation that counts")
     if job.budget_flops is not None and total > TOLERATED * job.budget_flops:
         over = total / job.budget_flops
         raise OverBudgetError(f"{total:.3g} FLOPs are {over:.2f} of {job.budget_flops:.3g}")

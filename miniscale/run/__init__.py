@@ -1,1 +1,1 @@
-"""One trial, run and watched: worker, supervision, meters, logs, runners."""
+"""One trial: data prepared, the worker that trains and evaluates, its folder, runners."""

@@ -15,10 +15,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from miniscale.run import process_tree
-from miniscale.run.logs import CappedLog, LastMatch, capped, last_words, plain
-from miniscale.run.out_folder import clear, plain_files_only, remove, write_result
-from miniscale.run.supervise import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
+from miniscale.process import process_tree
+from miniscale.process.logs import CappedLog, LastMatch, capped, last_words, plain
+from miniscale.process.supervisor import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
+from miniscale.run.trial_folder import clear, plain_files_only, remove, write_result
 from miniscale.setting.readers import (
     ReadingError,
     finite_numbers,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniscale.run.hardware import device
+from miniscale.hardware import device
 from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.misspelt import check_flags, chosen, unknown_key
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from miniscale.box.hidden import places
 from miniscale.setting.command import placeholders, render
 from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.hides import hidden_paths
 from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, TrialSpec, digest
 
@@ -198,7 +198,7 @@ def trial_spec(
         disk_gb=rung.disk_gb,
         processes=rung.processes,
         reads=render(setting.reads, values),
-        hides=tuple(p for text in render(setting.hides, values) for p in places(text)),
+        hides=tuple(p for text in render(setting.hides, values) for p in hidden_paths(text)),
         threads=rung.threads,
         gpus=rung.gpus,
     )

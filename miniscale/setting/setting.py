@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from miniscale.box.hidden import PACKAGE
 from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.hides import PACKAGE
 from miniscale.setting.trial import MetricSource, Scalar, digest
 
 

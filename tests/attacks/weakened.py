@@ -14,10 +14,10 @@ import numpy as np
 
 from miniscale.evaluate import (
     __main__,
-    channel,
-    checks,
-    cpu_seconds,
+    cpu_limits,
     heldout_text,
+    leak_checks,
+    model_channel,
     model_host,
     score_tokens,
 )
@@ -26,17 +26,17 @@ from miniscale.evaluate.weights import Weights
 
 def causal() -> None:
     """Ask again for whole windows, with all that comes after."""
-    probes = checks.probes
+    probes = leak_checks.probes
 
-    def whole(held: heldout_text.Text, loss: Any, **more: Any) -> list[checks.Probe]:
+    def whole(held: heldout_text.Text, loss: Any, **more: Any) -> list[leak_checks.Probe]:
         asked = probes(held, loss, **more)
         cuts = held.inputs.shape[1]
         return [
-            checks.Probe(p.windows, np.full(len(p.windows), cuts), held.inputs[p.windows])
+            leak_checks.Probe(p.windows, np.full(len(p.windows), cuts), held.inputs[p.windows])
             for p in asked
         ]
 
-    checks.probes = whole
+    leak_checks.probes = whole
 
 
 def stateless() -> None:
@@ -53,22 +53,24 @@ def stateless() -> None:
 def order_free() -> None:
     """Ask again in the order and company of the first time."""
 
-    def batches(held: heldout_text.Text, loss: Any, *, rows: int, **_: Any) -> list[checks.Probe]:
+    def batches(
+        held: heldout_text.Text, loss: Any, *, rows: int, **_: Any
+    ) -> list[leak_checks.Probe]:
         count, cuts = held.inputs.shape
         asked = [np.arange(i, min(i + rows, count)) for i in range(0, count, rows)]
-        return [checks.Probe(w, np.full(len(w), cuts), held.inputs[w]) for w in asked]
+        return [leak_checks.Probe(w, np.full(len(w), cuts), held.inputs[w]) for w in asked]
 
-    checks.probes = batches
+    leak_checks.probes = batches
 
 
 def deterministic() -> None:
     """Tolerate any difference."""
-    checks.Comparison.exceeds = lambda self, tolerance: False
+    leak_checks.LookComparison.exceeds = lambda self, tolerance: False
 
 
 def normalised() -> None:
     """Take what the model calls log-probabilities as such."""
-    checks.nats = lambda logits, targets: (
+    leak_checks.nats = lambda logits, targets: (
         -np.take_along_axis(logits, targets[..., None], -1)[..., 0].astype(np.float64)
     )
 
@@ -82,12 +84,12 @@ def finite() -> None:
         loss = np.log(np.exp(logits - top).sum(-1)) + (top - chosen)[..., 0]
         return np.nan_to_num(loss.astype(np.float64), posinf=0.0, neginf=0.0)
 
-    checks.nats = lenient
+    leak_checks.nats = lenient
 
 
 def shape() -> None:
     """Score what was answered and count the rest as no loss."""
-    strict = checks.nats
+    strict = leak_checks.nats
 
     def lenient(logits: Any, targets: Any) -> Any:
         loss = np.zeros(targets.shape)
@@ -99,11 +101,11 @@ def shape() -> None:
         self.said = (*said[2:], width)
 
     def ask(self: model_host.Instance, tokens: Any) -> Any:
-        self._ask(tokens, channel.ASK)
+        self._ask(tokens, model_channel.ASK)
         rows, time, width = self.said
         return self._logits[: rows * time * width].copy().reshape(rows, time, width)
 
-    checks.nats, model_host.Instance._check_shape, model_host.Instance.ask = lenient, said, ask
+    leak_checks.nats, model_host.Instance._check_shape, model_host.Instance.ask = lenient, said, ask
 
 
 def weights() -> None:
@@ -157,12 +159,12 @@ def own_process() -> None:
 
 def loading() -> None:
     """Let loading take what it takes."""
-    cpu_seconds.LOADING_S["cpu"] = 1e9
+    cpu_limits.LOADING_S["cpu"] = 1e9
 
 
 def answering() -> None:
     """Let answering take what it takes."""
-    cpu_seconds.ANSWERING = 1e9
+    cpu_limits.ANSWERING = 1e9
 
 
 CHECKS: dict[str, Callable[[], None]] = {

@@ -7,7 +7,7 @@ from typing import Protocol
 from miniscale.setting.rung import Edit, Stacked, Tree
 from miniscale.setting.setting import Kind, Setting
 from miniscale.setting.trial import Scalar
-from miniscale.tree.canonical import editable_texts, program_digest
+from miniscale.tree.compare_programs import editable_texts, program_digest
 from miniscale.tree.patch import Paths
 from transfer.change import Change
 from transfer.events import Proposed

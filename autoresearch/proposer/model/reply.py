@@ -9,7 +9,7 @@ from typing import Any
 
 from autoresearch.proposer.model import blocks
 from autoresearch.proposer.model.edits import Edit, EditBlock, Whole
-from miniscale.run.logs import plain
+from miniscale.process.logs import plain
 
 MOST_CHARACTERS = 400_000
 MOST_IDEAS = 16

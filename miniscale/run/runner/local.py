@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import IO, Self, cast
 
 from miniscale.box import BoxReport, Walls, choose, wrap
-from miniscale.run import cgroup, out_folder, process_tree, worker
+from miniscale.process import cgroup, process_tree
+from miniscale.process.supervisor import GRACE_S
+from miniscale.run import trial_folder, worker
 from miniscale.run.progress import Progress, progress
-from miniscale.run.supervise import GRACE_S
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
 __all__ = ["LocalRunner", "Progress", "progress", "usable_cores", "usable_gpus"]
@@ -243,11 +244,11 @@ def _launch(
     """Start a worker in a session of its own, so that Ctrl-C reaches only us."""
     out = Path(spec.out)
     out.mkdir(parents=True, exist_ok=True)
-    for old in (out / "result.json", Path(out_folder.seal_path(spec.out))):
+    for old in (out / "result.json", Path(trial_folder.seal_path(spec.out))):
         old.unlink(missing_ok=True)
     path = out / "spec.json"
     boxed = {"name": box.name, "kind": box.kind, "prefix": wrap((), walls_of(spec), box.kind)}
-    out_folder.remove(str(path))  # an earlier trainer may have put anything there
+    trial_folder.remove(str(path))  # an earlier trainer may have put anything there
     path.write_text(json.dumps(spec.to_json() | {"box": boxed}, indent=1))
     return subprocess.Popen(
         worker.command(str(path), attempt=attempt, python=sys.executable),
@@ -281,7 +282,7 @@ def _environment(outside: Mapping[str, str], gpus: Sequence[str]) -> dict[str, s
 
 def _read(spec: TrialSpec) -> TrialResult | None:
     """Return the result in a trial's folder if it is one and of this trial."""
-    if not out_folder.is_sealed(spec.out):
+    if not trial_folder.is_sealed(spec.out):
         return None
     try:
         result = read_result(Path(spec.out))

@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from miniscale.evaluate.ending import ended
-from miniscale.evaluate.predict import PATIENCE_S, PredictRequest, Wanted, forecasts
+from miniscale.evaluate.evaluation_file import report_evaluation
+from miniscale.evaluate.predict_host import PATIENCE_S, PredictRequest, Wanted, predict_heldout
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.evaluate.reported_cost import said_spent
+from miniscale.evaluate.reported_cost import read_reported_cost
 from miniscale.setting.readers import ReadingError, read_plain
 from miniscale.settings.prepared_arrays import digests_of, file_digest, read_split
 
 MODEL_BYTES = 1 << 32
-ANSWERS = "miniscale.settings.tabular.answers"
+PREDICTOR = "miniscale.settings.tabular.predict"
 
 
 def spent(out: Path, planned: dict[str, float]) -> dict[str, int]:
     """Rows and trees as the trainer says, checked against what it was given."""
-    said = {name: said_spent(out, name) for name in planned}
+    said = {name: read_reported_cost(out, name) for name in planned}
     for name, most in planned.items():
         if said[name] > 1.02 * most + 1:
             raise OverBudgetError(f"{said[name]} {name} are more than {most:g}")
@@ -57,8 +57,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = spent(options.out, planned)
     weights = weights_digest(options.out)
     splits = {n: read_split(options.data, n, "features", "target") for n in ("val", "sealed")}
-    answers = forecasts(
-        PredictRequest(ANSWERS, options.code, options.out, patience_s=options.patience_s),
+    answers = predict_heldout(
+        PredictRequest(PREDICTOR, options.code, options.out, patience_s=options.patience_s),
         {name: features for name, (features, _) in splits.items()},
         {name: Wanted(target.shape, "<f8") for name, (_, target) in splits.items()},
         outside=os.environ,
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--stop", type=float, default=1.0, help="share of the trees to fit")
     parser.add_argument("--patience_s", type=float, default=PATIENCE_S, help="for the forecasts")
     options = parser.parse_args(argv)
-    return ended(lambda: evaluate(options), options.out)
+    return report_evaluation(lambda: evaluate(options), options.out)
 
 
 if __name__ == "__main__":

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miniscale.evaluate.ending import ended
+from miniscale.evaluate.evaluation_file import report_evaluation
 from miniscale.evaluate.heldout_text import nats
-from miniscale.evaluate.predict import PATIENCE_S, PredictRequest, Wanted, forecasts
+from miniscale.evaluate.predict_host import PATIENCE_S, PredictRequest, Wanted, predict_heldout
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
-from miniscale.evaluate.reported_cost import said_spent
+from miniscale.evaluate.reported_cost import read_reported_cost
 from miniscale.evaluate.weights import read_weights
 from miniscale.settings.prepared_arrays import digests_of, file_digest, read_split
 
 CLASSES = 10
 WEIGHTS_BYTES = 1 << 32
-ANSWERS = "miniscale.settings.vision.answers"
+PREDICTOR = "miniscale.settings.vision.predict"
 
 
 def scored(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, float]:
@@ -45,7 +45,7 @@ def scored(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[floa
 
 def spent_images(out: Path, planned: float) -> int:
     """Images trained on, as the trainer says, checked against what it was given."""
-    images = said_spent(out, "images")
+    images = read_reported_cost(out, "images")
     if images > 1.05 * planned + 64:  # the last step, and rounding of a schedule cut short
         raise OverBudgetError(f"{images} images are {images / planned:.2f} of {planned:g}")
     return images
@@ -57,9 +57,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     weights = read_weights(options.out / "model.safetensors", limit_bytes=WEIGHTS_BYTES)
     splits = {n: read_split(options.data, n, "images", "labels") for n in ("val", "sealed")}
     wanted = {name: Wanted((len(labels), CLASSES), "<f4") for name, (_, labels) in splits.items()}
-    answers = forecasts(
+    answers = predict_heldout(
         PredictRequest(
-            ANSWERS, options.code, options.out,
+            PREDICTOR, options.code, options.out,
             threads=options.threads, patience_s=options.patience_s,
         ),
         {name: pictures for name, (pictures, _) in splits.items()},
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--patience_s", type=float, default=PATIENCE_S, help="for the forecasts")
     options = parser.parse_args(argv)
-    return ended(lambda: evaluate(options), options.out)
+    return report_evaluation(lambda: evaluate(options), options.out)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,8 @@
 """What a box keeps from sight within what it shows: files that held-out data is made from."""
 
-import importlib.util
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-
-PACKAGE = "package:"
-
-
-def places(text: str) -> tuple[str, ...]:
-    """Return the absolute paths that one entry of a setting's ``hides`` means, there or not.
-
-    ``package:a.b/c`` is c in the folder of that package, in every copy that can be imported from
-    here: of several, a program may take another one than we do. Nothing is imported.
-    """
-    if not text.startswith(PACKAGE):
-        return (os.path.abspath(os.path.expanduser(text)),)
-    dotted, _, rest = text.removeprefix(PACKAGE).partition("/")
-    top, *below = dotted.split(".")
-    spec = importlib.util.find_spec(top)
-    found = (spec.submodule_search_locations if spec else None) or ()
-    homes = [*found, *(os.path.join(entry, top) for entry in sys.path)]
-    paths = (os.path.abspath(os.path.join(home, *below, rest)) for home in homes)
-    return tuple(dict.fromkeys(paths))
 
 
 def resolved(paths: Iterable[str]) -> tuple[str, ...]:

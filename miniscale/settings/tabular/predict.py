@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def answers(
+def predict(
     out: Path, inputs: Mapping[str, NDArray[np.float32]], threads: int
 ) -> dict[str, NDArray[Any]]:
     """Minutes (rows,) for features (rows, columns), by ``load`` of the trial's ``train.py``."""

@@ -1,4 +1,4 @@
-"""Run one program under a supervisor: ``python -m miniscale.run.attended SPEC.json``.
+"""Run one program under a supervisor: ``python -m miniscale.process.run_supervised SPEC.json``.
 
 The spec names ``argv``, ``cwd``, ``timeout_s``, ``memory_gb``, ``log`` and ``outcome``; the program
 gets the environment of this process. Whatever it started has ended when the outcome is there, and
@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from miniscale.run import process_tree
-from miniscale.run.logs import CappedLog, last_words
-from miniscale.run.supervise import PARENT_DIED, Caps, Supervisor
+from miniscale.process import process_tree
+from miniscale.process.logs import CappedLog, last_words
+from miniscale.process.supervisor import PARENT_DIED, Caps, Supervisor
 
 LOG_BYTES = 2_000_000
 DISK_BYTES = 4e9
@@ -23,7 +23,7 @@ PROCESSES = 512
 def main(argv: Sequence[str]) -> int:
     """Run the program of a spec and write down how it ended."""
     if len(argv) != 2:
-        sys.stderr.write("usage: python -m miniscale.run.attended SPEC.json PARENT\n")
+        sys.stderr.write("usage: python -m miniscale.process.run_supervised SPEC.json PARENT\n")
         return 2
     with open(argv[0]) as file:
         spec = json.load(file)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
-from miniscale.run import cgroup, process_tree
-from miniscale.run.logs import CappedLog
-from miniscale.run.meters import CpuMeter, folder_bytes, nameless_bytes, resident_bytes
+from miniscale.process import cgroup, process_tree
+from miniscale.process.logs import CappedLog
+from miniscale.process.meters import CpuMeter, folder_bytes, nameless_bytes, resident_bytes
 
 TICK_S = 0.25
 GRACE_S = 1.0

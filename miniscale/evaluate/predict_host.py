@@ -1,4 +1,4 @@
-"""Ask a trial's own code for forecasts, from a process in a box that holds no answers.
+"""Ask a trial's own code for predictions, made in a boxed process that holds no targets.
 
 It is shown the inputs of the held-out splits and leaves one file of numbers for each. Nothing in
 these files is parsed: they must begin with the very bytes that an array of the wanted shape and
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miniscale.evaluate.model_host import ROOT, scratch, started
+from miniscale.evaluate.model_host import ROOT, scratch_folder, start_boxed
 from miniscale.evaluate.refusal import MISFIT, ModelError, TamperedError
-from miniscale.run import process_tree
+from miniscale.process import process_tree
 from miniscale.run.worker import BOX_VARIABLE
 from miniscale.setting.readers import ReadingError, read_plain
 
@@ -40,8 +40,8 @@ class Wanted:
 class PredictRequest:
     """Whose code is asked, and how."""
 
-    answers: str
-    """Module of ours with ``answers(out, inputs, threads)``; it runs in the box."""
+    predictor: str
+    """Module of ours with ``predict(out, inputs, threads)``; it runs in the box."""
     tree: Path
     out: Path
     threads: int = 1
@@ -49,7 +49,7 @@ class PredictRequest:
     """For all of it, loading included."""
 
 
-def forecasts(
+def predict_heldout(
     asked: PredictRequest,
     inputs: Mapping[str, Array],
     wanted: Mapping[str, Wanted],
@@ -58,7 +58,7 @@ def forecasts(
 ) -> dict[str, Array]:
     """Answers by name, those for inputs (rows, ...) in the order of their rows.
 
-    One process answers for all splits: it holds no answers that one could give away about
+    One process answers for all splits: it holds no targets that one could give away about
     another, and to start a second would double the cost. It meets the rows in the order of their
     digests, as the order in which they are kept may tell (flights lie as they took off).
 
@@ -75,7 +75,7 @@ def forecasts(
         If the process crashed, or was not done in time.
     """
     orders = {name: _by_digest(array) for name, array in inputs.items()}
-    with scratch(asked.out) as folder:
+    with scratch_folder(asked.out) as folder:
         given, left = folder / "given", folder / "left"
         given.mkdir()
         left.mkdir()
@@ -96,11 +96,11 @@ def _by_digest(rows: Array) -> NDArray[np.int64]:
 
 def _run(asked: PredictRequest, given: Path, left: Path, outside: Mapping[str, str]) -> None:
     options = {
-        "root": ROOT, "answers": asked.answers, "tree": asked.tree.absolute(),
+        "root": ROOT, "predictor": asked.predictor, "tree": asked.tree.absolute(),
         "out": asked.out.absolute(), "given": given, "left": left, "threads": asked.threads,
     }  # fmt: skip
     program = str(Path(__file__).with_name("predict_child.py"))
-    process = started(
+    process = start_boxed(
         [program, *(f"--{name}={value}" for name, value in options.items())],
         reads=(asked.tree.absolute(), asked.out.absolute()),
         folder=left,

@@ -16,7 +16,7 @@ from miniscale.evaluate.refusal import TamperedError
 ROWS = 250
 
 
-def answers(
+def predict(
     out: Path, inputs: Mapping[str, NDArray[np.uint8]], threads: int
 ) -> dict[str, NDArray[Any]]:
     """Logits (images, classes) by split, and ``flops`` (1,) of one image.

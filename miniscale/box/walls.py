@@ -11,8 +11,8 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
-from miniscale.box import calls
-from miniscale.box.hidden import resolved, seen_at
+from miniscale.box import system_calls
+from miniscale.box.hidden_files import resolved, seen_at
 
 
 class BoxKind(StrEnum):
@@ -123,7 +123,7 @@ def label(kind: BoxKind) -> str:
         return str(kind)
     parts = ["bwrap"] if kind is BoxKind.BWRAP else []
     parts += [f"landlock({landlock_abi()})"] if landlock_abi() else []
-    parts += ["seccomp"] if os.uname().machine in calls.MACHINES else []
+    parts += ["seccomp"] if os.uname().machine in system_calls.MACHINES else []
     return "+".join(parts)
 
 
@@ -131,8 +131,8 @@ def wrap(argv: Sequence[str], walls: Walls, kind: BoxKind) -> list[str]:
     """Return the argv that runs a program in a box.
 
     The environment and standard files are the caller's business; what the program leaves running
-    is ended with the box (bwrap), or by the caller's :class:`miniscale.run.supervise.Supervisor`.
-    Exit codes pass through; a signal that ended the program is 128 + its number under bwrap.
+    is ended with the box (bwrap), or by a :class:`miniscale.process.supervisor.Supervisor`. Exit
+    codes pass through; a signal that ended the program is 128 + its number under bwrap.
     """
     if kind is BoxKind.PROCESS:
         return list(argv)
@@ -171,12 +171,16 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
     rules += ["read=/"] if "read" in down else []
     rules += ["write=/"] if "write" in down else []
     is_open = walls.is_networked or "net" in down
-    families = (calls.AF_INET, calls.AF_INET6, calls.AF_NETLINK) if is_open else ()
+    families = (
+        (system_calls.AF_INET, system_calls.AF_INET6, system_calls.AF_NETLINK) if is_open else ()
+    )
     keeps_signals = is_inner or abi >= 6 or "processes" in down
-    code = calls.program(
+    code = system_calls.program(
         os.uname().machine,
         # a socket file outside can lead to a daemon; namespaces hide those, Landlock does not
-        families=(*families, calls.AF_UNIX) if is_inner and (abi >= 6 or not is_open) else families,
+        families=(*families, system_calls.AF_UNIX)
+        if is_inner and (abi >= 6 or not is_open)
+        else families,
         may_signal=keeps_signals,
         is_filtered="calls" not in down,
     )
@@ -190,7 +194,7 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
         *(["inner=1"] if is_inner else []),
     ]
     if not is_inner and "write" not in down:  # namespaces show what is outside read-only
-        options.append(f"marks={calls.attributes(os.uname().machine).hex()}")
+        options.append(f"marks={system_calls.attributes(os.uname().machine).hex()}")
     script = str(Path(__file__).resolve().with_name("jail.py"))
     return [sys.executable, "-I", "-S", script, *options, *rules, "--"]
 

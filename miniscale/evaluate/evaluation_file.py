@@ -10,7 +10,7 @@ from typing import Any
 from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedError
 
 
-def ended(evaluate: Callable[[], Mapping[str, Any]], out: Path) -> int:
+def report_evaluation(evaluate: Callable[[], Mapping[str, Any]], out: Path) -> int:
     """Evaluate and write what came of it; 0 scored, 1 no model, 4 tampered with, 5 over budget."""
     found: Mapping[str, Any]
     try:

@@ -1,0 +1,1 @@
+"""Any program, run and watched: its processes, what they use and print; nothing outlives it."""
