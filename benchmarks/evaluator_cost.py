@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ROOT / "miniscale" / "nanochat"
+CODE = ROOT / "miniscale" / "settings" / "nanochat"
 RESULTS = ROOT / "benchmarks" / "results"
 WAYS = ("plain", "apart", "checked")
 

@@ -30,7 +30,7 @@ from scipy.optimize import curve_fit
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-CODE = ROOT / "miniscale" / "nanochat"
+CODE = ROOT / "miniscale" / "settings" / "nanochat"
 FIELDS = [
     "rung", "flops", "name", "knobs", "seed", "status", "val_bpb", "sealed_bpb", "tokens",
     "train_s", "evaluate_s",

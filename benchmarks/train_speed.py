@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-CODE = ROOT / "miniscale" / "nanochat"
+CODE = ROOT / "miniscale" / "settings" / "nanochat"
 RUNGS = {"d2": 1.268e11, "d4": 2.577e12}
 SHARES = {"d2": 1.0, "d4": 0.1}  # of the rung's steps: d4 is steady long before its end
 GOALS = {"d2": 0.35, "d4": 0.50}

@@ -52,7 +52,7 @@ def test_a_better_limiter_wins_on_every_seed() -> None:
 
 
 def test_the_script_answers_in_a_file_and_needs_nothing_of_ours(tmp_path: Path) -> None:
-    script = ROOT / "miniscale" / "examples" / "advection" / "solve.py"
+    script = ROOT / "miniscale" / "settings" / "advection" / "solve.py"
     argv = [sys.executable, "-I", str(script), "--work=4e6", "--seed=3", f"--out={tmp_path}"]
     subprocess.run(argv, check=True, cwd=tmp_path)
     assert json.loads((tmp_path / "error.json").read_text())["error"] == error(4e6, 3)

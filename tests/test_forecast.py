@@ -242,7 +242,7 @@ def pictures(folder: Path, code: str) -> torch.nn.Module:
     out, tree = folder / "out", folder / "tree"
     out.mkdir()
     tree.mkdir()
-    own = (ROOT / "miniscale" / "vision" / "train.py").read_text()
+    own = (ROOT / "miniscale" / "settings" / "vision" / "train.py").read_text()
     (tree / "train.py").write_text(own.replace('if __name__ == "__main__":', f"{code}\nif 0:"))
     model = build(SHAPE)
     initialise(model, 1)

@@ -13,7 +13,7 @@ from oracle import ROOT
 from miniscale.settings.tabular import prepare
 from miniscale.settings.tabular.train import BoostingOptions, split_rows, view
 
-CODE = ROOT / "miniscale" / "tabular"
+CODE = ROOT / "miniscale" / "settings" / "tabular"
 META = {"columns": prepare.COLUMNS, "categories": prepare.CATEGORIES,
         "weather": prepare.WEATHER, "plane": prepare.PLANE}  # fmt: skip
 INSTALL = "pip install 'scale-transfer[tabular]'"

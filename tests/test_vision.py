@@ -15,7 +15,7 @@ from oracle import ROOT
 from miniscale.settings.vision import prepare
 from miniscale.settings.vision.train import Images, TrainOptions, augmented, build, initialise
 
-CODE = ROOT / "miniscale" / "vision"
+CODE = ROOT / "miniscale" / "settings" / "vision"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SHAPE = {"width": 4, "depth": 1, "resolution": 28, "activation": "relu", "norm": "batch",
          "residual": True, "dropout": 0.0, "kernel": 3, "pooling": "mean"}  # fmt: skip

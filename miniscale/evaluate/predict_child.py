@@ -1,8 +1,8 @@
 """The process in a box that runs a trial's code on held-out inputs; it holds no targets.
 
-``python -I predict_child.py --root=… --predictor=MODULE --tree=TREE --out=OUT --given=DIR --left=DIR
---threads=N``: MODULE, which is ours, makes the tree's code predict for every array of DIR. What
-this process leaves is never believed: :mod:`miniscale.evaluate.predict_host` judges it.
+``python -I predict_child.py --root=… --predictor=MODULE --tree=TREE --out=OUT --given=DIR
+--left=DIR --threads=N``: MODULE, which is ours, makes the tree's code predict for every array of
+``--given``. What is left here is never believed: :mod:`miniscale.evaluate.predict_host` judges it.
 """
 
 import importlib

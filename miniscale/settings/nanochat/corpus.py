@@ -47,7 +47,7 @@ def read_corpus(path: Path) -> bytes:
     CorpusError
         If the file is missing, not xz, or another text.
     """
-    remedy = "restore it with: git checkout -- miniscale/nanochat/data (or reinstall the package)"
+    remedy = f"restore it with: git checkout -- {path.parent} (or reinstall the package)"
     try:
         text = lzma.decompress(path.read_bytes())
     except (OSError, lzma.LZMAError, EOFError) as error:
