@@ -10,6 +10,7 @@ from miniscale.run.progress import Progress
 from miniscale.run.progress import progress as read_progress
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.trial import TrialSpec
+from transfer.arm import FIRST_BASELINE
 from transfer.events import (
     AblationConcluded,
     AblationRequested,
@@ -105,7 +106,11 @@ class Console:
             case Deferred():
                 self._line(event.arm, "", f"waits for the next baseline: {event.reason}")
             case BaselineSet():
-                title = "first baseline" if event.arm == "b0" else "new baseline: the working head"
+                title = (
+                    "first baseline"
+                    if event.arm == FIRST_BASELINE
+                    else "new baseline: the working head"
+                )
                 self._line(event.arm, title, f"commit {event.commit[:7]}")
             case TrialFinished() if not event.result.is_complete:
                 reason = (event.result.reason.strip().splitlines() or [""])[-1]

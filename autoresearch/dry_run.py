@@ -17,6 +17,7 @@ from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.rung import Folders, Rung, trial_spec
 from miniscale.setting.trial import TrialSpec
 from miniscale.tree.workspace import workspace_of
+from transfer.arm import FIRST_BASELINE
 from transfer.audit import agreement as audit_figures
 from transfer.audit.archive import stored_audit
 from transfer.audit.calibrate import Calibration, RungCalibration, power_line, stored_calibration
@@ -70,12 +71,14 @@ def probe(job: StudyJob, scratch: Path) -> Speed:
     folders = Folders(scratch / "trials", scratch / "cache")
     digests = prepare_data.prepare(setting, folders.cache)
     trees = workspace_of(setting, scratch)
-    tree = trees.checkout("b0", parent=trees.first(), patch="", knobs={})
+    tree = trees.checkout(FIRST_BASELINE, parent=trees.first(), patch="", knobs={})
     runner = LocalRunner(job.slots, box=choose(job.box))
     try:
         slots = max(runner.slots // rung.threads, 1)
         specs = [
-            trial_spec(setting, rung, arm="b0", seed=s, tree=tree, data=digests, folders=folders)
+            trial_spec(
+                setting, rung, arm=FIRST_BASELINE, seed=s, tree=tree, data=digests, folders=folders
+            )
             for s in range(slots)
         ]
         started = time.monotonic()

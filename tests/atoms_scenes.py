@@ -5,9 +5,10 @@ from pathlib import Path
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import MetricSource
+from miniscale.setting.trial import Cause, MetricSource, TrialState
 from transfer.change import Change
 from transfer.events import Effect, Outcome, VerdictReached
+from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
@@ -53,7 +54,7 @@ def change_view(
     change: Change | None = None,
     outcome: Outcome | None = None,
     base: str = "b0",
-    failure: str = "",
+    failure: Failure | None = None,
 ) -> ChangeView:
     """Return a standing, judged if an outcome is given."""
     verdict = None if outcome is None else VerdictReached(arm, outcome, effects, None, ())
@@ -87,8 +88,13 @@ def evidence(
     *,
     change: Change | None = None,
     at: StudyView | None = None,
-    failure: str = "",
+    failure: Failure | None = None,
     arm: str = "c1",
 ) -> Evidence:
     """Return the evidence for one change."""
     return Evidence(ladder(), change or idea(), effects, failure, arm, at or view())
+
+
+def crash_on(rung: str) -> Failure:
+    """Return a planted crash on a rung."""
+    return Failure(rung, 0, TrialState.FAILED, Cause.CRASH, "planted")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.events import Action, Outcome, VerdictReached
+from transfer.failure import describe_failure
 from transfer.ladder import Ladder
 from transfer.policy.by_trend import TrendPolicy
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
@@ -32,7 +33,10 @@ class Stacking(TrendPolicy):
         rungs, at = evidence.ladder.rungs, len(evidence.effects)
         if evidence.failure:
             return Decision(
-                Action.STOP, rungs[0].name, (evidence.failure,), outcome=Outcome.REJECTED
+                Action.STOP,
+                rungs[0].name,
+                (describe_failure(evidence.failure),),
+                outcome=Outcome.REJECTED,
             )
         top = len(rungs) if self._is_full(evidence) else 1
         if at < top:

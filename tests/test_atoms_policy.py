@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from atoms_scenes import SCALES, change_view, effect, evidence, idea, ladder, view
+from atoms_scenes import SCALES, change_view, crash_on, effect, evidence, idea, ladder, view
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
@@ -93,14 +93,14 @@ def test_reasons_hold_the_rungs_the_odds_and_what_runs_would_settle_it() -> None
 
 
 def test_a_crash_on_the_lowest_rung_is_rejected_with_its_reason() -> None:
-    failure = "failed crash on r0, seed 0: RuntimeError"
+    failure = crash_on("r0")
     decision = POLICY.decide(evidence((), failure=failure))
     assert decision.outcome is Outcome.REJECTED
-    assert decision.reasons == (failure,)
+    assert decision.reasons == ("failed crash on r0, seed 0: planted",)
 
 
 def test_a_crash_above_a_win_is_scale_bound_and_expected_to_lose() -> None:
-    failure = "failed crash on r2, seed 0: out of memory"
+    failure = crash_on("r2")
     decision = POLICY.decide(evidence(flat(0.1, 2), failure=failure))
     assert decision.outcome is Outcome.SCALE_BOUND
     assert decision.gain_forecast is not None
@@ -187,7 +187,7 @@ def stepped(
         )
         return replace(one, verdict=verdict)
     if crash and set(crash) <= set(one.change.members):
-        return replace(one, failure=f"failed crash on {decision.rung}, seed 0: planted")
+        return replace(one, failure=crash_on(decision.rung))
     gain = sum(worth[arm] for arm in one.change.members)
     seen = effect(int(decision.rung[1]), gain, se=0.008, n=decision.seeds)
     return replace(one, effects=(*one.effects, seen))

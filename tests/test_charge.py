@@ -17,6 +17,7 @@ from transfer.events import (
     TrialFinished,
     TrialsRequested,
 )
+from transfer.failure import describe_failure
 from transfer.journal.state import replay
 from transfer.measure.analysis import Analysis
 from transfer.measure.overuse import overuse
@@ -94,6 +95,8 @@ def test_a_gain_is_less_what_its_hidden_compute_is_worth() -> None:
 
 
 def test_more_than_twice_the_baselines_time_is_over_budget() -> None:
-    said = analysis(25.0).failure("c1")
-    assert said.startswith("over_budget on small, seed 0: took 2.5 times the baseline's processor")
+    failure = analysis(25.0).failure("c1")
+    assert failure is not None
+    words = describe_failure(failure)
+    assert words.startswith("over_budget on small, seed 0: took 2.5 times the baseline's processor")
     assert not analysis(19.9).failure("c1")

@@ -133,8 +133,6 @@ def test_what_was_believed_of_the_ladder_comes_back_with_the_exam() -> None:
     trust = Trust(Light.GREEN, drift=0.01, misfit=0.002, conformal=1.4, source="abc")
     asked = ExamRequested("b2", {"r0": (800, 801)}, ("c1", "c3"), trust)
     assert decode(encode(asked)) == asked
-    old = {"type": "examined", "arm": "b2", "seeds": {"r0": [800]}}
-    assert decode(old) == ExamRequested("b2", {"r0": (800,)})
 
 
 # -- a short exam -----------------------------------------------------------------------------

@@ -8,8 +8,10 @@ import pytest
 from oracle import oracle_job
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.trial import Cause, TrialState
 from transfer.change import Change
 from transfer.events import Action, Effect, Outcome
+from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.policy.confirm import ConfirmPolicy
 from transfer.policy.greedy import GreedyPolicy
@@ -144,6 +146,8 @@ def test_a_law_per_variant_extrapolates_what_it_sees() -> None:
 
 
 def test_a_crash_is_a_rejection_for_every_plain_policy() -> None:
-    crashed = replace(seen(0.1), failure="failed crash on medium, seed 0: out of luck")
+    crashed = replace(
+        seen(0.1), failure=Failure("medium", 0, TrialState.FAILED, Cause.CRASH, "out of luck")
+    )
     for name in ("greedy", "ttest", "halving", "confirm", "powerlaw"):
         assert decode_policy(name).decide(crashed).outcome is Outcome.REJECTED

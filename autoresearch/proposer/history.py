@@ -3,6 +3,7 @@
 from collections import Counter
 
 from miniscale.setting.trial import Cause
+from transfer.arm import read_arm
 from transfer.events import Proposed
 from transfer.journal.state import StudyState
 
@@ -28,7 +29,7 @@ def crash_to_mend(state: StudyState, proposer: str) -> str:
     """Return the oldest crashed change that should go back to its proposer; empty if none."""
     judged = [arm for arm in state.broken if arm in state.verdicts and arm in state.changes]
     open_arms = [arm for arm in judged if arm not in state.repaired]
-    for arm in sorted(open_arms, key=lambda arm: int(arm[1:])):
+    for arm in sorted(open_arms, key=read_arm):
         proposed = state.changes[arm]
         is_ours = proposed.change.proposer == proposer and proposed.base == state.base
         is_new = not proposed.rescreens and _depth(state, arm) < MENDS

@@ -15,6 +15,7 @@ from typing import Any
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Rung
 from miniscale.setting.trial import TrialResult
+from transfer.arm import FIRST_BASELINE
 from transfer.audit.agreement import detectable, planned_se
 from transfer.audit.panel_runs import Run, Runs
 from transfer.ladder import Ladder
@@ -141,7 +142,7 @@ def calibrate(
              for r in ladder.rungs if r.name not in names]  # fmt: skip
     kept = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
     analysis = Analysis(kept, Runs({}, tuple(done)).state(kept))
-    baseline_law = analysis.baseline_law("b0")
+    baseline_law = analysis.baseline_law(FIRST_BASELINE)
     by_rung = {name: [results[i] for i, run in enumerate(runs) if run.rung == name]
                for name in names}  # fmt: skip
     found = []

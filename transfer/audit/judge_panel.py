@@ -8,6 +8,7 @@ import numpy as np
 from miniscale.setting.decode import InputError
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
+from transfer.arm import FIRST_BASELINE
 from transfer.audit import agreement, lights
 from transfer.audit.agreement import Array
 from transfer.audit.default_beliefs import Effects, TopForecast, covering_factor, learn, misfit_of
@@ -149,7 +150,7 @@ def own_variance(effect: Effect) -> float:
 def _rung(measured: MeasuredPanel, name: str, target: str, rng: np.random.Generator) -> RungAudit:
     rung, analysis = measured.ladder.rung(name), measured.analysis
     noise, here, there = analysis.noise(name), measured.of(name), measured.of(target)
-    slope = analysis.baseline_law("b0").slopes[name]
+    slope = analysis.baseline_law(FIRST_BASELINE).slopes[name]
     gains = np.array([effect.gain for effect in here.values()])
     own = np.array([own_variance(effect) for effect in here.values()])
     spread = float(np.var(gains, ddof=1)) if len(gains) > 1 else 0.0

@@ -10,6 +10,7 @@ from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.trial import Cause, TrialResult, digest
 from miniscale.setting.trial import TrialState as TrialState
 from scaling.table.read import TableError, read_frame
+from transfer.arm import FIRST_BASELINE
 from transfer.change import Change
 from transfer.events import (
     BaselineSet,
@@ -59,12 +60,12 @@ class Runs:
         """Return these runs as a study's state, so that they are measured as any study's are."""
         events: list[Event] = [
             Started("audit", ladder.digest, 0, "audit", {}),
-            BaselineSet("b0", "baseline"),
+            BaselineSet(FIRST_BASELINE, "baseline"),
         ]
-        events += [Proposed(name, "b0", change) for name, change in self.changes.items()]
+        events += [Proposed(name, FIRST_BASELINE, change) for name, change in self.changes.items()]
         requests, ended = [], []
         for run in self.runs:
-            arm = "b0" if run.arm == BASELINE else run.arm
+            arm = FIRST_BASELINE if run.arm == BASELINE else run.arm
             name = digest([arm, run.rung, run.seed])
             requests.append(Request(arm, run.rung, run.seed, name))
             ended.append(TrialFinished(_result(name, run), 0.0))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from transfer.arm import read_arm
 from transfer.bench.worlds.world import Held, World
 from transfer.change import Change
 from transfer.events import GainForecast, Outcome
@@ -206,7 +207,7 @@ def claimed(state: StudyState) -> tuple[float, float]:
         by_base.setdefault(state.changes[arm].base, []).append(arm)
     mean, variance = 0.0, 0.0
     for base, arms in by_base.items():
-        members = tuple(sorted(arms, key=lambda arm: int(arm[1:])))
+        members = tuple(sorted(arms, key=read_arm))
         stack = state.stacks.get((base, members))
         looks = list(_looks(state, [stack] if stack else []) or _looks(state, arms))
         mean += math.fsum(look.mean for look in looks)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from miniscale.setting.setting import Kind
-from miniscale.setting.trial import TrialResult
 from miniscale.setting.trial import TrialState as Ended
 from transfer.events import Effect, Proposed
+from transfer.failure import Failure
 from transfer.journal.state import Key, StudyState
 from transfer.ladder import Ladder
 from transfer.measure import overuse
@@ -103,30 +103,33 @@ class Analysis:
                 share = share_of(self.losses(other, rung), losses)
                 self._pool.put(other, rung, share, change.kind)
 
-    def broken(self, arm: str) -> tuple[str, int, TrialResult] | None:
-        """Return rung, seed and result of an arm's lowest trial that left no number, if any.
+    def failure(self, arm: str) -> Failure | None:
+        """Return why an arm has a trial without a number, the lowest one; None if it has none.
 
         One that diverged is run once more on a new seed and counts where that diverges too; a
         change that took far more seconds than its compute accounts for is over its budget.
         """
         if arm not in self.state.broken:
             return self._over_budget(arm)
-        for rung in self.ladder.rungs:
-            for seed, result in self.state.losses(arm, rung.name).items():
-                if result.is_complete or self.state.is_exam(arm, rung.name, seed):
+        for rung in (rung.name for rung in self.ladder.rungs):
+            for seed, result in self.state.losses(arm, rung).items():
+                if result.is_complete or self.state.is_exam(arm, rung, seed):
                     continue
-                if not self.state.is_forgiven(arm, rung.name, result):
-                    return rung.name, seed, result
+                if not self.state.is_forgiven(arm, rung, result):
+                    is_repeated = len(self.state.diverged.get((arm, rung), ())) > 1
+                    return Failure(
+                        rung, seed, result.state, result.cause, result.reason, is_repeated
+                    )
         return None
 
-    def _over_budget(self, arm: str) -> tuple[str, int, TrialResult] | None:
+    def _over_budget(self, arm: str) -> Failure | None:
         for rung in self.ladder.rungs if arm in self.state.changes else ():
             times = self._overuse(arm, rung.name)
             if times > overuse.MOST:
                 seed, result = next(iter(self.state.ended[arm, rung.name].items()))
                 why = overuse.reason(times, on_device=rung.gpus > 0)
-                over = replace(result, state=Ended.OVER_BUDGET, value=None, reason=why)
-                return rung.name, seed, over
+                is_repeated = len(self.state.diverged.get((arm, rung.name), ())) > 1
+                return Failure(rung.name, seed, Ended.OVER_BUDGET, result.cause, why, is_repeated)
         return None
 
     def _overuse(self, arm: str, rung: str) -> float:
@@ -137,18 +140,6 @@ class Analysis:
         here, there = ((self.state.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
         on_device = self.ladder.rung(rung).gpus > 0
         return overuse.overuse(here.values(), there.values(), on_device=on_device)
-
-    def failure(self, arm: str) -> str:
-        """Say why an arm has a trial without a number; empty if it has none."""
-        found = self.broken(arm)
-        if found is None:
-            return ""
-        rung, seed, result = found
-        what = f"{result.state} {result.cause}".strip()
-        if len(self.state.diverged.get((arm, rung), ())) > 1:
-            what = f"{what} twice"
-        said = (result.reason.strip().splitlines() or ["no reason given"])[-1]
-        return f"{what} on {rung}, seed {seed}: {said.strip()[:300]}"
 
     # -- noise -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
 from transfer.events import Action, Effect, GainForecast, Outcome
+from transfer.failure import describe_failure
 from transfer.measure.trend import NORMAL, TrendPrior, gain_forecast
 from transfer.policy.protocol import Decision, Evidence
 
@@ -55,7 +56,8 @@ class TrendPolicy:
         ladder = evidence.ladder
         if evidence.failure:
             at = evidence.effects[-1].rung if evidence.effects else ladder.rungs[0].name
-            return Decision(Action.STOP, at, (evidence.failure,), outcome=Outcome.REJECTED)
+            said = (describe_failure(evidence.failure),)
+            return Decision(Action.STOP, at, said, outcome=Outcome.REJECTED)
         if not evidence.effects:
             first = ladder.rungs[0]
             return Decision(Action.PROMOTE, first.name, ("new",), seeds=first.seeds)

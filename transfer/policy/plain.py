@@ -1,6 +1,7 @@
 """What the plain policies share: the first run, what a crash means, a normal forecast."""
 
 from transfer.events import Action, Effect, GainForecast, Outcome
+from transfer.failure import describe_failure
 from transfer.measure.trend import NORMAL, Z80
 from transfer.policy.protocol import Decision, Evidence
 
@@ -13,7 +14,9 @@ def opening(evidence: Evidence, *, seeds: int) -> Decision | None:
     first = evidence.ladder.rungs[0].name
     if evidence.failure:
         at = evidence.effects[-1].rung if evidence.effects else first
-        return Decision(Action.STOP, at, (evidence.failure,), outcome=Outcome.REJECTED)
+        return Decision(
+            Action.STOP, at, (describe_failure(evidence.failure),), outcome=Outcome.REJECTED
+        )
     if not evidence.effects:
         return Decision(Action.PROMOTE, first, ("new",), seeds=seeds)
     return None

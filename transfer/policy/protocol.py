@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from transfer.arm import FIRST_BASELINE
 from transfer.change import Change
 from transfer.events import Action, Effect, GainForecast, Outcome, VerdictReached
+from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
 
@@ -21,7 +23,7 @@ class ChangeView:
     base: str
     change: Change
     effects: tuple[Effect, ...]
-    failure: str = ""
+    failure: Failure | None = None
     verdict: VerdictReached | None = None
     is_accepted: bool = False
     """Whether it is part of the head already."""
@@ -53,7 +55,7 @@ class StudyView:
     """
 
     change_views: Mapping[str, ChangeView] = field(default_factory=dict)
-    base: str = "b0"
+    base: str = FIRST_BASELINE
     spent: float = 0.0
     budget: float = 1.0
     noise: Mapping[str, Noise] = field(default_factory=dict)
@@ -84,14 +86,14 @@ class Review:
 class Evidence:
     """All that a policy may look at for one change; the truth is not in it.
 
-    ``effects`` run from the lowest rung to the highest one measured. ``failure`` says why a trial
-    of the change left no number, empty if all did. ``view`` is the study around it.
+    ``effects`` run from the lowest rung to the highest one measured. ``failure`` is the trial of
+    the change that left no number, None if all did. ``view`` is the study around it.
     """
 
     ladder: Ladder
     change: Change
     effects: tuple[Effect, ...]
-    failure: str = ""
+    failure: Failure | None = None
     arm: str = ""
     view: StudyView = field(default_factory=StudyView)
 

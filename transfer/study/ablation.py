@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from transfer.arm import part_without
 from transfer.belief.exam import Exam, beliefs_of, exam_of
 from transfer.belief.posterior import Belief
 from transfer.belief.stack import AGAINST, VISIBLE, Part
@@ -49,7 +50,7 @@ def question(
     parts = {analysis.state.first_base: exam.arms[0]}
     if len(exam.arms) > 1:
         rest = {out: tuple(arm for arm in exam.arms if arm != out) for out in exam.arms}
-        named = {f"{exam.base}-{out}": out for out in exam.arms}
+        named = {part_without(exam.base, out): out for out in exam.arms}
         parts = {part: out for part, out in named.items() if is_whole(part, rest[out])}
     if not parts:
         return None

@@ -9,6 +9,7 @@ from miniscale.setting.setting import Kind, Setting
 from miniscale.setting.trial import Scalar
 from miniscale.tree.compare_programs import editable_texts, program_digest
 from miniscale.tree.patch import Paths
+from transfer.arm import ArmKind, ArmName
 from transfer.change import Change
 from transfer.events import Proposed
 from transfer.journal.state import StudyState
@@ -139,3 +140,8 @@ def stack_of(state: StudyState, members: Sequence[str]) -> Change:
         members=tuple(members),
         proposer="study",
     )
+
+
+def next_baseline(state: StudyState) -> str:
+    """Return the arm that the next baseline will be."""
+    return str(ArmName(ArmKind.BASELINE, len(state.bases)))

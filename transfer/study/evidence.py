@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from transfer.arm import FIRST_BASELINE
 from transfer.events import Proposed
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
@@ -39,7 +40,7 @@ class ViewBuilder:
         noise, slopes = self._measures()
         return StudyView(
             change_views=MappingProxyType(self._change_views),
-            base=state.base if state.bases else "b0",
+            base=state.base if state.bases else FIRST_BASELINE,
             spent=state.spent,
             budget=self._budget,
             noise=noise,

@@ -10,7 +10,7 @@ from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
 from transfer.plan import StudyPlan
 from transfer.study.ablation import RUNS, answer, least_cost, question
-from transfer.study.checkout import Checkouts
+from transfer.study.checkout import Checkouts, next_baseline
 from transfer.study.commit_message import message
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 from transfer.trust import Trust
@@ -135,7 +135,7 @@ class FinalExam:
                 self._record(Dropped(verdict.arm, verdict.reasons[0]))
         for arm in list(state.rebuilt):
             self._commit_again(arm)
-        self._record(BaselineSet(f"b{len(state.bases)}", state.head))
+        self._record(BaselineSet(next_baseline(state), state.head))
 
     def _commit_again(self, arm: str) -> None:
         state = self._state

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from miniscale.setting.trial import TrialSpec
 from miniscale.tree.patch import PatchRefused
+from transfer.arm import ArmKind, ArmName, read_arm
 from transfer.events import (
     Accepted,
     BaselineSet,
@@ -27,7 +28,7 @@ from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.plan import StudyPlan
 from transfer.policy.protocol import Policy, Reviewer, reserve_of
-from transfer.study.checkout import Checkouts, stack_of
+from transfer.study.checkout import Checkouts, next_baseline, stack_of
 from transfer.study.commit_message import message
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
@@ -128,7 +129,7 @@ class Rounds:
 
     def _move(self) -> None:
         if self._state.taken:
-            self._record(BaselineSet(f"b{len(self._state.bases)}", self._state.head))
+            self._record(BaselineSet(next_baseline(self._state), self._state.head))
 
     # -- with a review ---------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class Rounds:
             if state.changes[arm].base == state.base and arm not in state.deferred
         }
         changes = [arm for arm, one in fit.items() if not one.change.is_control]
-        return tuple(sorted(changes, key=lambda arm: int(arm[1:])))
+        return tuple(sorted(changes, key=read_arm))
 
     def _is_known(self, members: tuple[str, ...]) -> bool:
         return (self._state.base, members) in self._state.stacks
@@ -197,7 +198,7 @@ class Rounds:
 
     def _propose(self, members: tuple[str, ...]) -> None:
         """Take a stack in; members that do not apply on those before them wait."""
-        arm, base = f"g{self._state.n_stacks + 1}", self._state.base
+        arm, base = str(ArmName(ArmKind.STACK, self._state.n_stacks + 1)), self._state.base
         if not members or self._is_known(members):
             return
         left_out = self._checkouts.stack(arm, base, members).left_out
@@ -218,11 +219,10 @@ class Rounds:
     def _retreat(self) -> None:
         """Give up a head that left no number: back to the baseline before it."""
         state = self._state
-        found = self._schedule.analysis.broken(state.base) if state.bases else None
-        if found is None or state.base == state.first_base:
+        failure = self._schedule.analysis.failure(state.base) if state.bases else None
+        if failure is None or state.base == state.first_base:
             return
-        rung, seed, result = found
-        reason = f"{state.base} ended {result.state} on {rung}, seed {seed}"
+        reason = f"{state.base} ended {failure.state} on {failure.rung}, seed {failure.seed}"
         stuck, previous = state.base, list(state.bases)[-2]
         for arm in list(state.accepted):
             if state.changes[arm].base in (previous, stuck):
@@ -233,7 +233,7 @@ class Rounds:
             is_ours = proposed.base == stuck and not proposed.change.members
             if is_ours and is_open and arm not in state.deferred:
                 self._record(Deferred(arm, reason))
-        self._record(BaselineSet(f"b{len(state.bases)}", state.bases[previous]))
+        self._record(BaselineSet(next_baseline(state), state.bases[previous]))
 
     def _claim(self) -> None:
         """Take over trials of a new baseline that were run already as a stack of equal content."""

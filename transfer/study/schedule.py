@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
+from transfer.arm import read_arm
 from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
@@ -128,12 +129,12 @@ class Schedule:
     def _stranded(self, proposed: Proposed) -> Decision | None:
         if proposed.base not in self._state.broken:
             return None
-        found = self.analysis.broken(proposed.base)
-        if found is None:
+        failure = self.analysis.failure(proposed.base)
+        if failure is None:
             return None
-        rung, seed, result = found
-        reason = f"its baseline {proposed.base} ended {result.state} on {rung}, seed {seed}"
-        return Decision(Action.STOP, rung, (reason,), outcome=Outcome.UNDECIDED)
+        at = f"on {failure.rung}, seed {failure.seed}"
+        reason = f"its baseline {proposed.base} ended {failure.state} {at}"
+        return Decision(Action.STOP, failure.rung, (reason,), outcome=Outcome.UNDECIDED)
 
     def _written(
         self, proposed: Proposed, evidence: Evidence, decision: Decision, *, is_retry: bool
@@ -194,7 +195,7 @@ def _salt(proposed: Proposed) -> int:
     """Return what an A/A control's seeds are moved by: each of seventy has seeds of its own."""
     if not proposed.change.is_control:
         return 0
-    return SALT + 4 * (int(proposed.arm[1:]) % 70)
+    return SALT + 4 * (read_arm(proposed.arm).number % 70)
 
 
 def wanted(

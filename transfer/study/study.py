@@ -9,6 +9,7 @@ from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
 from miniscale.setting.trial import TrialResult, TrialSpec
 from miniscale.setting.trial import TrialState as TrialState
 from miniscale.tree.workspace import PatchRefused
+from transfer.arm import FIRST_BASELINE, ArmKind, ArmName
 from transfer.change import Change, checked
 from transfer.events import (
     BaselineSet,
@@ -21,6 +22,7 @@ from transfer.events import (
     TrialFinished,
     TrialsRequested,
 )
+from transfer.failure import LONGEST_REASON
 from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
@@ -129,7 +131,7 @@ class Study:
                 )
             )
         if not self.state.bases:
-            self.record(BaselineSet("b0", self._checkouts.trees.first()))
+            self.record(BaselineSet(FIRST_BASELINE, self._checkouts.trees.first()))
 
     # -- changes in ------------------------------------------------------------------------
 
@@ -159,7 +161,7 @@ class Study:
         str
             Empty, or why it was refused: a duplicate, a knob or a patch that cannot be.
         """
-        arm, base = f"c{self.state.n_changes + 1}", self.state.base
+        arm, base = str(ArmName(ArmKind.CHANGE, self.state.n_changes + 1)), self.state.base
         try:
             change = checked(change, self.ladder.setting)
             refusal = self._checkouts.duplicate_of(change, base)
@@ -212,13 +214,12 @@ class Study:
 
     def _check_first_baseline(self) -> None:
         base = self.state.first_base
-        found = self._schedule.analysis.broken(base)
-        if found is not None:
-            rung, seed, result = found
+        failure = self._schedule.analysis.failure(base)
+        if failure is not None:
             raise InputError(
-                f"baseline {base} on {rung}, seed {seed}: {result.state} {result.cause} "
-                f"({result.reason.strip()[-300:]}); nothing can be measured against it: mend the "
-                "setting, then start a new study"
+                f"baseline {base} on {failure.rung}, seed {failure.seed}: {failure.state} "
+                f"{failure.cause} ({failure.reason.strip()[-LONGEST_REASON:]}); nothing "
+                "can be measured against it: mend the setting, then start a new study"
             )
 
     def wind_up(self) -> bool:

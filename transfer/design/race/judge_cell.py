@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from transfer.arm import FIRST_BASELINE
 from transfer.audit import agreement
 from transfer.audit.judge_panel import MeasuredPanel, measure, own_variance
 from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
@@ -195,7 +196,7 @@ def _judged(
     clean = np.array([one for one in cleared if one is not None])
     ends = np.quantile(clean, [0.1, 0.9]) if clean.size else (None, None)
     noise = measured.analysis.noise(cell.name)
-    nats = noise.sd / measured.analysis.baseline_law("b0").slopes[cell.name]
+    nats = noise.sd / measured.analysis.baseline_law(FIRST_BASELINE).slopes[cell.name]
     signal = spread_of(lower, own[0])
     seeds = seeds_for(nats, noise.rho, signal)
     cost, seconds = prices(book, cell)

@@ -1,6 +1,5 @@
 """The default policy: atoms for belief, value of information for spending, stacks for proof."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,6 +8,7 @@ from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Belief
 from transfer.belief.prior import Prior
 from transfer.events import Action, GainForecast, Outcome
+from transfer.failure import Failure, describe_failure
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Decision, Evidence, Review, StudyView
 from transfer.policy.voi.cache import Memory
@@ -94,8 +94,8 @@ class AtomsPolicy:
         if evidence.change.members:
             return decide_stack(study, evidence)
         rungs = evidence.ladder.rungs
-        if evidence.failure:
-            return self._failed(study, evidence)
+        if evidence.failure is not None:
+            return self._failed(study, evidence, evidence.failure)
         if not evidence.effects:
             seeds = self.rules.first_seeds
             return Decision(Action.PROMOTE, rungs[0].name, ("new",), seeds=seeds)
@@ -214,21 +214,19 @@ class AtomsPolicy:
         reasons = (*said, f"worth {percent(look.mean)} of compute at the target", *more)
         return Decision(Action.ACCEPT, name, reasons, look, outcome=Outcome.PROVISIONAL)
 
-    def _failed(self, study: PolicyContext, evidence: Evidence) -> Decision:
+    def _failed(self, study: PolicyContext, evidence: Evidence, failure: Failure) -> Decision:
         """Reject a change that crashed; above the lowest rung the crash counts as a loss there."""
         ladder = evidence.ladder
         if not evidence.effects:
             first = ladder.rungs[0].name
-            return Decision(Action.STOP, first, (evidence.failure,), outcome=Outcome.REJECTED)
-        found = re.search(r" on (\S+), seed ", evidence.failure)
-        names = [rung.name for rung in ladder.rungs]
-        where = found.group(1) if found and found.group(1) in names else evidence.effects[-1].rung
-        position = ladder.position(ladder.rung(where).scale)
+            reason = describe_failure(failure)
+            return Decision(Action.STOP, first, (reason,), outcome=Outcome.REJECTED)
+        position = ladder.position(ladder.rung(failure.rung).scale)
         belief = study.belief(evidence.arm, evidence.change, evidence.effects, crashed_at=position)
         look = replace(belief, last=position).gain_forecast(study.target)
-        reasons = (measured(evidence.effects), evidence.failure)
+        reasons = (measured(evidence.effects), describe_failure(failure))
         outcome = Outcome.SCALE_BOUND if self._won_below(belief) else Outcome.REJECTED
-        return Decision(Action.STOP, where, reasons, look, outcome=outcome)
+        return Decision(Action.STOP, failure.rung, reasons, look, outcome=outcome)
 
     # -- the study --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from miniscale.setting.setting import Kind
 from transfer.belief.stack import Claim, Part
 from transfer.events import GainForecast, Outcome, VerdictReached
+from transfer.failure import Failure, describe_failure
 from transfer.policy.protocol import ChangeView, Review
 from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured, percent
@@ -150,7 +151,7 @@ def _stack_view(
         return dict.fromkeys(left, reason), root, []
     against = contradicted(study, stacks)
     if root.failure:
-        return _after_crash(study, stacks, against)
+        return _after_crash(study, stacks, root.failure, against)
     parts = parts_of(study, stacks)
     by_arm = {part.arm: part for part in parts}
     dropped = {arm: _against_words(by_arm.get(arm)) for arm in against}
@@ -160,16 +161,16 @@ def _stack_view(
 
 
 def _after_crash(
-    study: PolicyContext, stacks: Stacks, culprits: Sequence[str]
+    study: PolicyContext, stacks: Stacks, failure: Failure, culprits: Sequence[str]
 ) -> tuple[dict[str, str], ChangeView | None, list[Part]]:
     """Drop who makes the stack crash; where that is not known keep the best member alone."""
     assert stacks.root is not None
     if len(culprits) == 1:
-        reason = f"the stack fails with it and not without: {stacks.root.failure}"
+        reason = f"the stack fails with it and not without: {describe_failure(failure)}"
         return {culprits[0]: reason}, stacks.parts[culprits[0]], []
     members = stacks.root.change.members
     best = max(members, key=lambda arm: _alone(study, study.view.change_views[arm])[1])
-    reason = f"fails together with others: {stacks.root.failure}"
+    reason = f"fails together with others: {describe_failure(failure)}"
     return {arm: reason for arm in members if arm != best}, None, []
 
 

@@ -8,6 +8,7 @@ from transfer.belief.mixture import Mixture
 from transfer.belief.posterior import Belief
 from transfer.belief.stack import AGAINST, VISIBLE, Claim, Part, examine
 from transfer.events import Action, Effect, GainForecast, Outcome
+from transfer.failure import describe_failure
 from transfer.policy.protocol import ChangeView, Decision, Evidence
 from transfer.policy.voi.context import PolicyContext, rungs_of
 from transfer.policy.voi.reasons import measured, percent
@@ -112,7 +113,7 @@ def decide_stack(study: PolicyContext, evidence: Evidence) -> Decision:
     first = study.ladder.rungs[0].name
     if evidence.failure:
         last = evidence.effects[-1].rung if evidence.effects else first
-        reasons = ("the stack fails", evidence.failure)
+        reasons = ("the stack fails", describe_failure(evidence.failure))
         return Decision(Action.STOP, last, reasons, outcome=Outcome.REJECTED)
     left_out = next((arm for arm, part in stacks.parts.items() if part.arm == evidence.arm), "")
     if left_out:
