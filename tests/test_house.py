@@ -21,13 +21,11 @@ HEAVY = ("torch", "wandb", "openai", "optuna", "matplotlib", "hydra")
 MODULE_CAP, EDITABLE_CAP, FUNCTION_CAP, FOLDER_CAP = 400, 600, 50, 14
 CORE = ("journal", "measure", "belief", "study")
 """Folders of ``transfer`` that know policies by their protocol alone, and no presentation."""
-PROGRAM_NAMES = {"__init__", "__main__", "train", "prepare", "evaluate", "answers"}
+PROGRAM_NAMES = {"__init__", "__main__", "train", "prepare", "evaluate"}
 """Module names that may come again: a setting's programs are found by them."""
 KNOWN = {
     "autoresearch",
     "autoresearch.proposer",
-    "miniscale",
-    "miniscale build",
     "transfer",
     "transfer design",
     "transfer write",

@@ -24,7 +24,7 @@ from miniscale.setting.readers import ReadingError, read_plain
 from miniscale.settings.prepared_arrays import digests_of, file_digest, read_split
 
 MODEL_BYTES = 1 << 32
-PREDICTOR = "miniscale.settings.tabular.predict"
+PREDICTOR = "miniscale.settings.tabular.predict_delays"
 
 
 def spent(out: Path, planned: dict[str, float]) -> dict[str, int]:

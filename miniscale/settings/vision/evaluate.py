@@ -28,7 +28,7 @@ from miniscale.settings.prepared_arrays import digests_of, file_digest, read_spl
 
 CLASSES = 10
 WEIGHTS_BYTES = 1 << 32
-PREDICTOR = "miniscale.settings.vision.predict"
+PREDICTOR = "miniscale.settings.vision.predict_images"
 
 
 def scored(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> tuple[float, float]:
