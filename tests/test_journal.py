@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from oracle import oracle_job
 
 from miniscale.setting.decode import InputError
 from miniscale.setting.trial import Cause, TrialResult, TrialState
 from transfer.change import Change
 from transfer.events import (
+    FORMULAS,
     Action,
     BaselineSet,
     Effect,
@@ -27,7 +30,9 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
+from transfer.journal.codec import VERSION
 from transfer.journal.store import Journal, read_journal, sealed
+from transfer.study.in_memory import simulate
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)
 OUTLOOK = GainForecast(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)
@@ -105,11 +110,21 @@ def test_a_missing_record_is_refused(tmp_path: Path) -> None:
         read_journal(tmp_path)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, VERSION + 1, None])
+def test_another_format_is_refused(version: int | None, tmp_path: Path) -> None:
     path = written(tmp_path)
-    path.write_bytes(sealed(json.dumps({"v": 99, "seq": 0, "type": "based"})))
-    with pytest.raises(InputError, match="newer"):
+    path.write_bytes(sealed(json.dumps({"v": version, "seq": 0, "type": "stopped"})))
+    with pytest.raises(InputError, match=f"record format {version}, this version reads {VERSION}"):
         read_journal(tmp_path)
+
+
+def test_a_study_begun_with_other_formulas_does_not_go_on() -> None:
+    job = oracle_job()
+    study = simulate(job.ladder, [], policy=job.policy, plan=job.plan)
+    assert study.state.started is not None
+    study.state.started = replace(study.state.started, formulas=FORMULAS + 1)
+    with pytest.raises(InputError, match=r"formulas 2, this version has 1.*start another study"):
+        study.start("simulated", {})
 
 
 def test_two_processes_cannot_write_one_study(tmp_path: Path) -> None:
@@ -122,11 +137,11 @@ def test_two_processes_cannot_write_one_study(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from transfer.events import Based
+from transfer.events import BaselineSet
 from transfer.journal.store import Journal
 journal = Journal(Path(sys.argv[1]), clock=time.time)
 for n in range(10**6):
-    journal.append(Based("b", "x" * 500 + str(n)))
+    journal.append(BaselineSet("b", "x" * 500 + str(n)))
     sys.stdout.write(f"{n}\\n"); sys.stdout.flush()
 """
 

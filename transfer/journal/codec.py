@@ -1,4 +1,4 @@
-"""Events as plain data and back, as the journal keeps them; older records open for ever."""
+"""Events as plain data and back, as the journal keeps them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -37,8 +37,8 @@ from transfer.events import (
 )
 from transfer.trust import Light, Trust
 
-VERSION = 2
-"""Version of the record format; older journals open for ever."""
+VERSION = 1
+"""Version of the record format; from the first release on, older ones open for ever."""
 
 _TYPES: dict[str, type[Event]] = {
     kind.__name__.lower(): kind

@@ -122,9 +122,10 @@ def _parse(line: bytes, path: Path, number: int, expected: int) -> dict[str, Any
     record: dict[str, Any] = json.loads(line)
     if record.get("seq") != expected:
         raise InputError(f"{path}:{number}: record {expected} is missing; {advice}")
-    if record.get("v", 0) > VERSION:
+    if record.get("v") != VERSION:
         raise InputError(
-            f"{path}:{number}: format {record['v']} is newer than {VERSION}; upgrade this package"
+            f"{path}:{number}: record format {record.get('v')}, this version reads {VERSION}; open "
+            "it with the version that wrote it, or start another study with study.name=…"
         )
     return record
 

@@ -12,6 +12,7 @@ from miniscale.tree.workspace import PatchRefused
 from transfer.arm import FIRST_BASELINE, ArmKind, ArmName
 from transfer.change import Change, checked
 from transfer.events import (
+    FORMULAS,
     BaselineSet,
     Event,
     Proposed,
@@ -118,8 +119,21 @@ class Study:
         self._on_event(event)
 
     def start(self, name: str, environment: Mapping[str, str]) -> None:
-        """Open the study's first page, if it is new."""
-        if self.state.started is None:
+        """Open the study's first page, if it is new.
+
+        Raises
+        ------
+        InputError
+            If the study began with other formulas than this version's.
+        """
+        started = self.state.started
+        if started is not None and started.formulas != FORMULAS:
+            raise InputError(
+                f"study {started.name}: began with formulas {started.formulas}, this version has "
+                f"{FORMULAS}, and verdicts of both cannot be compared; go on with the version that "
+                "began it, or start another study with study.name=…"
+            )
+        if started is None:
             self.record(
                 Started(
                     name,
