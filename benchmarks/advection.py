@@ -49,7 +49,7 @@ def main() -> None:
     law = {"E": fit.law.E, "alpha": fit.law.alpha, "local_exponent": alpha}
     rows.append(law | {"status": str(fit.status), "misfits": fit.misfits})
     for title, change in panel.items():
-        if not change.get("twin"):
+        if not change.get("control"):
             rows.append({"change": title} | gains(dict(change.knobs), work, base, float(alpha)))
     with (ROOT / "benchmarks" / "results" / "advection.jsonl").open("w") as file:
         for row in rows:

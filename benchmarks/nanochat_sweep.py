@@ -66,7 +66,7 @@ def panel_jobs(rungs: dict[str, int]) -> Iterator[Job]:
     for rung, seeds in rungs.items():
         for seed in range(seeds):
             for name, change in panel["changes"].items():
-                if not change.get("twin"):
+                if not change.get("control"):
                     yield Job(rung, name, json.dumps(change["knobs"], sort_keys=True), seed)
 
 

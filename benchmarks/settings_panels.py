@@ -160,7 +160,7 @@ def main(argv: list[str]) -> int:
     end = time.monotonic() + float(argv[1] if len(argv) > 1 else "inf")
     raw: Any = compose([f"+ladder={name}"], [], name="config")["ladder"]
     setting = decode_setting(Node(raw["setting"], "setting"), roots=[])
-    changes = {n: c["knobs"] for n, c in raw["panel"]["changes"].items() if not c.get("twin")}
+    changes = {n: c["knobs"] for n, c in raw["panel"]["changes"].items() if not c.get("control")}
     edits = {"baseline": {}, **changes}
     cache, table = Path(tempfile.gettempdir()) / f"panels-{name}", RESULTS / f"{name}_design.csv"
     prepare_data.prepare(setting, cache)

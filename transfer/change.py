@@ -14,8 +14,8 @@ from miniscale.setting.trial import Scalar, digest
 class Change:
     """One idea, as a patch of the editable files, knob values, or both.
 
-    A ``twin`` changes nothing and runs with salted seeds (other initialisation, other order):
-    it measures the false-positive rate of the whole pipeline as it really is.
+    A null change (``is_control``) changes nothing and runs with salted seeds (other initialisation,
+    other order): it measures the false-positive rate of the whole pipeline as it really is.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Change:
             raise InputError(f"change '{self.title}': no patch and no knobs; give one of them")
         if self.is_control and (self.patch or self.knobs):
             raise InputError(
-                f"change '{self.title}': an A/A control changes nothing; drop patch and knobs"
+                f"change '{self.title}': a null change changes nothing; drop patch and knobs"
             )
 
     def content_digest(self, parent: str) -> str:
