@@ -23,8 +23,8 @@ from transfer.audit.archive import stored_audit
 from transfer.audit.calibrate import Calibration, RungCalibration, power_line, stored_calibration
 from transfer.audit.finding import Audit, RungAudit
 from transfer.commands.audit import machine
+from transfer.ladder import design_line
 from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
-from transfer.report.designed import design_line
 
 PROBE_S = 2.0
 PATIENCE_S = 60.0

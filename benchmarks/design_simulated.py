@@ -16,8 +16,8 @@ from typing import Any
 
 import simulated_setting as planted
 
-from transfer.design.design import design
-from transfer.design.space.layout import Ask
+from transfer.design.race.layout import Ask
+from transfer.design.run_design import design
 
 RESULTS = Path(__file__).parent / "results" / "design_simulated.json"
 

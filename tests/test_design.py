@@ -20,14 +20,13 @@ from transfer.change import Change
 from transfer.commands import design as design_command
 from transfer.design import design_text
 from transfer.design.answer import answer
-from transfer.design.design import DesignRun, design
+from transfer.design.design_file import flow, ladder_yaml
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
 from transfer.design.race.choose import Fate
-from transfer.design.space.layout import Ask
-from transfer.design.write import flow, ladder_yaml
-from transfer.ladder import decode_ladder
-from transfer.report.designed import design_line
+from transfer.design.race.layout import Ask
+from transfer.design.run_design import DesignRun, design
+from transfer.ladder import decode_ladder, design_line
 
 
 def on_world(seed: int, **more: Any) -> tuple[planted.SimulatedSetting, DesignRun]:
@@ -222,7 +221,7 @@ def test_the_ladder_that_comes_out_composes_decodes_and_tells_of_its_design(
 def test_a_design_typed_again_runs_nothing_and_says_the_same(tmp_path: Path) -> None:
     first, _ = written(oracle_asked(tmp_path))
     again, _ = written(oracle_asked(tmp_path))
-    assert first.change_views == again.change_views
+    assert first.standings == again.standings
     assert first.verdicts == again.verdicts
 
 

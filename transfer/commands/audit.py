@@ -18,8 +18,7 @@ from transfer.audit.audit_plot import forecasts
 from transfer.audit.judge_panel import audit
 from transfer.audit.panel_runs import Runs, checked, named_panel, read_runs
 from transfer.change import Change
-from transfer.ladder import Ladder, decode_ladder
-from transfer.report.designed import design_line
+from transfer.ladder import Ladder, decode_ladder, design_line
 from transfer.report.plots.axes import png
 
 Progress = Callable[[int, int, str], None]

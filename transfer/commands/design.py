@@ -14,17 +14,17 @@ from miniscale.setting.setting import Setting, decode_setting
 from transfer.change import Change, decode_change
 from transfer.design import design_text
 from transfer.design.answer import answer
-from transfer.design.design import FEWEST_HELD, DesignRun, design
+from transfer.design.bill import plan
+from transfer.design.design_file import keep, ladder_yaml, record
 from transfer.design.design_plot import frontier
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
-from transfer.design.race.propose_panel import panel_yaml
-from transfer.design.space.bill import plan
+from transfer.design.propose_panel import panel_yaml
+from transfer.design.race.layout import Ask
+from transfer.design.run_design import FEWEST_HELD, DesignRun, design
 from transfer.design.space.dials import Shrinkable, decode_design
-from transfer.design.space.layout import Ask
 from transfer.design.space.paths import Path as Way
 from transfer.design.space.paths import decode_path
-from transfer.design.write import keep, ladder_yaml, record
 from transfer.ladder import Ladder
 from transfer.report.plots.axes import png
 

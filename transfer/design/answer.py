@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
 from transfer.audit.agreement import detectable
-from transfer.design.design import DesignRun
 from transfer.design.race.judge_cell import CellAccuracy
 from transfer.design.race.knob_rules import are_needed, factors
 from transfer.design.race.race import CellStanding
+from transfer.design.run_design import DesignRun
 from transfer.design.space.cells import Cell, rung_of, unmatched
 from transfer.design.space.dials import DialRole
 from transfer.design.space.grid import Ways

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from transfer.audit.lights import GREEN_ACCURACY
 from transfer.design.answer import by_price, picked, shrink_line
-from transfer.design.design import DesignRun
 from transfer.design.race.race import CellStanding
+from transfer.design.run_design import DesignRun
 from transfer.report.plots.axes import figure, round_number, say, spread, style
 from transfer.report.plots.palette import LIGHT
 

@@ -8,9 +8,8 @@ import polars as pl
 
 from transfer.audit.archive import stored_audit
 from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
+from transfer.ladder import Ladder, design_line
 from transfer.report import tables
-from transfer.report.designed import design_line
 from transfer.report.findings import survey
 
 NOT_LOOKED = "no audit was looked for"

@@ -10,6 +10,14 @@ from transfer.design.lab.table_lab import TableLab
 from transfer.design.race.choose import Verdict, best_of, look_above, mismatches, verdicts
 from transfer.design.race.judge_cell import CellAccuracy, judge
 from transfer.design.race.knob_rules import Check, FittedRule, Sweeper, are_needed
+from transfer.design.race.layout import (
+    Ask,
+    check_prices,
+    exhaustive,
+    lay_out,
+    reference,
+    with_rules,
+)
 from transfer.design.race.race import Board, CellStanding, Standings, race, run_cells, run_top
 from transfer.design.space.cells import Book, Cell, Lab, Trial
 from transfer.design.space.dials import Shrinkable
@@ -21,14 +29,6 @@ from transfer.design.space.grid import (
     learn_prices,
     probe,
     tiers,
-)
-from transfer.design.space.layout import (
-    Ask,
-    check_prices,
-    exhaustive,
-    lay_out,
-    reference,
-    with_rules,
 )
 from transfer.design.space.paths import Path, among
 from transfer.ladder import Ladder

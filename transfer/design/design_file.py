@@ -9,9 +9,8 @@ from typing import Any
 
 from miniscale.setting.rung import Rung
 from transfer.design.answer import DesignAnswer, by_price, shrink_line
-from transfer.design.design import DesignRun
-from transfer.ladder import Ladder
-from transfer.report.designed import panel_digest
+from transfer.design.run_design import DesignRun
+from transfer.ladder import Ladder, panel_digest
 
 VERSION = 1
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from miniscale.setting.setting import Kind, Knob, Setting
 from miniscale.setting.trial import Scalar
-from transfer.design.write import flow
+from transfer.design.design_file import flow
 
 WANTED = 12
 
