@@ -13,8 +13,6 @@ from typing import Any
 from autoresearch.bill import bill_lines
 from autoresearch.build import StudyJob
 from autoresearch.console import Console, budget_words, header
-from autoresearch.proposer.choose import with_store
-from autoresearch.proposer.store import ProposalStore
 from autoresearch.tracking.tracker import make_tracker
 from miniscale.box import BoxReport, choose
 from miniscale.run import prepare_data
@@ -26,7 +24,7 @@ from transfer.journal.store import Journal
 from transfer.report import tables
 from transfer.report.write import write_report
 from transfer.study.loop import Interrupted, Observer, guarded, run
-from transfer.study.proposer import Proposer
+from transfer.study.proposer import Session
 from transfer.study.study import Study, Trees
 
 
@@ -118,13 +116,11 @@ def loop(
         study.start(job.name, {**environment(), "box": box.name})
         reason = run(
             study,
-            proposer=seated(job, study, stop, console),
+            proposer=job.proposer,
             runner=runner,
             limits=job.limits,
+            session=session_of(job, stop, console),
             observers=observers,
-            clock=time.monotonic,
-            is_interrupted=lambda: stop.is_asked,
-            warn=console.warn,
         )
         return reason, 0
     except (Interrupted, KeyboardInterrupt):
@@ -134,8 +130,8 @@ def loop(
         close(study, observers, console.warn)
 
 
-def seated(job: StudyJob, study: Study, stop: StopSignal, console: Console) -> Proposer:
-    """Give proposers that call somebody a store; a wait of theirs ends when a stop is asked."""
+def session_of(job: StudyJob, stop: StopSignal, console: Console) -> Session:
+    """Return what surrounds the study; whoever waits in it is woken when a stop is asked."""
 
     def sleep(seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -144,15 +140,13 @@ def seated(job: StudyJob, study: Study, stop: StopSignal, console: Console) -> P
                 raise Interrupted
             time.sleep(min(0.5, max(until - time.monotonic(), 0.0)))
 
-    store = ProposalStore(
-        study,
+    return Session(
         job.folder,
-        limits=job.limits,
-        clock=time.monotonic,
         sleep=sleep,
         say=console.note,
+        warn=console.warn,
+        is_interrupted=lambda: stop.is_asked,
     )
-    return with_store(job.proposer, store)
 
 
 def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:

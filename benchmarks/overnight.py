@@ -29,19 +29,19 @@ from autoresearch.proposer.model.client import Endpoint  # noqa: E402
 from transfer.journal.state import replay  # noqa: E402
 from transfer.journal.store import Journal, read_journal  # noqa: E402
 from transfer.study.limits import Limits, spend_words, spent  # noqa: E402
-from transfer.study.proposer import asked_before  # noqa: E402
+from transfer.study.proposer import Session, asked_before  # noqa: E402
 
 
 class Timed:
     """A proposer with the seconds it took, and those of them that its model took."""
 
-    def __init__(self, inner: Any, *, traced_at: tuple[int, int]) -> None:
+    def __init__(self, inner: Any, session: Session, *, traced_at: tuple[int, int]) -> None:
         self.name, self._inner, self._traced_at = inner.name, inner, traced_at
         self.seconds = self.model = 0.0
         self.n = 0
         self.memory: list[tuple[int, float]] = []
         self.traced: list[tracemalloc.Snapshot] = []
-        endpoint: Endpoint = inner._endpoint
+        endpoint: Endpoint = inner.connected(session)
         sent = endpoint._sent
 
         def timed(request: Any) -> Any:
@@ -53,10 +53,10 @@ class Timed:
 
         endpoint._sent = timed  # type: ignore[method-assign]
 
-    def propose(self, ladder: Any, state: Any) -> Any:
+    def propose(self, request: Any) -> Any:
         """Time one proposal."""
         begun = time.thread_time()
-        found = self._inner.propose(ladder, state)
+        found = self._inner.propose(request)
         self.seconds += time.thread_time() - begun
         self.n += 1
         if tracemalloc.is_tracing() and self.n in self._traced_at:
@@ -83,7 +83,9 @@ def main() -> None:
     with serving(faulty(7), keep=0) as server:
         ledger: Any = Journal(folder / "journal", clock=time.time)
         opened = lab(server, folder, job=job, limits=limits, ledger=ledger)
-        timed = Timed(opened.proposer, traced_at=(given.proposals // 4, given.proposals - 1))
+        timed = Timed(
+            opened.proposer, opened.session, traced_at=(given.proposals // 4, given.proposals - 1)
+        )
         opened.proposer = timed
         reason = opened.run()
         ledger.close()

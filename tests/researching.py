@@ -14,13 +14,12 @@ from autoresearch.build import StudyJob
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price
 from autoresearch.proposer.model.server import Server as Asked
-from autoresearch.proposer.store import ProposalStore
 from miniscale.setting.rung import Folders
 from miniscale.settings.oracle.planted_law import OracleRunner
 from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger
 from transfer.study.limits import Limits
 from transfer.study.loop import run
-from transfer.study.proposer import Proposer
+from transfer.study.proposer import ProposalRequest, Proposer, Session
 from transfer.study.study import Study
 
 PRICE = Price(input=1.0, output=4.0)
@@ -45,14 +44,19 @@ def reply(*ideas: dict[str, Any], **options: Any) -> Step:
 
 @dataclass
 class Lab:
-    """One study with its store, and what was said by the way."""
+    """One study with its session, and what was said by the way."""
 
     study: Study
-    store: ProposalStore
+    session: Session
     clock: Clock
     said: list[str]
     limits: Limits
     proposer: Proposer
+
+    @property
+    def request(self) -> ProposalRequest:
+        """What the proposer is asked with."""
+        return ProposalRequest(self.study, self.limits, self.session)
 
     def run(self) -> str:
         """Run the study to its end."""
@@ -61,10 +65,7 @@ class Lab:
             proposer=self.proposer,
             runner=OracleRunner(),
             limits=self.limits,
-            observers=[],
-            clock=self.clock,
-            is_interrupted=lambda: False,
-            warn=self.said.append,
+            session=self.session,
         )
 
 
@@ -76,7 +77,8 @@ def lab(
     job: StudyJob | None = None,
     limits: Limits | None = None,
     price: Price = PRICE,
-    seat: Callable[[Researcher, ProposalStore], Proposer] | None = None,
+    beside: Callable[[Researcher], Proposer] = lambda model: model,
+    sleep: Callable[[float], None] | None = None,
     key_name: str = "",
     **options: Any,
 ) -> Lab:
@@ -94,15 +96,14 @@ def lab(
         data={},
     )
     study.start("researched", {})
-    store = ProposalStore(
-        study, folder, limits=limits, clock=clock, sleep=clock.sleep, say=said.append
+    session = Session(
+        folder, clock=clock, sleep=sleep or clock.sleep, say=said.append, warn=said.append
     )
     asked = server
     if isinstance(server, Server):
         asked = Asked(base_url=server.url, timeout_s=5.0, key_name=key_name)
-    config = Researcher("openai", asked, price, **options)
-    proposer = config.seat(store) if seat is None else seat(config, store)
-    return Lab(study, store, clock, said, limits, proposer)
+    model = Researcher("openai", asked, price, **options)
+    return Lab(study, session, clock, said, limits, beside(model))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +13,17 @@ from llm_server import serving
 from oracle import oracle_job
 
 from autoresearch.proposer.choose import decode_agent
-from autoresearch.proposer.command import Command, ReadyAgent
-from autoresearch.proposer.store import ProposalStore
+from autoresearch.proposer.command import Command
 from miniscale.box import BoxKind, choose
 from miniscale.setting.decode import InputError, Node
 from miniscale.setting.rung import Folders
 from miniscale.setting.setting import Kind, Knob
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change
-from transfer.events import CallBilled
+from transfer.events import CallBilled, Refused
 from transfer.study.in_memory import NOWHERE, MemoryLedger
 from transfer.study.limits import Limits
-from transfer.study.proposer import Done, Failed, Proposal
+from transfer.study.proposer import Done, Proposal, ProposalRequest, Session
 from transfer.study.study import Study
 
 AGENT = Path(__file__).with_name("stand_in_agent.py")
@@ -31,14 +31,15 @@ TRAIN = "import random\nrandom.seed(0)\nlr = 0.1\nprint('loss', lr)\n"
 pytestmark = pytest.mark.level2
 
 
-def seated(
+def opened(
     folder: Path,
     *arguments: str,
     ledger: MemoryLedger | None = None,
     limits: Limits | None = None,
+    sleep: Callable[[float], None] = time.sleep,
     **options: object,
-) -> tuple[Study, ReadyAgent]:
-    """Return a study of one small file, and the stand-in agent at its store."""
+) -> tuple[ProposalRequest, Command]:
+    """Return a request in a study of one small file, and the stand-in agent."""
     source = folder / "source"
     source.mkdir(exist_ok=True)
     (source / "train.py").write_text(TRAIN)
@@ -69,35 +70,29 @@ def seated(
         data={},
     )
     study.start("commanded", {})
-    store = ProposalStore(
-        study,
-        folder / "study",
-        limits=limits or Limits(),
-        clock=time.monotonic,
-        sleep=time.sleep,
-        say=lambda text: None,
-    )
+    session = Session(folder / "study", sleep=sleep)
+    request = ProposalRequest(study, limits or Limits(), session)
     argv = (sys.executable, "-I", str(AGENT), *arguments)
     made = {"read": (str(AGENT.parent),), "timeout_s": 60.0, "price_usd": 0.25, **options}
-    return study, Command("command", argv, **made).seat(store)  # type: ignore[arg-type]
+    return request, Command("command", argv, **made)  # type: ignore[arg-type]
 
 
 def proposed(folder: Path, *arguments: str, **options: object) -> Proposal:
-    study, agent = seated(folder, *arguments, **options)  # type: ignore[arg-type]
-    return agent.propose(study.ladder, study.state)
+    request, agent = opened(folder, *arguments, **options)  # type: ignore[arg-type]
+    return agent.propose(request)
 
 
 def test_an_agents_edit_is_the_change_with_what_it_said_of_it(tmp_path: Path) -> None:
-    study, agent = seated(tmp_path, "good")
-    change = agent.propose(study.ladder, study.state)
+    request, agent = opened(tmp_path, "good")
+    change = agent.propose(request)
     assert isinstance(change, Change), change
     assert (change.title, change.hypothesis) == ("double the rate", "faster")
     assert change.expected == {"small": 3.0}
     assert "+lr = 0.2" in change.patch
-    assert study.add(change) == ""
-    asked = [event for event in study.events if isinstance(event, CallBilled)]
+    assert request.study.prepare(change) == ""
+    asked = [event for event in request.study.events if isinstance(event, CallBilled)]
     assert [(one.outcome, one.usd) for one in asked] == [("ok", 0.25)]
-    assert agent.propose(study.ladder, study.state) != change
+    assert agent.propose(request) != change
     assert not (tmp_path / "study/proposals/command-00000.work").exists()
 
 
@@ -137,7 +132,7 @@ def test_agents_that_do_it_their_own_way(mode: str, title: str, part: str, tmp_p
 )
 def test_whatever_else_an_agent_does_is_refused(mode: str, says: str, tmp_path: Path) -> None:
     failed = proposed(tmp_path, mode)
-    assert isinstance(failed, Failed), failed
+    assert isinstance(failed, Refused), failed
     assert says in failed.reason
 
 
@@ -148,7 +143,7 @@ def alive(seconds: str) -> bool:
 
 def test_an_agent_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     failed = proposed(tmp_path, "hangs", timeout_s=2.0)
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, Refused)
     assert "still at work after 2 s" in failed.reason
     assert not alive("600")
 
@@ -170,13 +165,13 @@ def test_a_boxed_agent_reads_and_writes_nothing_of_ours_and_sees_only_its_key(
     (outside / "secret.txt").write_text("a secret")
     monkeypatch.setenv("OTHER_SECRET", "not for you")
     monkeypatch.setenv("MY_KEY", "sk-agent-key")
-    study, agent = seated(tmp_path, "escapes", str(os.getpid()), str(outside), env=("MY_KEY",))
-    change = agent.propose(study.ladder, study.state)
+    request, agent = opened(tmp_path, "escapes", str(os.getpid()), str(outside), env=("MY_KEY",))
+    change = agent.propose(request)
     assert isinstance(change, Change), change
     assert change.hypothesis == "worked: []; sees []; key [key]"
     kept = [p for p in (tmp_path / "study").rglob("*") if p.is_file()]
     assert not [p for p in kept if b"sk-agent-key" in p.read_bytes()]
-    assert "sk-agent-key" not in repr(study.events) + repr(change)
+    assert "sk-agent-key" not in repr(request.study.events) + repr(change)
 
 
 def test_an_agent_that_writes_its_key_into_the_program_is_refused(
@@ -184,7 +179,7 @@ def test_an_agent_that_writes_its_key_into_the_program_is_refused(
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-agent-key")
     failed = proposed(tmp_path, "leaks", env=("MY_KEY",))
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, Refused)
     assert "wrote a key" in failed.reason
 
 
@@ -197,16 +192,15 @@ def test_a_boxed_agent_has_the_network(tmp_path: Path) -> None:
 
 def test_a_call_that_was_under_way_when_we_died_is_counted(tmp_path: Path) -> None:
     ledger = MemoryLedger()
-    study, agent = seated(tmp_path, "good", ledger=ledger)
 
     def die(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    agent._store.sleep = die
+    request, agent = opened(tmp_path, "good", ledger=ledger, sleep=die)
     with pytest.raises(KeyboardInterrupt):
-        agent.propose(study.ladder, study.state)
-    study, agent = seated(tmp_path, "good", ledger=ledger)
-    assert isinstance(agent.propose(study.ladder, study.state), Change)
+        agent.propose(request)
+    request, agent = opened(tmp_path, "good", ledger=ledger)
+    assert isinstance(agent.propose(request), Change)
     outcomes = [event.outcome for event in ledger.events if isinstance(event, CallBilled)]
     assert outcomes == ["lost: the process ended while it waited", "ok"]
 

@@ -14,7 +14,9 @@ from transfer.change import Change
 from transfer.journal.state import replay
 from transfer.study.in_memory import simulate
 from transfer.study.limits import Limits
-from transfer.study.loop import admit, guarded
+from transfer.study.loop import guarded, propose
+from transfer.study.proposer import ProposalRequest, Session
+from transfer.study.study import Study
 
 PATCH = """longer steps are cheaper
 
@@ -24,6 +26,10 @@ PATCH = """longer steps are cheaper
 -a = 1
 +a = 2
 """
+
+
+def asking(study: Study) -> ProposalRequest:
+    return ProposalRequest(study, Limits(changes=99), Session())
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_search_takes_the_panel_first_then_one_knob_at_a_time() -> None:
         replace(p, change=replace(p.change, proposer="search")) for p in state.changes.values()
     ]
     state.changes = {p.arm: p for p in taken}
-    change = Search(seed=1).propose(job.ladder, state)
+    change = Search(seed=1).propose(asking(study))
     assert change is not None
     assert len(change.knobs) == 1
     assert change.category == "search"
@@ -95,18 +101,21 @@ def test_search_takes_the_panel_first_then_one_knob_at_a_time() -> None:
 def test_search_proposes_the_same_again_after_a_restart() -> None:
     job = oracle_job()
     study = simulate(job.ladder, job.ladder.panel[:3], policy=job.policy, plan=job.plan)
-    panel = replace(job.ladder, panel=())
-    again = replay(study.events)
-    first = Search(seed=4).propose(panel, study.state)
-    assert first == Search(seed=4).propose(panel, again)
-    assert first != Search(seed=5).propose(panel, again)
+    study.ladder = replace(job.ladder, panel=())
+    first = Search(seed=4).propose(asking(study))
+    study.state = replay(study.events)
+    assert first == Search(seed=4).propose(asking(study))
+    assert first != Search(seed=5).propose(asking(study))
 
 
 def test_a_proposer_whose_proposals_are_all_refused_ends_the_study() -> None:
     job = oracle_job()
     study = simulate(job.ladder, [], policy=job.policy, plan=job.plan)
     useless = Listed("scripted", tuple(Change("no-op", knobs={"gain": 0.0}) for _ in range(40)))
-    assert "refused" in str(admit(study, useless, Limits(changes=99)))
+    for proposal in propose(useless, asking(study)):
+        if isinstance(proposal, Change):
+            study.prepare(proposal)
+    assert "refused" in str(proposal)
     assert len(study.state.refused) == 30
 
 

@@ -13,6 +13,7 @@ from researching import FAULTS, Played, faulty, idea, lab, play, reply
 from autoresearch.brief import Asking, TooLong, brief
 from autoresearch.proposer.choose import decode_agent
 from autoresearch.proposer.history import crash_to_mend, is_plateau, resting
+from autoresearch.proposer.store import ProposalStore
 from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import InputError, Node
 from transfer.events import CallBilled, Event, Proposed, Refused
@@ -106,12 +107,11 @@ def test_a_reply_that_was_under_way_when_we_died_is_counted_at_its_most(tmp_path
 
     with serving(deadly) as server:
         ledger = MemoryLedger()
-        opened = lab(server, tmp_path, ledger=ledger)
 
         def die(seconds: float) -> None:
             raise Killed
 
-        opened.store.sleep = die
+        opened = lab(server, tmp_path, ledger=ledger, sleep=die)
         with pytest.raises(Killed):
             opened.run()
         again = lab(server, tmp_path, ledger=ledger)
@@ -151,8 +151,8 @@ def test_changes_in_flight_do_not_wait_for_a_proposer_that_has_run_dry(
     good, bad = reply(idea(0.1, n=1)), Step("no idea")
     played = play([OK, good, bad], tmp_path, ideas_at_once=1)
     kinds = [type(event).__name__ for event in played.lab.study.events]
-    assert kinds.index("Tick") < len(kinds) - 1 - kinds[::-1].index("Refused")
-    assert kinds[: kinds.index("Tick")].count("Refused") == 3
+    assert kinds.index("TrialsRequested") < len(kinds) - 1 - kinds[::-1].index("Refused")
+    assert kinds[: kinds.index("TrialsRequested")].count("Refused") == 3
     assert "5 proposals in a row were refused" in played.reason
 
 
@@ -268,17 +268,18 @@ def test_a_brief_is_the_same_for_the_same_study_and_stays_in_its_budget(tmp_path
     opened = play(fresh, tmp_path, limits=Limits(changes=40)).lab
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "hint.md").write_text("look at the gain\n" * 50)
+    store = ProposalStore(opened.request)
     asking = Asking(ideas=2, proposer="openai", program="Prefer simple ideas.")
-    full = brief(opened.store, asking, budget=20_000)
-    assert full == brief(opened.store, asking, budget=20_000)
+    full = brief(store, asking, budget=20_000)
+    assert full == brief(store, asking, budget=20_000)
     for part in ("Prefer simple ideas.", "hint.md:", "cannot be seen", "Give 2 ideas"):
         assert part in full
     for budget in (2_200, 1_600):
-        short = brief(opened.store, asking, budget=budget)
+        short = brief(store, asking, budget=budget)
         assert tokens_of(short) <= budget
         assert "more" in short
     with pytest.raises(TooLong):
-        brief(opened.store, asking, budget=300)
+        brief(store, asking, budget=300)
 
 
 def test_expectations_are_scored_against_what_came(tmp_path: Path) -> None:
@@ -298,7 +299,7 @@ def test_several_proposers_take_turns_and_one_that_has_none_is_passed_over(tmp_p
     assert [member.name for member in job.proposer.members] == ["model", "knobs"]
     played = play(
         fresh, tmp_path, limits=Limits(changes=8), ideas_at_once=1,
-        seat=lambda config, store: Turns((config.seat(store), job.proposer.members[1])),
+        beside=lambda model: Turns((model, job.proposer.members[1])),
     )  # fmt: skip
     by = [p.change.proposer for p in played.lab.study.state.changes.values()]
     assert by[:6] == ["openai", "knobs"] * 3
@@ -316,11 +317,11 @@ def test_a_server_that_is_down_pauses_the_study_and_others_go_on(tmp_path: Path)
     class Idle:
         name = "idle"
 
-        def propose(self, ladder: object, state: object) -> Done:
+        def propose(self, request: object) -> Done:
             return Done("nothing")
 
     turns = Turns((played.lab.proposer, Idle()))
-    answer = turns.propose(played.lab.study.ladder, played.lab.study.state)
+    answer = turns.propose(played.lab.request)
     assert isinstance(answer, Paused)
     assert "idle: nothing" in answer.reason
 

@@ -37,7 +37,7 @@ from transfer.policy.protocol import Policy
 from transfer.report.findings import survey
 from transfer.report.page.page import page
 from transfer.report.text import show, status
-from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger, light_spec
+from transfer.study.in_memory import NOWHERE, QUIET, KnobTrees, MemoryLedger, light_spec
 from transfer.study.limits import Limits
 from transfer.study.loop import run
 from transfer.study.rejudge import rejudge
@@ -103,10 +103,7 @@ class Lab:
                 proposer=Listed("lab", self.ideas),
                 runner=Additive(ladder(), self.trees, self.clash),
                 limits=Limits(99),
-                observers=[],
-                clock=lambda: 0.0,
-                is_interrupted=lambda: False,
-                warn=print,
+                session=QUIET,
             )
         except Killed:
             pass

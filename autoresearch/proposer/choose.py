@@ -7,14 +7,12 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from autoresearch.proposer.command import Command
 from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
 from autoresearch.proposer.search import Search
-from autoresearch.proposer.store import ProposalStore
 from autoresearch.proposer.turns import Turns
 from miniscale.box.selftest import POLICIES
 from miniscale.setting.decode import InputError, Node, nearest
@@ -25,21 +23,6 @@ from transfer.study.proposer import Proposer
 
 KINDS = ("search", "patches", "scripted", "openai", "command", "several")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-@runtime_checkable
-class NeedsDesk(Protocol):
-    """A proposer that calls somebody: it works at a store in the study's folder."""
-
-    def seat(self, store: ProposalStore) -> Proposer:
-        """Return the proposer for one session of a study."""
-
-
-def with_store(proposer: Proposer, store: ProposalStore) -> Proposer:
-    """Seat a proposer, or the members of one, where it needs that."""
-    if isinstance(proposer, Turns):
-        return replace(proposer, members=tuple(with_store(m, store) for m in proposer.members))
-    return proposer.seat(store) if isinstance(proposer, NeedsDesk) else proposer
 
 
 def named(node: Node, known: Sequence[str]) -> str:

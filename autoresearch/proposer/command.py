@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,8 @@ from miniscale.setting.trial import digest
 from miniscale.tree.git import git
 from miniscale.tree.patch import Paths
 from transfer.change import Change
-from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
-from transfer.study.proposer import Done, Failed, Paused, Proposal
+from transfer.events import Refused
+from transfer.study.proposer import Done, Proposal, ProposalRequest, Session
 
 BRIEF = "BRIEF.md"
 PROMPT = "Read BRIEF.md in this folder and do what it says. Ask nothing: nobody is there to answer."
@@ -36,9 +35,9 @@ PASSED = ("PATH", "LANG", "LC_ALL", "TERM", "USER", "SHELL")
 POLL_S = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass
 class Command:
-    """A coding agent as configured.
+    """A coding agent: one call is one proposal.
 
     ``argv`` may hold ``{prompt}``, ``{brief}`` (the brief's path) and ``{work}``.
     """
@@ -55,84 +54,68 @@ class Command:
     brief_tokens: int = 24_000
     program: str = ""
 
-    def seat(self, store: ProposalStore) -> "ReadyAgent":
-        """Return the proposer for one session of a study."""
-        return ReadyAgent(self, store)
+    _report: BoxReport | None = field(default=None, init=False, repr=False)
 
-    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
-        """Answer that it has no store."""
-        del ladder, state
-        return Paused(f"{self.name}: not seated in a study")
-
-
-class ReadyAgent:
-    """A coding agent at its store: one call is one proposal."""
-
-    def __init__(self, config: Command, store: ProposalStore) -> None:
-        self.name = config.name
-        self._config, self._store = config, store
-        self._report: BoxReport | None = None
-
-    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
+    def propose(self, request: ProposalRequest) -> Proposal:
         """Return the agent's next change, or why there is none."""
-        del ladder, state  # the store knows them
+        store = ProposalStore(request)
         return next_entry(
-            self._store,
+            store,
             self.name,
-            work=self._work,
-            brief_tokens=self._config.brief_tokens,
-            program=self._config.program,
+            work=lambda record: self._work(store, record),
+            brief_tokens=self.brief_tokens,
+            program=self.program,
         )
 
-    def _work(self, record: ProposalRecord) -> None:
-        ladder, state = self._store.study.ladder, self._store.study.state
-        refusal = self._store.refusal(tokens=0, usd=self._config.price_usd)
+    def _work(self, store: ProposalStore, record: ProposalRecord) -> None:
+        ladder, state = store.study.ladder, store.study.state
+        refusal = store.refusal(tokens=0, usd=self.price_usd)
         if refusal:
             raise NoCallNow(Done(refusal))
-        texts, knobs, tree = self._store.baseline()
-        call = Call(digest(record.brief), 0, 0, self._config.price_usd, model=self._config.argv[0])
-        self._store.begin(record, call)
-        work = self._store.folder / f"{self.name}-{record.place:05d}.work"
+        texts, knobs, tree = store.baseline()
+        call = Call(digest(record.brief), 0, 0, self.price_usd, model=self.argv[0])
+        store.begin(record, call)
+        work = store.folder / f"{self.name}-{record.place:05d}.work"
         given = lay_out(work, tree, f"{record.brief}\n{command_form(ladder, texts)}")
-        ended = self._attend(work)
-        entry: Change | Failed
+        ended = self._attend(work, store)
+        entry: Change | Refused
         try:
-            check_end(ended, self._config.timeout_s)
+            check_end(ended, self.timeout_s)
             paths = Paths(ladder.setting.editable, ladder.setting.locked)
             handed = handed_in(work, given, paths, secrets=self._secrets())
             ground = Ground(ladder.setting, texts, knobs, known_programs(state))
             idea = idea_of(handed, ended)
             entry, _ = admit(idea, ground, proposer=self.name, repairs=record.repairs)
             if handed.left_behind:
-                self._store.say(f"{self.name} left behind: {', '.join(handed.left_behind)}"[:200])
+                store.session.say(f"{self.name} left behind: {', '.join(handed.left_behind)}"[:200])
         except (Misbehaved, Unfit) as error:
             title = f"{self.name}, proposal {record.place + 1}"
-            entry = Failed(title, words(str(error), 600), self.name, record.repairs)
+            entry = Refused(title, words(str(error), 600), self.name, record.repairs)
         answer = ModelAnswer(
             text=ended["last_words"],
             problem="",
             tokens_in=0,
             tokens_out=0,
             seconds=ended["seconds"],
-            model=self._config.argv[0],
+            model=self.argv[0],
         )
-        outcome = entry.reason if isinstance(entry, Failed) else "ok"
+        outcome = entry.reason if isinstance(entry, Refused) else "ok"
         record.entries = [entry]
-        self._store.end(record, answer, usd=self._config.price_usd, outcome=outcome)
+        store.end(record, answer, usd=self.price_usd, outcome=outcome)
         shutil.rmtree(work, ignore_errors=True)
 
     # -- the process ---------------------------------------------------------------------------
 
-    def _attend(self, work: Path) -> dict[str, Any]:
+    def _attend(self, work: Path, store: ProposalStore) -> dict[str, Any]:
         """Run the agent to its end, or to the end of its time, and return how it ended."""
         outside = work.with_suffix(".run")
         shutil.rmtree(outside, ignore_errors=True)
         outside.mkdir()
         spec = {
-            "argv": self._argv(work),
+            "argv": self._argv(work, store),
             "cwd": str(work),
-            "timeout_s": self._config.timeout_s,
-            "memory_gb": self._config.memory_gb,
+            "timeout_s": self.timeout_s,
+            "memory_gb": self.memory_gb,
             "log": str(outside / "log.txt"),
             "outcome": str(outside / "outcome.json"),
         }
@@ -145,7 +128,7 @@ class ReadyAgent:
         ]
         process = subprocess.Popen(
             [*argv, str(os.getpid())],
-            env=self._environment(work),
+            env=self._environment(work, store.session),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -153,7 +136,7 @@ class ReadyAgent:
         )
         try:
             while process.poll() is None:
-                self._store.sleep(POLL_S)
+                store.session.sleep(POLL_S)
         finally:
             process.terminate()
             process.wait()
@@ -179,43 +162,43 @@ class ReadyAgent:
 
     def _secrets(self) -> list[str]:
         """Return the values of the variables that the agent was given, but for short ones."""
-        values = [os.environ.get(name, "") for name in self._config.env]
+        values = [os.environ.get(name, "") for name in self.env]
         return [value for value in values if len(value) > 6]
 
-    def _argv(self, work: Path) -> list[str]:
+    def _argv(self, work: Path, store: ProposalStore) -> list[str]:
         values = {"{prompt}": PROMPT, "{brief}": str(work / BRIEF), "{work}": str(work)}
         argv = []
-        for element in self._config.argv:
+        for element in self.argv:
             for name, value in values.items():
                 element = element.replace(name, value)
             argv.append(element)
-        report = self._box()
+        report = self._box(store.session)
         if report.kind is BoxKind.PROCESS:
             return argv
-        hides = self._store.study.ladder.setting.hides
+        hides = store.study.ladder.setting.hides
         walls = Walls(
-            read=(*installed(argv[0]), *(os.path.expanduser(path) for path in self._config.read)),
+            read=(*installed(argv[0]), *(os.path.expanduser(path) for path in self.read)),
             write=str(work),
             hidden=tuple(
                 p for text in hides if not placeholders([text]) for p in hidden_paths(text)
             ),
             is_networked=True,
-            memory_gb=self._config.memory_gb,
+            memory_gb=self.memory_gb,
         )
         return wrap(argv, walls, report.kind)
 
-    def _box(self) -> BoxReport:
+    def _box(self, session: Session) -> BoxReport:
         if self._report is None:
-            self._report = choose(self._config.box)
+            self._report = choose(self.box)
             is_boxed = self._report.kind is not BoxKind.PROCESS
             where = f"in the box {self._report.kind}" if is_boxed else "WITHOUT A BOX, as you"
-            self._store.say(f"{self.name} works {where}, with network")
+            session.say(f"{self.name} works {where}, with network")
         return self._report
 
-    def _environment(self, work: Path) -> dict[str, str]:
-        names = (*PASSED, *self._config.env)
+    def _environment(self, work: Path, session: Session) -> dict[str, str]:
+        names = (*PASSED, *self.env)
         env = {name: os.environ[name] for name in names if name in os.environ}
-        is_boxed = self._box().kind is not BoxKind.PROCESS
+        is_boxed = self._box(session).kind is not BoxKind.PROCESS
         home = str(work / ".home") if is_boxed else os.environ.get("HOME", str(work))
         return {**env, "HOME": home, "TMPDIR": str(work / ".tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
 

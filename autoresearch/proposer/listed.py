@@ -8,9 +8,7 @@ from pathlib import Path
 from miniscale.setting.decode import InputError
 from miniscale.tree.workspace import patch_between
 from transfer.change import Change
-from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
-from transfer.study.proposer import asked_before
+from transfer.study.proposer import ProposalRequest, asked_before
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,9 @@ class Listed:
     name: str
     changes: tuple[Change, ...]
 
-    def propose(self, ladder: Ladder, state: StudyState) -> Change | None:
+    def propose(self, request: ProposalRequest) -> Change | None:
         """Return the next change of the list, or None at its end."""
-        del ladder
-        place = asked_before(state, self.name)
+        place = asked_before(request.state, self.name)
         if place >= len(self.changes):
             return None
         return replace(self.changes[place], proposer=self.name)

@@ -10,7 +10,7 @@ from miniscale.setting.trial import Scalar
 from transfer.change import Change
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.study.proposer import asked_before
+from transfer.study.proposer import ProposalRequest, asked_before
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -31,8 +31,9 @@ class Search:
     knobs_at_once: int = 1
     name: str = "search"
 
-    def propose(self, ladder: Ladder, state: StudyState) -> Change | None:
+    def propose(self, request: ProposalRequest) -> Change | None:
         """Return the next change of the panel, or sampled knob values; None without knobs."""
+        ladder, state = request.ladder, request.state
         place = asked_before(state, self.name)
         if place < len(ladder.panel):
             return replace(ladder.panel[place], proposer=self.name)

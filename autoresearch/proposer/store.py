@@ -6,7 +6,7 @@ each call cost, and the study goes on with the same change.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ from miniscale.setting.trial import Scalar
 from miniscale.tree.compare_programs import editable_texts
 from miniscale.tree.patch import Paths
 from transfer.change import Change
-from transfer.events import CallBilled
-from transfer.study.limits import Limits, call_refusal
-from transfer.study.proposer import Failed
-from transfer.study.study import Study
+from transfer.events import CallBilled, Refused
+from transfer.study.limits import call_refusal
+from transfer.study.proposer import ProposalRequest
 
 LOST = "lost: the process ended while it waited"
 
@@ -52,7 +51,7 @@ class ProposalRecord:
     brief: str
     repairs: str = ""
     calls: list[Call] = field(default_factory=list)
-    entries: list[Change | Failed] | None = None
+    entries: list[Change | Refused] | None = None
     """What came of it in order; None while it is not known."""
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +59,7 @@ class ProposalRecord:
         entries = None
         if self.entries is not None:
             entries = [
-                {"change": one.to_json()} if isinstance(one, Change) else {"failed": asdict(one)}
+                {"change": one.to_json()} if isinstance(one, Change) else {"refused": asdict(one)}
                 for one in self.entries
             ]
         calls = [asdict(call) for call in self.calls]
@@ -72,7 +71,7 @@ class ProposalRecord:
         entries = data["entries"]
         if entries is not None:
             entries = [
-                Change.from_json(one["change"]) if "change" in one else Failed(**one["failed"])
+                Change.from_json(one["change"]) if "change" in one else Refused(**one["refused"])
                 for one in entries
             ]
         calls = [Call(**call) for call in data["calls"]]
@@ -80,23 +79,12 @@ class ProposalRecord:
 
 
 class ProposalStore:
-    """Owns ``proposals/`` of a study's folder, and knows the study it works for."""
+    """Owns ``proposals/`` of a study's folder while a proposer answers one request."""
 
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        *,
-        limits: Limits,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self.study = study
-        self.folder = folder / "proposals"
-        self.study_folder = folder
-        self.limits = limits
-        self.clock, self.sleep, self.say = clock, sleep, say
+    def __init__(self, request: ProposalRequest) -> None:
+        self.study, self.limits, self.session = request.study, request.limits, request.session
+        self.study_folder = request.session.folder
+        self.folder = self.study_folder / "proposals"
         self._starts: dict[str, list[int]] = {}
         self._latest: dict[str, ProposalRecord] = {}
 

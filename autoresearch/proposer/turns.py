@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
-from transfer.study.proposer import Done, Paused, Proposal, Proposer, asked_before
+from transfer.study.proposer import Done, Paused, Proposal, ProposalRequest, Proposer, asked_before
 
 
 @dataclass(frozen=True)
@@ -17,15 +15,15 @@ class Turns:
     members: tuple[Proposer, ...]
     name: str = "several"
 
-    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
+    def propose(self, request: ProposalRequest) -> Proposal:
         """Return the proposal of whoever is next."""
-        asked = [asked_before(state, member.name) for member in self.members]
+        asked = [asked_before(request.state, member.name) for member in self.members]
         order = sorted(range(len(asked)), key=lambda place: (asked[place], place))
         reasons: list[str] = []
         paused = False
         for place in order:
             member = self.members[place]
-            proposal = member.propose(ladder, state)
+            proposal = member.propose(request)
             if proposal is not None and not isinstance(proposal, Done | Paused):
                 return proposal
             paused |= isinstance(proposal, Paused)

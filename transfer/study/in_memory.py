@@ -1,6 +1,6 @@
 """Whole studies in memory: the real study, policy and climb on a trainer with planted truth."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +12,15 @@ from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy
+from transfer.study.limits import UNLIMITED
+from transfer.study.loop import run
+from transfer.study.proposer import ProposalRequest, Session
 from transfer.study.study import Specs, Study, StudyPlan, Trees
 
 NOWHERE = Path("nowhere")
 READING = MetricSource(file="nowhere", key="value")
+QUIET = Session(NOWHERE, clock=float)
+"""No clock, no voice, nobody who could interrupt."""
 
 
 @dataclass
@@ -104,6 +109,19 @@ def light_spec(rung: Rung, *, arm: str, seed: int, tree: Tree) -> TrialSpec:
     )
 
 
+@dataclass(frozen=True)
+class Scripted:
+    """Proposes what comes next, once."""
+
+    changes: Iterator[Change]
+    name: str = "scripted"
+
+    def propose(self, request: ProposalRequest) -> Change | None:
+        """Return the next change; None when there are no more."""
+        del request
+        return next(self.changes, None)
+
+
 def simulate(
     ladder: Ladder,
     changes: Iterable[Change],
@@ -142,28 +160,6 @@ def simulate(
         specs=specs,
     )
     study.start("simulated", {})
-    drive(study, changes, runner or OracleRunner())
+    proposer = Scripted(iter(changes))
+    run(study, proposer=proposer, runner=runner or OracleRunner(), limits=UNLIMITED, session=QUIET)
     return study
-
-
-def drive(study: Study, changes: Iterable[Change], runner: Runner) -> None:
-    """Run a study to its end on a runner."""
-    waiting, is_over = iter(changes), False
-    state = study.state
-    while True:
-        study.settle()
-        while study.has_room() and not is_over:
-            change = next(waiting, None)
-            if change is None:
-                is_over = True
-            else:
-                study.add(change)
-        runner.submit(study.next_batch())
-        if state.pending():
-            while state.pending():
-                for result in runner.poll(1.0):
-                    study.finish(result)
-            continue
-        is_idle = not (state.in_flight() or state.closing)
-        if is_idle and (is_over or not study.has_room()) and not study.wind_up():
-            return

@@ -1,6 +1,7 @@
 """What a study may spend and has spent: model calls, tokens, dollars, device-hours, wall time."""
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +25,10 @@ class Limits:
     usd: float = math.inf
     tokens: float = math.inf
     calls: float = math.inf
+
+
+UNLIMITED = Limits(changes=sys.maxsize)
+"""What a study in memory may spend: its budget of compute and no more."""
 
 
 def spent(state: StudyState) -> Spending:

@@ -1,21 +1,17 @@
 """Proposers say what to try and why; the harness owns the loop, the ledger and the verdict."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from transfer.change import Change
+from transfer.events import Refused
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A proposal from which no change came: it is written down, and the next one is asked for."""
-
-    title: str
-    reason: str
-    proposer: str
-    repairs: str = ""
+from transfer.study.limits import Limits
+from transfer.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,50 @@ class Paused:
     reason: str
 
 
-Proposal = Change | Failed | Done | Paused | None
-"""What a proposer answers; None says that it has no more, in no particular words."""
+Proposal = Change | Refused | Done | Paused | None
+"""What a proposer answers; None says that it has no more, in no particular words.
+
+A proposal from which no change came is refused with its reason, and the next one is asked for.
+"""
+
+
+def _ignore(text: str) -> None:
+    del text
+
+
+@dataclass(frozen=True)
+class Session:
+    """What surrounds a study while it runs; the defaults are those of a study in memory."""
+
+    folder: Path = Path("nowhere")
+    """The study's folder."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    """Waits some seconds; raises :class:`transfer.study.loop.Interrupted` if asked to stop."""
+    say: Callable[[str], None] = _ignore
+    """Takes a remark by the way."""
+    warn: Callable[[str], None] = _ignore
+    """Takes what a person should see to."""
+    is_interrupted: Callable[[], bool] = bool
+
+
+@dataclass(frozen=True)
+class ProposalRequest:
+    """What a proposer is asked with: the study as it stands, and what may be spent and used."""
+
+    study: Study
+    limits: Limits
+    session: Session
+
+    @property
+    def ladder(self) -> Ladder:
+        """What changes are measured on."""
+        return self.study.ladder
+
+    @property
+    def state(self) -> StudyState:
+        """All that has happened."""
+        return self.study.state
 
 
 class Proposer(Protocol):
@@ -47,7 +85,7 @@ class Proposer(Protocol):
     def name(self) -> str:
         """The name in configuration and records."""
 
-    def propose(self, ladder: Ladder, state: StudyState) -> Proposal:
+    def propose(self, request: ProposalRequest) -> Proposal:
         """Return the next change to try, or why there is none."""
 
 

@@ -167,14 +167,25 @@ class Study:
     def _has_run(self, arm: str) -> bool:
         return (arm, self.ladder.rungs[0].name) in self.state.requests
 
-    def add(self, change: Change, *, rescreens: str = "") -> str:
-        """Take a change in, or refuse it.
+    def prepare(self, proposal: Change | Refused, *, rescreens: str = "") -> str:
+        """Take a change in, applied to a checkout of its own, or refuse it.
+
+        Parameters
+        ----------
+        proposal
+            A change, or one that was refused before it became one.
+        rescreens
+            The deferred arm whose change is measured once more on a newer baseline.
 
         Returns
         -------
         str
             Empty, or why it was refused: a duplicate, a knob or a patch that cannot be.
         """
+        if isinstance(proposal, Refused):
+            self.record(proposal)
+            return proposal.reason
+        change = proposal
         arm, base = str(ArmName(ArmKind.CHANGE, self.state.n_changes + 1)), self.state.base
         try:
             change = checked(change, self.ladder.setting)
@@ -199,15 +210,21 @@ class Study:
 
     # -- decisions -------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Decide for every change in flight; call it when no trial of the last batch is pending."""
+    def decide(self) -> None:
+        """Decide for every change that trials were run of; none of the last batch is pending."""
         self._check_first_baseline()
-        self._decide(is_begun=True)
+        self._decide_in_flight(is_begun=True)
+
+    def accept(self) -> None:
+        """Commit what may go onto the branch, move the baseline when a round is over.
+
+        Changes that waited for the newer baseline are taken in again.
+        """
         self._rounds.settle()
         for proposed in self._rounds.again():
-            self.add(proposed.change, rescreens=proposed.arm)
+            self.prepare(proposed.change, rescreens=proposed.arm)
 
-    def _decide(self, *, is_begun: bool = False) -> None:
+    def _decide_in_flight(self, *, is_begun: bool = False) -> None:
         """Decide for changes in flight; ``is_begun`` leaves those without trials for the batch.
 
         A study cut while changes entered thus goes on as if it had not been.
@@ -244,18 +261,18 @@ class Study:
         Returns
         -------
         bool
-            Whether something was begun: go on with :meth:`settle` then. If not, the study is over.
+            Whether something was begun: go on with :meth:`accept` then. If not, the study is over.
         """
         return self._rounds.wind_up()
 
     # -- trials ----------------------------------------------------------------------------
 
     def next_batch(self) -> list[TrialSpec]:
-        """Write down the next batch of trials and return those that have no result yet.
+        """Decide for those that came in, write down the batch, return its trials without result.
 
         Empty when no change is in flight and no exam is asked for.
         """
-        self._decide()
+        self._decide_in_flight()
         requests = self.state.requests
         new = [
             (arm, rung, seed)
@@ -297,7 +314,7 @@ class Study:
             for seed in question.seeds
         ]
 
-    def pending_specs(self) -> list[TrialSpec]:
+    def unfinished(self) -> list[TrialSpec]:
         """Return the trials of the last batch that have no result, the longest first."""
         pending = self.state.pending()
         return self._longest_first(self.spec(r.arm, r.rung, r.seed) for r in pending)
