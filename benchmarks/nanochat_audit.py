@@ -21,11 +21,12 @@ from typing import Any
 import polars as pl
 
 from miniscale.setting.compose import compose
+from transfer.arm_table import BASELINE
 from transfer.audit import audit_text
 from transfer.audit.audit_plot import forecasts
 from transfer.audit.finding import Audit
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import BASELINE, Run, Runs, checked, named_panel, read_runs
+from transfer.audit.panel_runs import Run, Runs, checked, named_panel, read_runs
 from transfer.change import Change
 from transfer.commands.audit import audited
 from transfer.ladder import Ladder, decode_ladder

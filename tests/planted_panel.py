@@ -8,7 +8,8 @@ from oracle import oracle_job
 
 from miniscale.setting.setting import Kind
 from scaling import PowerLaw
-from transfer.audit.panel_runs import BASELINE, Run, Runs
+from transfer.arm_table import BASELINE
+from transfer.audit.panel_runs import Run, Runs
 from transfer.change import Change
 from transfer.ladder import Ladder
 

@@ -8,9 +8,10 @@ from planted_panel import GAINS, ladder, planted
 
 from miniscale.setting.decode import InputError
 from miniscale.setting.trial import TrialResult, TrialState
+from transfer.arm_table import BASELINE
 from transfer.audit.calibrate import Calibration, calibrate
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import BASELINE, Run, Runs, named_panel, read_runs
+from transfer.audit.panel_runs import Run, Runs, named_panel, read_runs
 from transfer.trust import Light, Trust
 
 

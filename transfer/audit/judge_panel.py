@@ -9,11 +9,12 @@ from miniscale.setting.decode import InputError
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
 from transfer.arm import FIRST_BASELINE
+from transfer.arm_table import BASELINE
 from transfer.audit import agreement, lights
 from transfer.audit.agreement import Array
 from transfer.audit.default_beliefs import Effects, TopForecast, covering_factor, learn, misfit_of
 from transfer.audit.finding import Audit, Drifter, RungAudit, Slope
-from transfer.audit.panel_runs import BASELINE, Runs
+from transfer.audit.panel_runs import Runs
 from transfer.belief.posterior import Model
 from transfer.change import Change
 from transfer.events import Effect

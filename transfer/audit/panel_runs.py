@@ -1,16 +1,14 @@
 """The runs that an audit stands on, from a table or a trial folder, as a state of their own."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
-from miniscale.setting.decode import InputError, nearest
+from miniscale.setting.decode import InputError
 from miniscale.setting.trial import Cause, TrialResult, digest
 from miniscale.setting.trial import TrialState as TrialState
-from scaling.table.read import TableError, read_frame
 from transfer.arm import FIRST_BASELINE
+from transfer.arm_table import BASELINE, ArmTable, read_arm_table
 from transfer.change import Change
 from transfer.events import (
     BaselineSet,
@@ -23,8 +21,6 @@ from transfer.events import (
 )
 from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
-
-BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -78,46 +74,7 @@ def _result(name: str, run: Run) -> TrialResult:
     return TrialResult(name, TrialState.COMPLETE, value=run.value, seconds=run.seconds)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Names of a table's columns; empty for those to be found by their usual names."""
-
-    arm: str = ""
-    rung: str = ""
-    seed: str = ""
-    value: str = ""
-    usual: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: {
-            "arm": ("arm", "name", "change", "variant", "recipe"),
-            "rung": ("rung", "scale", "size", "flops", "compute"),
-            "seed": ("seed",),
-            "value": ("value", "loss", "metric"),
-        }
-    )
-
-
-def column(frame: pl.DataFrame, role: str, given: str, usual: Sequence[str]) -> str:
-    """Return the column that plays a part.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if given and given not in frame.columns:
-        raise InputError(f"table: no column '{given}'; {nearest(given, frame.columns)}")
-    found = given or next((name for name in usual if name in frame.columns), "")
-    if not found:
-        raise InputError(
-            f"table: no column for the {role} among {', '.join(frame.columns[:12])}; "
-            f"name one of them '{usual[0]}'"
-        )
-    return found
-
-
-def read_runs(
-    path: Path, ladder: Ladder, panel: Mapping[str, Change], *, columns: Columns | None = None
-) -> Runs:
+def read_runs(path: Path, ladder: Ladder, panel: Mapping[str, Change]) -> Runs:
     """Read the runs of a panel from a table (csv, tsv, parquet, json, jsonl).
 
     Columns: the arm (a change's name in the ladder's panel, or ``baseline``), the rung, the seed,
@@ -130,54 +87,27 @@ def read_runs(
         For a table that cannot be read, lacks a column or the baseline, repeats a run, or holds
         runs on data of several digests.
     """
-    columns = columns or Columns()
-    try:
-        frame = read_frame(path)
-    except TableError as error:
-        raise InputError(str(error)) from None
-    usual = columns.usual
-    arm = column(frame, "arm", columns.arm, usual["arm"])
-    rung = column(frame, "rung", columns.rung, usual["rung"])
-    named = (ladder.setting.objective.name, *usual["value"])
-    value = column(frame, "objective", columns.value, named)
-    seed = column(frame, "seed", columns.seed, usual["seed"])
-    known = {change.title: name for name, change in panel.items()}
-    known |= {name: name for name in panel} | {BASELINE: BASELINE}
-    rows = frame.select(
-        pl.col(arm).cast(pl.String).alias("arm"),
-        pl.col(rung).cast(pl.String).alias("rung"),
-        pl.col(seed).cast(pl.Int64, strict=False).alias("seed"),
-        pl.col(value).cast(pl.Float64, strict=False).alias("value"),
-    )
-    found = _rows(rows, known, path.name)
-    unknown = sorted(set(rows["arm"].drop_nulls()) - known.keys())
-    return checked(
-        ladder, panel, found, notes=_notes(unknown), data=one_digest(frame, path), where=path.name
-    )
+    table = read_arm_table(path, ladder.setting.objective.name)
+    names = {change.title: name for name, change in panel.items()}
+    names |= {name: name for name in panel} | {BASELINE: BASELINE}
+    unknown = sorted({row.arm for row in table.rows} - names.keys())
+    runs = _known_runs(table, names)
+    return checked(ladder, panel, runs, notes=_notes(unknown), data=table.data, where=table.name)
 
 
-def _rows(rows: pl.DataFrame, known: Mapping[str, str], where: str) -> list[Run]:
-    """Return the runs of arms that are known."""
-    found = []
-    for row in rows.iter_rows(named=True):
-        if row["seed"] is None:
-            raise InputError(
-                f"{where}: {row['arm']} on {row['rung']} has no seed; pairs need one a run: "
-                "give it, or number the runs of each arm from 0"
-            )
-        if row["arm"] in known:
-            number = row["value"]
-            is_number = number is not None and abs(number) < float("inf")
-            found.append(
-                Run(
-                    known[row["arm"]],
-                    row["rung"],
-                    row["seed"],
-                    number if is_number else None,
-                    reason="" if is_number else "the table holds no number",
-                )
-            )
-    return found
+def _known_runs(table: ArmTable, names: Mapping[str, str]) -> list[Run]:
+    """Return the runs of arms that have a name."""
+    return [
+        Run(
+            names[row.arm],
+            row.size,
+            row.seed,
+            row.value,
+            reason="the table holds no number" if row.value is None else "",
+        )
+        for row in table.rows
+        if row.arm in names
+    ]
 
 
 def _notes(unknown: Sequence[str]) -> tuple[str, ...]:
@@ -192,27 +122,6 @@ def named_panel(ladder: Ladder, names: Sequence[str] = ()) -> dict[str, Change]:
     called = names or [change.title for change in ladder.panel]
     pairs = zip(called, ladder.panel, strict=True)
     return {name: change for name, change in pairs if not change.is_control}
-
-
-def one_digest(frame: pl.DataFrame, path: Path) -> str:
-    """Return the digest of the data behind all runs; empty where the table has no such column.
-
-    Raises
-    ------
-    InputError
-        If there are several.
-    """
-    for name in ("data", "data_digest", "digest", "corpus"):
-        if name in frame.columns:
-            held = sorted(set(frame[name].cast(pl.String).drop_nulls()))
-            if len(held) > 1:
-                raise InputError(
-                    f"{path.name}: column '{name}' holds {len(held)} digests "
-                    f"({', '.join(held[:3])}): runs on different data are never compared; "
-                    "keep the rows of one"
-                )
-            return held[0] if held else ""
-    return ""
 
 
 def checked(

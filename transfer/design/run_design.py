@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from miniscale.setting.decode import InputError
-from transfer.audit.panel_runs import BASELINE
+from transfer.arm_table import BASELINE
 from transfer.change import Change
 from transfer.design.lab.table_lab import TableLab
 from transfer.design.race.choose import Verdict, best_of, look_above, mismatches, verdicts

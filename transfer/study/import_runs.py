@@ -2,41 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
 
 from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.trial import TrialResult, digest
 from miniscale.setting.trial import TrialState as TrialState
-from scaling.table.read import TableError, read_frame
-from transfer.audit.panel_runs import column, one_digest
+from transfer.arm_table import BASELINE, SIZES, ArmRow, read_arm_table
 from transfer.events import Imported
 from transfer.journal.load import Loaded
 from transfer.journal.store import Journal
 
 NEAR = 0.005
 """Relative distance within which a scale is a rung's own."""
-USUAL: Mapping[str, tuple[str, ...]] = {
-    "arm": ("arm", "name", "change", "variant"),
-    "seed": ("seed",),
+MEASURES: Mapping[str, tuple[str, ...]] = {
     "seconds": ("seconds", "train_s", "wall_s", "runtime"),
     "memory_gb": ("memory_gb", "peak_memory_gb"),
 }
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One row as the table has it."""
-
-    number: int
-    arm: str
-    place: str
-    seed: int
-    value: float
-    seconds: float
-    memory_gb: float | None
+"""What is taken of a run beside its loss -> usual names of its column."""
 
 
 def take(loaded: Loaded, table: Path, *, clock: Callable[[], float]) -> list[str]:
@@ -70,49 +52,23 @@ def take(loaded: Loaded, table: Path, *, clock: Callable[[], float]) -> list[str
     return said
 
 
-def _read(loaded: Loaded, table: Path) -> list[_Row]:
-    try:
-        frame = read_frame(table)
-    except TableError as error:
-        raise InputError(str(error)) from None
-    one_digest(frame, table)
-    objective = loaded.ladder.setting.objective.name
-    names = {
-        "arm": column(frame, "arm", "", USUAL["arm"]),
-        "place": column(frame, "size", "", ("rung", "scale", loaded.ladder.scale_name, "flops")),
-        "seed": column(frame, "seed", "", USUAL["seed"]),
-        "value": column(frame, "objective", "", (objective, "loss", "value")),
-    }
-    columns = [
-        pl.col(names["arm"]).cast(pl.String).alias("arm"),
-        pl.col(names["place"]).cast(pl.String).alias("place"),
-        pl.col(names["seed"]).cast(pl.Int64, strict=False).alias("seed"),
-        pl.col(names["value"]).cast(pl.Float64, strict=False).alias("value"),
-    ]
-    for part in ("seconds", "memory_gb"):
-        name = next((one for one in USUAL[part] if one in frame.columns), None)
-        what = pl.lit(None) if name is None else pl.col(name)
-        columns.append(what.cast(pl.Float64, strict=False).alias(part))
-    found = []
-    for number, row in enumerate(frame.select(columns).iter_rows(named=True), start=1):
-        where = f"{table.name} row {number}"
-        if row["arm"] is None or row["place"] is None:
-            raise InputError(f"{where}: arm or size is missing; fill it in or leave the row out")
-        if row["seed"] is None:
-            raise InputError(f"{where}: no seed; pairs need one: number an arm's runs from 0")
-        value = row["value"]
-        if value is None or not abs(value) < float("inf"):
+def _read(loaded: Loaded, path: Path) -> list[ArmRow]:
+    table = read_arm_table(
+        path,
+        loaded.ladder.setting.objective.name,
+        sizes=("rung", "scale", loaded.ladder.scale_name, *SIZES),
+        numbers=MEASURES,
+    )
+    for row in table.rows:
+        if row.value is None:
             raise InputError(
-                f"{where}: {names['value']} is {value}, not a finite number; leave crashed runs out"
+                f"{table.name} row {row.number}: {table.objective} is not a finite number; leave "
+                "crashed runs out"
             )
-        found.append(
-            _Row(number, row["arm"], row["place"], row["seed"], value, row["seconds"] or 0.0,
-                 row["memory_gb"])
-        )  # fmt: skip
-    return found
+    return list(table.rows)
 
 
-def _event(loaded: Loaded, table: Path, row: _Row) -> Imported | None:
+def _event(loaded: Loaded, table: Path, row: ArmRow) -> Imported | None:
     """Return the event of a row; None if the study has this run already."""
     arm, where = _arm(loaded, row, table), f"{table.name} row {row.number}"
     rung, is_target = _place(loaded, row, where)
@@ -127,19 +83,20 @@ def _event(loaded: Loaded, table: Path, row: _Row) -> Imported | None:
             f"{where}: {arm} on {rung}, seed {row.seed} is {known[row.seed].value} in the study "
             f"and {row.value} here; give it another seed or leave it out"
         )
-    metrics = {} if row.memory_gb is None else {"peak_memory_gb": row.memory_gb}
+    memory_gb, seconds = row.numbers.get("memory_gb"), row.numbers.get("seconds") or 0.0
+    metrics = {} if memory_gb is None else {"peak_memory_gb": memory_gb}
     name = digest(["import", table.name, arm, rung, row.seed, row.value])
     result = TrialResult(
-        name, TrialState.COMPLETE, value=row.value, seconds=row.seconds, metrics=metrics
+        name, TrialState.COMPLETE, value=row.value, seconds=seconds, metrics=metrics
     )
     return Imported(arm, rung, row.seed, result, table.name, is_target)
 
 
-def _arm(loaded: Loaded, row: _Row, table: Path) -> str:
+def _arm(loaded: Loaded, row: ArmRow, table: Path) -> str:
     state = loaded.state
     if row.arm in state.changes or row.arm in state.bases:
         return row.arm
-    if row.arm == "baseline":
+    if row.arm == BASELINE:
         return next(iter(state.bases))
     titled = [  # a change that was measured again keeps its title: its first form is meant
         arm
@@ -154,24 +111,24 @@ def _arm(loaded: Loaded, row: _Row, table: Path) -> str:
             "say which by its id"
         )
     titles = (proposed.change.title for proposed in state.changes.values())
-    known = [*state.bases, *state.changes, "baseline", *titles]
+    known = [*state.bases, *state.changes, BASELINE, *titles]
     raise InputError(
         f"{table.name} row {row.number}: arm '{row.arm}' is not in the study; "
         f"{nearest(row.arm, known)}"
     )
 
 
-def _place(loaded: Loaded, row: _Row, where: str) -> tuple[str, bool]:
+def _place(loaded: Loaded, row: ArmRow, where: str) -> tuple[str, bool]:
     """Return the rung that a row belongs to, and whether it is the target."""
     ladder = loaded.ladder
     sizes = {rung.name: rung.scale for rung in ladder.rungs} | {ladder.target_name: ladder.target}
-    if row.place in sizes:
-        return row.place, row.place not in {rung.name for rung in ladder.rungs}
+    if row.size in sizes:
+        return row.size, row.size not in {rung.name for rung in ladder.rungs}
     try:
-        scale = float(row.place)
+        scale = float(row.size)
     except ValueError:
         raise InputError(
-            f"{where}: size '{row.place}' is no rung; {nearest(row.place, sizes)}"
+            f"{where}: size '{row.size}' is no rung; {nearest(row.size, sizes)}"
         ) from None
     for rung in ladder.rungs:
         if abs(scale / rung.scale - 1) <= NEAR:
@@ -185,7 +142,7 @@ def _place(loaded: Loaded, row: _Row, where: str) -> tuple[str, bool]:
     )
 
 
-def _check_unique(table: Path, rows: list[_Row], loaded: Loaded) -> None:
+def _check_unique(table: Path, rows: list[ArmRow], loaded: Loaded) -> None:
     seen: dict[tuple[str, str, int], int] = {}
     for row in rows:
         place, _ = _place(loaded, row, f"{table.name} row {row.number}")

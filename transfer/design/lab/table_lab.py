@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from miniscale.setting.decode import InputError, nearest
-from scaling.table.read import TableError, read_frame
-from transfer.audit.panel_runs import BASELINE, column
+from transfer.arm_table import BASELINE, ArmRow, read_arm_table
 from transfer.change import Change
 from transfer.design.space.cells import Cell, Seen, Trial, rung_of
 from transfer.design.space.dials import Shrinkable
@@ -17,6 +15,7 @@ from transfer.design.space.paths import Path as Way
 from transfer.design.space.price import work
 
 REFERENCE = "reference"
+PRICES = ("seconds", "cost")
 
 
 class TableLab:
@@ -29,33 +28,21 @@ class TableLab:
     """
 
     def __init__(self, path: Path, form: Shrinkable, objective: str) -> None:
-        try:
-            frame = read_frame(path)
-        except TableError as error:
-            raise InputError(str(error)) from None
-        self.name = path.name
-        value = column(frame, "objective", "", (objective, "value", "loss"))
-        for role in ("path", "rung", "arm", "seed"):
-            column(frame, role, "", (role,))
-        prices = [name for name in ("seconds", "cost") if name in frame.columns]
-        if not prices:
+        prices = {name: (name,) for name in PRICES}
+        dials = {name: (name,) for name in form.dials}
+        table = read_arm_table(
+            path, objective, sizes=("rung",), has_paths=True, numbers={**prices, **dials}
+        )
+        if not table.numbers & prices.keys():
             raise InputError(
                 f"{path.name}: no column 'seconds' or 'cost'; what a trial took must be known"
             )
-        self._has = set(prices)
+        self.name = path.name
+        self.rows = table.rows
         self._form = form
-        dials = [name for name in form.dials if name in frame.columns]
-        for name in dials:
-            _check_numbers(frame, name, path.name)
-        self.rows = frame.select(
-            *(pl.col(name).cast(pl.String) for name in ("path", "rung", "arm")),
-            pl.col("seed").cast(pl.Int64, strict=False),
-            pl.col(value).cast(pl.Float64, strict=False).alias("value"),
-            *(pl.col(name).cast(pl.Float64, strict=False) for name in (*prices, *dials)),
-        ).to_dicts()
         self._seen: dict[tuple[str, str, str, int], Seen] = {}
         for row in self.rows:
-            key, seen = self._key(row), self._read(row)
+            key, seen = (row.path, row.size, row.arm, row.seed), self._read(row)
             if self._seen.setdefault(key, seen).value != seen.value:
                 what = f"{key[2]} on {key[0]} {key[1]}, seed {key[3]}"
                 raise InputError(
@@ -63,19 +50,12 @@ class TableLab:
                 )
 
     @staticmethod
-    def _key(row: Mapping[str, object]) -> tuple[str, str, str, int]:
-        seed = row["seed"]
-        if not isinstance(seed, int):
-            raise InputError(f"table: {row['arm']} on {row['rung']} has no seed; give it")
-        return str(row["path"]), str(row["rung"]), str(row["arm"]), seed
-
-    def _read(self, row: Mapping[str, float | None]) -> Seen:
-        value = row["value"]
-        seconds = row.get("seconds") or 0.0
-        cost = row.get("cost") or seconds
-        if value is None or not np.isfinite(value):
+    def _read(row: ArmRow) -> Seen:
+        seconds = row.numbers.get("seconds") or 0.0
+        cost = row.numbers.get("cost") or seconds
+        if row.value is None:
             return Seen(None, seconds, cost, "the table holds no number")
-        return Seen(value, seconds or cost, cost)
+        return Seen(row.value, seconds or cost, cost)
 
     def cells(self, paths: Sequence[Way]) -> tuple[list[Cell], Cell, list[str]]:
         """Return the cells of the table on some paths, the reference, and notes.
@@ -90,7 +70,7 @@ class TableLab:
         by_path = {path.name: path for path in paths}
         sizes: dict[tuple[str, str], dict[str, float]] = {}
         for row in self.rows:
-            sizes.setdefault((row["path"], row["rung"]), self._dials(row))
+            sizes.setdefault((row.path, row.size), self._dials(row.numbers))
         top = None
         found = []
         for (path, rung), dials in sizes.items():
@@ -120,10 +100,10 @@ class TableLab:
             )
         return found, top, notes
 
-    def _dials(self, row: Mapping[str, float | None]) -> dict[str, float]:
+    def _dials(self, numbers: Mapping[str, float | None]) -> dict[str, float]:
         found = {}
         for name, dial in self._form.dials.items():
-            value = row.get(name)
+            value = numbers.get(name)
             near = value is None or abs(value / dial.value - 1) < 1e-3
             found[name] = dial.value if near or value is None else float(value)
         return found
@@ -152,21 +132,10 @@ class TableLab:
         """Return the factors of each knob that the table has sweeps of, 1 among them."""
         found: dict[str, set[float]] = {}
         for row in self.rows:
-            knob, star, factor = row["arm"].partition("*")
+            knob, star, factor = row.arm.partition("*")
             if star:
-                found.setdefault(knob, {1.0}).add(_factor(row["arm"], factor))
+                found.setdefault(knob, {1.0}).add(_factor(row.arm, factor))
         return {knob: tuple(sorted(factors)) for knob, factors in found.items()}
-
-
-def _check_numbers(frame: pl.DataFrame, name: str, table: str) -> None:
-    """Refuse a dial's column that holds something else than numbers or nothing."""
-    texts = frame.get_column(name).cast(pl.String)
-    wrong = texts.filter(texts.is_not_null() & texts.cast(pl.Float64, strict=False).is_null())
-    if len(wrong):
-        raise InputError(
-            f"{table}: column '{name}' holds {wrong[0]!r}; a dial is a number, or empty where it is"
-            " as in the expensive form"
-        )
 
 
 def _factor(arm: str, text: str) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miniscale.setting.setting import Kind
-from transfer.audit.panel_runs import BASELINE
+from transfer.arm_table import BASELINE
 from transfer.change import Change
 from transfer.design.space.cells import Book, Cell, Trial
 from transfer.design.space.dials import DialRole, Shrinkable

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from transfer.audit.panel_runs import BASELINE
+from transfer.arm_table import BASELINE
 from transfer.design.race.judge_cell import CellAccuracy, ahead, judge
 from transfer.design.space.cells import Book, Cell, Trial, last_line
 from transfer.design.space.dials import Shrinkable

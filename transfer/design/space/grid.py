@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from transfer.audit.panel_runs import BASELINE
+from transfer.arm_table import BASELINE
 from transfer.design.space.cells import Book, Cell, Trial, last_line, rung_of
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.paths import CellSize, Path, sizes
