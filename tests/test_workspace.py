@@ -226,8 +226,10 @@ def accepted(workspace: Workspace) -> str:
 def test_accept_commits_on_the_studys_branch(workspace: Workspace, tmp_path: Path) -> None:
     commit = accepted(workspace)
     assert commit == workspace.head() != workspace.first()
-    assert workspace.knobs_at(commit) == {"lr": 0.01, "qk_norm": True}
-    assert workspace.knobs_at(workspace.first()) == KNOBS
+    trees = (
+        workspace.checkout(c, parent=c, patch="", knobs={}) for c in (commit, workspace.first())
+    )
+    assert [tree.knobs for tree in trees] == [{"lr": 0.01, "qk_norm": True}, KNOBS]
     assert "+gelu" in workspace.diff(workspace.first(), commit)
     assert "Subject: [PATCH] Use GELU" in workspace.commits(workspace.first(), commit)
     assert git(tmp_path / "mine/repo", "log", "-1", "--format=%(trailers:key=Change)") != "\n"

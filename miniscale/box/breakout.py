@@ -118,9 +118,9 @@ def main(argv: list[str]) -> int:
         log = CappedLog(os.path.join(outside, "log"))
         supervisor = Supervisor(log=log, caps=Caps(timeout_s=20), parent=os.getppid())
         ports = [str(s.getsockname()[1]) for s in bait.sockets[:2]]
-        told = [out, outside, str(os.getpid()), *ports]
+        arguments = [out, outside, str(os.getpid()), *ports]
         ended = supervisor.run(
-            [*prefix, sys.executable, "-I", "-S", "-c", ATTEMPTS, *told],
+            [*prefix, sys.executable, "-I", "-S", "-c", ATTEMPTS, *arguments],
             cwd=out,
             env={"PATH": os.environ.get("PATH", os.defpath)},
         )
@@ -141,8 +141,10 @@ def _judge(bait: _Bait, out: str, ended: ProgramEnd) -> dict[str, object]:
     with suppress(OSError), open(os.path.join(bait.outside, "secret")) as file:
         files += [] if file.read() == SECRET else ["truncating"]
     with suppress(OSError):
-        found = os.stat(os.path.join(bait.outside, "secret"))
-        files += ["marking"] if found.st_mode & 0o777 == 0o604 or found.st_mtime == 1 else []
+        secret_stat = os.stat(os.path.join(bait.outside, "secret"))
+        files += (
+            ["marking"] if secret_stat.st_mode & 0o777 == 0o604 or secret_stat.st_mtime == 1 else []
+        )
         files += ["attributes"] if os.listxattr(os.path.join(bait.outside, "secret")) else []
     if not os.path.exists(os.path.join(bait.outside, "secret")):
         files.append("moving")

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 def resolved(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the real paths of those that are there, and of what links right in them lead to."""
-    found = [path for named in paths for path in _with_links(named)]
-    real = dict.fromkeys(os.path.realpath(path) for path in found if os.path.exists(path))
+    candidates = [path for named in paths for path in _with_links(named)]
+    real = dict.fromkeys(os.path.realpath(path) for path in candidates if os.path.exists(path))
     return tuple(p for p in real if not any(p != other and is_within(p, other) for other in real))
 
 
@@ -28,10 +28,10 @@ def is_within(path: str, folder: str) -> bool:
 def seen_at(hidden: Iterable[str], roots: Iterable[str]) -> list[str]:
     """Return where hidden paths show when each root is mounted by its own name, links included."""
     pairs = [(root, os.path.realpath(root)) for root in roots]
-    found = [
+    shown = [
         os.path.normpath(os.path.join(root, os.path.relpath(path, real)))
         for path in hidden
         for root, real in pairs
         if is_within(path, real)
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(shown))

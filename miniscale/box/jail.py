@@ -32,10 +32,10 @@ def landlock_abi() -> int:
 
 
 def _call(what: str, *arguments: object) -> int:
-    found = int(_LIBC.syscall(*arguments))
-    if found < 0:
+    result = int(_LIBC.syscall(*arguments))
+    if result < 0:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
-    return found
+    return result
 
 
 def _prctl(what: str, *arguments: int) -> None:
@@ -55,17 +55,17 @@ def around(path: str, hidden: list[str]) -> list[tuple[str, bool]]:
         return [] if inside else [(path, True)]
     with os.scandir(path) as entries:
         parts = [entry.path for entry in entries if not entry.is_symlink()]
-    return [(path, False), *(found for part in parts for found in around(part, inside))]
+    return [(path, False), *(piece for part in parts for piece in around(part, inside))]
 
 
 def _spread(rules: list[tuple[str, str]], hidden: list[str]) -> list[tuple[str, str, bool]]:
     """Split the path of each rule around what is hidden; no rule comes twice."""
-    found: dict[tuple[str, str, bool], None] = {}
+    pieces: dict[tuple[str, str, bool], None] = {}
     for kind, path in rules:
         splits = bool(hidden) and kind != "list"
         parts = around(os.path.realpath(path), hidden) if splits else [(path, True)]
-        found |= {(kind, *part): None for part in parts}
-    return list(found)
+        pieces |= {(kind, *part): None for part in parts}
+    return list(pieces)
 
 
 def restrict_files(
@@ -75,6 +75,17 @@ def restrict_files(
 
     Nothing below ``hidden`` can be read unless a rule names something in it. Its names can be
     listed, as can all in a folder that is split on the way to it.
+
+    Parameters
+    ----------
+    rules
+        What is allowed below a path, by kind; paths that are not there are passed over.
+    scoped
+        Bits of what may not be reached outside: 1 abstract sockets, 2 signals (from ABI 6 on).
+    abi
+        Version of Landlock to speak, at most :func:`landlock_abi`.
+    hidden
+        Real paths.
 
     Raises
     ------
@@ -144,7 +155,7 @@ def main(argv: list[str]) -> int:
     split = argv.index("--")
     rules: list[tuple[str, str]] = []
     hidden: list[str] = []
-    said: dict[str, str] = {}
+    options: dict[str, str] = {}
     for part in argv[:split]:
         name, _, value = part.partition("=")
         if name in ("read", "write", "list", "device"):
@@ -152,10 +163,10 @@ def main(argv: list[str]) -> int:
         elif name == "hide":
             hidden.append(value)
         else:
-            said[name] = value
+            options[name] = value
     command = argv[split + 1 :]
     try:
-        _lock_in(rules, hidden, said)
+        _lock_in(rules, hidden, options)
     except OSError as error:
         os.write(2, f"box: {error.strerror}; nothing was run\n".encode())
         return 126
@@ -167,18 +178,21 @@ def main(argv: list[str]) -> int:
     return 127
 
 
-def _lock_in(rules: list[tuple[str, str]], hidden: list[str], said: dict[str, str]) -> None:
-    abi = min(landlock_abi(), int(said.get("abi", "99")))
-    limit(file_bytes=int(said.get("file_bytes", "0")), open_files=int(said.get("open_files", "0")))
+def _lock_in(rules: list[tuple[str, str]], hidden: list[str], options: dict[str, str]) -> None:
+    abi = min(landlock_abi(), int(options.get("abi", "99")))
+    limit(
+        file_bytes=int(options.get("file_bytes", "0")),
+        open_files=int(options.get("open_files", "0")),
+    )
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)  # Python ignores these, and exec would keep that
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
     drop_capabilities(os.uname().machine)
-    if abi or "inner" not in said:  # inside namespaces it is a second lock, not the only one
-        restrict_files(rules, scoped=int(said.get("scoped", "0")), abi=abi, hidden=hidden)
+    if abi or "inner" not in options:  # inside namespaces it is a second lock, not the only one
+        restrict_files(rules, scoped=int(options.get("scoped", "0")), abi=abi, hidden=hidden)
     for name in ("marks", "calls"):
-        if said.get(name):
-            filter_calls(bytes.fromhex(said[name]))
+        if options.get(name):
+            filter_calls(bytes.fromhex(options[name]))
 
 
 if __name__ == "__main__":

@@ -93,14 +93,14 @@ def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> BoxReport:
         except subprocess.TimeoutExpired:
             return BoxReport(kind, why=(f"{kind}: no answer within {_TIMEOUT_S:g} s",))
     try:
-        said = json.loads(done.stdout)
+        outcome = json.loads(done.stdout)
     except ValueError:
         words = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
         return BoxReport(kind, why=(f"{kind}: {words[-1][:200]}",))
-    held = {claim: not said["broken"].get(claim) for claim in CLAIMS}
-    broken = [f"{claim} by {', '.join(how)}" for claim, how in said["broken"].items() if how]
-    if said["refused"]:
-        return BoxReport(kind, why=(f"{kind}: {said['refused']}",))
+    held = {claim: not outcome["broken"].get(claim) for claim in CLAIMS}
+    broken = [f"{claim} by {', '.join(how)}" for claim, how in outcome["broken"].items() if how]
+    if outcome["refused"]:
+        return BoxReport(kind, why=(f"{kind}: {outcome['refused']}",))
     return BoxReport(kind, held, (f"{kind}: {'; '.join(broken)}",) if broken else ())
 
 
@@ -113,10 +113,10 @@ def strongest() -> BoxReport:
         )
     why: list[str] = []
     for kind in (BoxKind.BWRAP, BoxKind.LANDLOCK):
-        found = try_out(kind)
-        if found.is_sound:
-            return BoxReport(kind, found.held, tuple(why))
-        why += found.why
+        report = try_out(kind)
+        if report.is_sound:
+            return BoxReport(kind, report.held, tuple(why))
+        why += report.why
     return BoxReport(BoxKind.PROCESS, why=tuple(why))
 
 
@@ -153,8 +153,8 @@ def choose(policy: str) -> BoxReport:
         raise InputError(f"box: got {policy!r}, must be one of {', '.join(POLICIES)}")
     if policy == "off":
         return BoxReport(BoxKind.PROCESS, is_wanted=False)
-    found = strongest()
-    if policy == "require" and found.kind is BoxKind.PROCESS:
-        why = "; ".join(found.why)
+    report = strongest()
+    if policy == "require" and report.kind is BoxKind.PROCESS:
+        why = "; ".join(report.why)
         raise InputError(f"box: required, and none holds here ({why}); install bubblewrap")
-    return found
+    return report

@@ -101,9 +101,9 @@ def _homes() -> tuple[str, ...]:
     Of an installation for development this is a checkout, and studies may lie in it: its names can
     be listed, or no import would find us, but only the package itself can be read.
     """
-    found = [str(Path(__file__).resolve().parents[2]), *sys.path]
+    candidates = [str(Path(__file__).resolve().parents[2]), *sys.path]
     return tuple(
-        dict.fromkeys(p for p in found if p and os.path.isdir(os.path.join(p, "miniscale")))
+        dict.fromkeys(p for p in candidates if p and os.path.isdir(os.path.join(p, "miniscale")))
     )
 
 
@@ -143,8 +143,14 @@ def wrap(argv: Sequence[str], walls: Walls, kind: BoxKind) -> list[str]:
 
 def _reads(walls: Walls) -> list[str]:
     network = NETWORK if walls.is_networked else ()
-    found = [*SYSTEM, *network, *python_reads(), *walls.read, *([walls.cwd] if walls.cwd else [])]
-    return [path for path in dict.fromkeys(found) if os.path.exists(path)]
+    readable = [
+        *SYSTEM,
+        *network,
+        *python_reads(),
+        *walls.read,
+        *([walls.cwd] if walls.cwd else []),
+    ]
+    return [path for path in dict.fromkeys(readable) if os.path.exists(path)]
 
 
 def _hidden(walls: Walls) -> tuple[str, ...]:
@@ -152,8 +158,8 @@ def _hidden(walls: Walls) -> tuple[str, ...]:
 
 
 def _gpu_devices(walls: Walls) -> list[str]:
-    found = glob("/dev/nvidia*") + glob("/dev/dri/*") + glob("/dev/kfd") if walls.gpus else []
-    return sorted(found)
+    devices = glob("/dev/nvidia*") + glob("/dev/dri/*") + glob("/dev/kfd") if walls.gpus else []
+    return sorted(devices)
 
 
 def _jail(walls: Walls, *, is_inner: bool) -> list[str]:

@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
 
     def scored() -> dict[str, Any]:
         with scratch_folder(options.out) as folder:
-            found = evaluate(job, folder=folder, outside=os.environ, rng=rng)
-        found["checks"]["seed"] = str(seed)
-        return found
+            evaluation = evaluate(job, folder=folder, outside=os.environ, rng=rng)
+        evaluation["checks"]["seed"] = str(seed)
+        return evaluation
 
     return report_evaluation(scored, options.out)
 

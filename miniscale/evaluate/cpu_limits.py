@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from miniscale.evaluate.refusal import OverBudgetError
 
 LOADING_S = {"cpu": 3.0, "cuda": 60.0}
-"""CPU-seconds that loading may take; an honest d2 took .9 on a machine with six times its load."""
+"""CPU-seconds that loading may take.
+
+Measured: an honest d2 took .9 on a machine with six times its load; assumption for CUDA."""
 LOADING_SHARE = 0.05
-"""Of the CPU-seconds of training, on top."""
+"""Of the CPU-seconds of training, on top; assumption."""
 ANSWERING = 1.5
-"""Most that answering a token may cost, in terms of training on one: honest is a third."""
+"""Most that answering a token may cost, in terms of training on one.
+
+Honest is a third, a forward pass of forward and backward; the rest is for slow machines."""
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ from miniscale.evaluate.refusal import ModelError, OverBudgetError, TamperedErro
 
 def report_evaluation(evaluate: Callable[[], Mapping[str, Any]], out: Path) -> int:
     """Evaluate and write what came of it; 0 scored, 1 no model, 4 tampered with, 5 over budget."""
-    found: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
     try:
-        found, status = evaluate(), 0
+        evaluation, status = evaluate(), 0
     except OverBudgetError as error:
-        found, status = {"over_budget": str(error)}, 5
+        evaluation, status = {"over_budget": str(error)}, 5
     except TamperedError as error:
-        found, status = {"tampered": str(error)}, 4
+        evaluation, status = {"tampered": str(error)}, 4
     except ModelError as error:
-        found, status = {"failed": str(error)}, 1
-    write_report(out, found)
+        evaluation, status = {"failed": str(error)}, 1
+    write_report(out, evaluation)
     if status:
-        sys.stderr.write(f"evaluate: {found}\n")
+        sys.stderr.write(f"evaluate: {evaluation}\n")
     return status
 
 

@@ -28,8 +28,8 @@ class Text:
 
     def bits_per_byte(self, nats: Floats) -> float:
         """Negative log-likelihood of all tokens that stand for bytes, over those bytes."""
-        kept = self.target_bytes > 0
-        return float(nats[kept].sum() / self.target_bytes.sum() / math.log(2))
+        is_counted = self.target_bytes > 0
+        return float(nats[is_counted].sum() / self.target_bytes.sum() / math.log(2))
 
 
 def held_out(folder: Path) -> dict[str, Any]:
@@ -40,6 +40,14 @@ def held_out(folder: Path) -> dict[str, Any]:
 
 def read_split(folder: Path, name: str, *, context: int, tokens: int) -> Text:
     """Windows of ``context`` tokens spread evenly over a split, ``tokens`` in all at most.
+
+    Parameters
+    ----------
+    folder
+        Holds ``NAME.bin`` (uint16 tokens), ``token_bytes.bin`` (bytes a token stands for, by token)
+        and ``meta.json`` with ``vocabulary`` and the SHA-256 ``digests`` by split.
+    name
+        ``val`` or ``sealed``.
 
     Raises
     ------

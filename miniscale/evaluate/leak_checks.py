@@ -19,11 +19,13 @@ from miniscale.evaluate.model_host import Host, Instance
 from miniscale.evaluate.refusal import TamperedError
 
 SHARE = 0.1
-"""Of the windows that are asked for again."""
+"""Of the windows that are asked for again: what it misses is in docs/trust.md."""
 CAUSAL, STATELESS, ORDER, DETERMINISTIC = "causal", "stateless", "order-free", "deterministic"
 COST = "counted"
 COUNTED_WORST = 0.5
-"""Nats by which the counted run, whose attention is another kernel, may differ."""
+"""Nats by which the counted run, whose attention is another kernel, may differ.
+
+Assumption: as far as honest runs in half precision differ (``TOLERANCES``)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Tolerance:
     """Of what the first instance is better by; what a model can gain by hiding below it."""
 
 
-# Measured on the trainers of tests/test_honest_trainers.py (docs/trust.md).
+# measured: tests/test_honest_trainers.py (docs/trust.md)
 TOLERANCES = {"float32": Tolerance(1e-2, 1e-4), "half": Tolerance(0.5, 2e-3)}
 
 
@@ -87,7 +89,17 @@ def first_answers(instance: Instance, text: Text, *, rows: int) -> Floats:
 
 
 def probes(text: Text, loss: Floats, *, rows: int, rng: np.random.Generator) -> list[Probe]:
-    """Choose what to ask again: half as drawn, half where the first instance did best."""
+    """Choose what to ask again: half as drawn, half where the first instance did best.
+
+    Parameters
+    ----------
+    loss
+        What the first instance had, nats (windows, context).
+    rows
+        Windows a request; every other request has one length, the rest have foreign endings.
+    rng
+        Drawn by the parent alone, so that no model can know what will be asked again.
+    """
     count, context = text.inputs.shape
     wanted = max(2 * rows, round(SHARE * count))
     best = np.argsort(loss.mean(1))[: min(wanted // 2, count)]
@@ -114,7 +126,15 @@ def _sewn(inputs: Ints, windows: Ints, cuts: Ints, rng: np.random.Generator) -> 
 
 
 def compare(probe: Probe, again: NDArray[np.float32], text: Text, loss: Floats) -> LookComparison:
-    """Hold an answer to a probe against the first instance's loss."""
+    """Hold an answer to a probe against the first instance's loss.
+
+    Parameters
+    ----------
+    again
+        Logits (rows, time, vocabulary) of the probe's tokens.
+    loss
+        What the first instance had, nats (windows, context).
+    """
     time = probe.tokens.shape[1]
     second = nats(again, text.targets[probe.windows, :time])
     is_own = np.arange(time) < probe.cuts[:, None]
@@ -125,16 +145,31 @@ def compare(probe: Probe, again: NDArray[np.float32], text: Text, loss: Floats) 
 def ask_again(
     instance: Instance, asked: Sequence[Probe], text: Text, loss: Floats
 ) -> LookComparison:
-    """Ask all probes and compare."""
-    found = [compare(probe, instance.ask(probe.tokens), text, loss) for probe in asked]
-    total = found[0]
-    for one in found[1:]:
-        total += one
+    """Ask all probes and compare.
+
+    Parameters
+    ----------
+    instance
+        One that was asked nothing before.
+    loss
+        What the first instance had, nats (windows, context).
+    """
+    comparisons = [compare(probe, instance.ask(probe.tokens), text, loss) for probe in asked]
+    total = comparisons[0]
+    for comparison in comparisons[1:]:
+        total += comparison
     return total
 
 
 def refuse(host: Host, text: Text, loss: Floats, seen: LookComparison, allowed: Tolerance) -> None:
     """Find out which rule the model breaks, by fresh instances, and say so.
+
+    Parameters
+    ----------
+    loss
+        What the first instance had, nats (windows, context).
+    seen
+        Differences, of which the largest is looked into.
 
     Raises
     ------
@@ -148,8 +183,8 @@ def refuse(host: Host, text: Text, loss: Floats, seen: LookComparison, allowed: 
     def repeated(windows: Ints) -> Floats:
         return nats(host.fresh().ask(text.inputs[windows]), text.targets[windows])
 
-    def same(one: Floats, two: Floats) -> bool:
-        return float(np.abs(one - two).max()) <= allowed.worst
+    def same(first: Floats, second: Floats) -> bool:
+        return float(np.abs(first - second).max()) <= allowed.worst
 
     again = repeated(batch)
     if not same(again, loss[batch]):

@@ -110,13 +110,13 @@ def read_frame(handle: int, size: int, *, until: float | None = None) -> bytes:
     TimeoutError
         If time is up first.
     """
-    found = b""
-    while len(found) < size:
+    frame = b""
+    while len(frame) < size:
         left = None if until is None else max(0.0, until - time.monotonic())
         if not select.select([handle], [], [], left)[0]:
             raise TimeoutError
-        part = os.read(handle, size - len(found))
+        part = os.read(handle, size - len(frame))
         if not part:
             break
-        found += part
-    return found
+        frame += part
+    return frame

@@ -156,25 +156,25 @@ def _serve(
     size = model_channel.REQUEST.size
     while len(frame := model_channel.read_frame(requests, size)) == size:
         what, number, rows, time = model_channel.REQUEST.unpack(frame)
-        said: list[tuple[int, ...]] = []
+        shapes: list[tuple[int, ...]] = []
         flops = 0
         if what == model_channel.COST and counted:
-            flops = counted(partial(_answer, model, rows, time, shared, said))
+            flops = counted(partial(_answer, model, rows, time, shared, shapes))
         else:
-            _answer(model, rows, time, shared, said)
-        if len(said[0]) == 3:
-            os.write(answers, model_channel.ANSWER.pack(what, number, *said[0], flops))
+            _answer(model, rows, time, shared, shapes)
+        if len(shapes[0]) == 3:
+            os.write(answers, model_channel.ANSWER.pack(what, number, *shapes[0], flops))
         else:
             os.write(answers, model_channel.ANSWER.pack(model_channel.SHAPE, number, 0, 0, 0, 0))
 
 
 def _answer(
-    model: Model, rows: int, time: int, shared: SharedMemory, said: list[tuple[int, ...]]
+    model: Model, rows: int, time: int, shared: SharedMemory, shapes: list[tuple[int, ...]]
 ) -> None:
     shape, put = model(rows, time, shared)
     if math.prod(shape) <= shared.capacity:
         put()
-    said.append(shape)
+    shapes.append(shape)
 
 
 def _counter(options: dict[str, str]) -> Callable[[Callable[[], object]], int] | None:
@@ -209,8 +209,8 @@ def _torch_model(options: dict[str, str], blob: bytes, config: dict[str, Any]) -
             torch.autocast(device, torch.bfloat16, enabled=device == "cuda"),
         ):
             logits = model(tokens.view(rows, time).clone().to(device)).float()
-        place = torch.frombuffer(shared.logits, dtype=torch.float32)
-        return tuple(logits.shape), lambda: place[: logits.numel()].copy_(logits.flatten())
+        target = torch.frombuffer(shared.logits, dtype=torch.float32)
+        return tuple(logits.shape), lambda: target[: logits.numel()].copy_(logits.flatten())
 
     return answer
 
@@ -224,8 +224,8 @@ def _numpy_model(options: dict[str, str], blob: bytes, config: dict[str, Any]) -
     def answer(rows: int, time: int, shared: SharedMemory) -> Answer:
         tokens = np.frombuffer(shared.tokens, np.int64, rows * time).reshape(rows, time)
         logits = np.asarray(model(tokens.copy()), np.float32)
-        place = np.frombuffer(shared.logits, np.float32)
-        return logits.shape, lambda: place.__setitem__(slice(logits.size), logits.ravel())
+        target = np.frombuffer(shared.logits, np.float32)
+        return logits.shape, lambda: target.__setitem__(slice(logits.size), logits.ravel())
 
     return answer
 

@@ -167,7 +167,15 @@ class Host:
 
 
 class Instance:
-    """One loaded model; what it answers is copied before it is looked at."""
+    """One loaded model; what it answers is copied before it is looked at.
+
+    Parameters
+    ----------
+    requests, answers
+        Ends of the pipes of frames; closed with the instance.
+    shared
+        Memory of tokens and logits, which the model's process writes too.
+    """
 
     def __init__(
         self, terms: HostTerms, requests: int, answers: int, shared: model_channel.SharedMemory
@@ -224,17 +232,17 @@ class Instance:
             os.write(self._requests, model_channel.REQUEST.pack(*asked))
         except BrokenPipeError:
             raise ModelError("the model's process ended") from None
-        *said, width, flops = self._answer()
-        self._check_shape(asked, tuple(said), width)
+        *echo, width, flops = self._answer()
+        self._check_shape(asked, tuple(echo), width)
         logits = self._logits[: rows * time_ * width].copy()
         return logits.reshape(rows, time_, width), flops
 
-    def _check_shape(self, asked: tuple[object, ...], said: tuple[object, ...], width: int) -> None:
+    def _check_shape(self, asked: tuple[object, ...], echo: tuple[object, ...], width: int) -> None:
         fits = self._terms.tokens * width <= self._terms.logits
         is_same = self._width in (0, width)
-        if said != asked or width < self._terms.vocabulary or not fits or not is_same:
+        if echo != asked or width < self._terms.vocabulary or not fits or not is_same:
             raise TamperedError(
-                f"shape: asked {asked[2:]}, answered {(*said[2:], width)}; a vocabulary of"
+                f"shape: asked {asked[2:]}, answered {(*echo[2:], width)}; a vocabulary of"
                 f" {self._terms.vocabulary} may be padded, and is the same in every answer"
             )
         self._width = width

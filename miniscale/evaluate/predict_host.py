@@ -25,7 +25,7 @@ from miniscale.run.worker import BOX_VARIABLE
 from miniscale.setting.readers import ReadingError, read_plain
 
 Array = NDArray[Any]
-PATIENCE_S = 600.0
+PATIENCE_S = 600.0  # assumption: no trainer of minutes takes longer to predict
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,12 @@ def predict_heldout(
         for name, array in inputs.items():
             np.save(given / f"{name}.npy", array[orders[name]])
         _run(asked, given, left, outside)
-        found = {name: read_answer(left / f"{name}.npy", what) for name, what in wanted.items()}
+        predictions = {
+            name: read_answer(left / f"{name}.npy", what) for name, what in wanted.items()
+        }
     for name, order in orders.items():
-        found[name] = found[name][np.argsort(order)]
-    return found
+        predictions[name] = predictions[name][np.argsort(order)]
+    return predictions
 
 
 def _by_digest(rows: Array) -> NDArray[np.int64]:
@@ -143,7 +145,7 @@ def read_answer(path: Path, wanted: Wanted) -> Array:
         seen = blob[: len(header)][10:].decode("ascii", "replace").strip()[:120]
         rule = f"must be {wanted.shape} of {wanted.dtype}"
         raise TamperedError(f"shape: {path.stem} is {seen!r} in {len(blob)} bytes, {rule}")
-    found = np.frombuffer(blob, wanted.dtype, offset=len(header)).reshape(wanted.shape)
-    if np.isnan(found).any() or np.isposinf(found).any():
+    numbers = np.frombuffer(blob, wanted.dtype, offset=len(header)).reshape(wanted.shape)
+    if np.isnan(numbers).any() or np.isposinf(numbers).any():
         raise TamperedError(f"finite: {path.stem} holds NaN or infinity; every number must be one")
-    return found
+    return numbers

@@ -18,7 +18,8 @@ from miniscale.evaluate.reported_cost import read_reported_cost
 from miniscale.evaluate.weights import Weights, read_weights
 from miniscale.setting.readers import ReadingError, read_plain
 
-TOLERATED = 1.05  # FLOPs over the budget: the last step and the counting of odd shapes
+TOLERATED = 1.05
+"""FLOPs of the budget that may be spent; assumption: the last step, and counts of odd shapes."""
 SPLITS = ("val", "sealed")
 CONFIG_BYTES = 1_000_000
 
@@ -41,7 +42,21 @@ class ScoringJob:
 def evaluate(
     job: ScoringJob, *, folder: Path, outside: Mapping[str, str], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Scores, costs and digests of a trial; ``folder`` and ``outside`` as of :class:`Host`.
+    """Scores, costs and digests of a trial.
+
+    Parameters
+    ----------
+    folder
+        Where the model's process may write; empty, and removed by the caller.
+    outside
+        Environment of which an allow-list is passed on.
+    rng
+        Draws what is asked again.
+
+    Returns
+    -------
+    ``val_bpb`` and ``sealed_bpb`` in bits per byte, ``parameters``, ``flops`` and ``tokens`` where
+    a companion counts, ``loading_cpu_seconds``, ``seconds``, mappings ``checks`` and ``digests``.
 
     Raises
     ------
@@ -65,11 +80,11 @@ def judge(job: ScoringJob, host: Host, rng: np.random.Generator) -> dict[str, An
         name: read_split(job.data, name, context=host.terms.context, tokens=job.tokens)
         for name in SPLITS
     }
-    scores, found = _score(job, host, texts, weights, rng)
+    scores, costs = _score(job, host, texts, weights, rng)
     return {
         **scores,
         "parameters": weights.parameters,
-        **found,
+        **costs,
         "digests": {
             "code": code_digest(host.terms.tree),
             "weights": weights.sha256,

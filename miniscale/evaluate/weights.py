@@ -16,8 +16,8 @@ import numpy as np
 from miniscale.evaluate.refusal import TamperedError
 from miniscale.setting.readers import ReadingError, read_plain
 
-HEADER_BYTES = 10_000_000
-DIMENSIONS = 8
+HEADER_BYTES = 10_000_000  # assumption: a hundred times what 1,000 tensors take
+DIMENSIONS = 8  # assumption: no layer of ours has more than 4
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
               "U8": 1, "BOOL": 1}  # fmt: skip
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
@@ -100,16 +100,16 @@ def _checked(name: str, entry: Any) -> tuple[str, str, tuple[int, ...], int, int
     wrong = TamperedError(f"weights: header entry {name[:60]!r} is {str(entry)[:120]}")
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise wrong
-    shape, place = entry["shape"], entry["data_offsets"]
-    if not isinstance(shape, list) or not isinstance(place, list):
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if not isinstance(shape, list) or not isinstance(offsets, list):
         raise wrong
     if not isinstance(entry["dtype"], str):
         raise wrong
-    if not all(type(n) is int and 0 <= n < 1 << 48 for n in (*shape, *place)):
+    if not all(type(n) is int and 0 <= n < 1 << 48 for n in (*shape, *offsets)):
         raise wrong
-    if entry["dtype"] not in ITEM_BYTES or len(shape) > DIMENSIONS or len(place) != 2:
+    if entry["dtype"] not in ITEM_BYTES or len(shape) > DIMENSIONS or len(offsets) != 2:
         raise wrong
-    return name, entry["dtype"], tuple(shape), place[0], place[1]
+    return name, entry["dtype"], tuple(shape), offsets[0], offsets[1]
 
 
 def _finite(blob: bytes, dtype: str, begin: int, end: int) -> bool:

@@ -4,8 +4,8 @@ import os
 import re
 from collections import deque
 
-LOG_BYTES = 10_000_000
-REASON_CHARACTERS = 2_000
+LOG_BYTES = 10_000_000  # assumption: an honest log is far shorter
+REASON_CHARACTERS = 2_000  # assumption: a traceback, at a price a model can be asked to read
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff"
@@ -101,11 +101,11 @@ def as_data(text: str, *, source: str, characters: int = REASON_CHARACTERS) -> s
 def last_words(output: bytes, *, lines: int = 30) -> str:
     """Return the informative end of a program's output: its traceback, or its last lines."""
     text = plain(output.decode(errors="replace"))
-    kept = [line.rstrip() for line in text.splitlines() if line.strip()]
-    starts = [i for i, line in enumerate(kept) if line.startswith("Traceback (most recent")]
-    if starts and len(kept) - starts[-1] <= lines:
-        kept = kept[starts[-1] :]
-    return capped("\n".join(kept[-lines:]))
+    filled = [line.rstrip() for line in text.splitlines() if line.strip()]
+    starts = [i for i, line in enumerate(filled) if line.startswith("Traceback (most recent")]
+    if starts and len(filled) - starts[-1] <= lines:
+        filled = filled[starts[-1] :]
+    return capped("\n".join(filled[-lines:]))
 
 
 def capped(text: str, *, characters: int = REASON_CHARACTERS) -> str:

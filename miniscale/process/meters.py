@@ -12,7 +12,7 @@ from miniscale.process.process_tree import read_proc
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MOST_ENTRIES = 100_000
+_MOST_ENTRIES = 100_000  # assumption: no honest trial leaves so many
 _PERF_OPEN = {"x86_64": 298, "aarch64": 241}
 
 
@@ -31,11 +31,11 @@ def folder_bytes(folder: str, *, enough: float) -> int:
     total, entries, queue = 0, 0, [folder]
     while queue and total <= enough:
         try:
-            found = os.scandir(queue.pop())
+            listing = os.scandir(queue.pop())
         except OSError:
             continue  # it went while we looked
-        with found:
-            for entry in found:
+        with listing:
+            for entry in listing:
                 entries += 1
                 with suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
@@ -48,15 +48,15 @@ def folder_bytes(folder: str, *, enough: float) -> int:
 
 def nameless_bytes(pids: Sequence[int]) -> int:
     """Return the room of files that are deleted but still open, memory files among them."""
-    found: dict[tuple[int, int], int] = {}
+    bytes_by_file: dict[tuple[int, int], int] = {}
     for pid in pids:
         with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as handles:
             for handle in handles:
                 with suppress(OSError):
                     file = handle.stat()
                     if file.st_nlink == 0 and stat.S_ISREG(file.st_mode):
-                        found[file.st_dev, file.st_ino] = file.st_blocks * 512
-    return sum(found.values())
+                        bytes_by_file[file.st_dev, file.st_ino] = file.st_blocks * 512
+    return sum(bytes_by_file.values())
 
 
 class CpuMeter:

@@ -61,21 +61,21 @@ def _listing(path: str) -> list[str]:
 
 def _parents() -> dict[int, int]:
     """Map every process to its parent; the slow way, for kernels without ``children`` files."""
-    found = {}
+    parents = {}
     for name in _listing("/proc"):
         if name.isdigit():
             stat = read_proc(f"/proc/{name}/stat")
             after_name = stat[stat.rfind(b")") + 2 :].split()
             if len(after_name) > 1:
-                found[int(name)] = int(after_name[1])
-    return found
+                parents[int(name)] = int(after_name[1])
+    return parents
 
 
 def descendants(root: int) -> list[int]:
     """Return all living descendants of a process, whatever session or group they moved to."""
     fast = os.path.exists(f"/proc/{root}/task/{root}/children")
     parents = {} if fast else _parents()
-    found: list[int] = []
+    pids: list[int] = []
     queue = [root]
     while queue:
         pid = queue.pop()
@@ -85,9 +85,9 @@ def descendants(root: int) -> list[int]:
             children = [int(child) for child in text.split()]
         else:
             children = [child for child, parent in parents.items() if parent == pid]
-        found += children
+        pids += children
         queue += children
-    return found
+    return pids
 
 
 def peak_bytes(usage_maxrss: int) -> int:
@@ -139,8 +139,16 @@ def spawn(
 ) -> int:
     """Start a program in a session of its own that dies with us; return its process id.
 
-    A program that cannot be started says why on its standard error and exits with 127. ``door`` is
-    the file of a control group to enter, if any.
+    A program that cannot be started says why on its standard error and exits with 127.
+
+    Parameters
+    ----------
+    env
+        All of its environment.
+    stdout, stderr
+        Open files that become its own.
+    door
+        File of a control group to enter; empty for none.
     """
     me = os.getpid()
     pid = os.fork()

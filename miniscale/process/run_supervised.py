@@ -18,6 +18,7 @@ LOG_BYTES = 2_000_000
 DISK_BYTES = 4e9
 """Of the program's folder."""
 PROCESSES = 512
+"""Assumption, as are the others: what an agent with its tools and tests needs, and no bomb."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -13,12 +13,12 @@ from miniscale.process import cgroup, process_tree
 from miniscale.process.logs import CappedLog
 from miniscale.process.meters import CpuMeter, folder_bytes, nameless_bytes, resident_bytes
 
-TICK_S = 0.25
-GRACE_S = 1.0
-GIVE_UP_S = 10.0
+TICK_S = 0.25  # assumption: memory seldom outgrows a machine within it
+GRACE_S = 1.0  # assumption: enough to flush what is written
+GIVE_UP_S = 10.0  # assumption: what outlives it hangs in the kernel
 PARENT_DIED = signal.SIGUSR1
 _RECENT_BYTES = 16_384
-_THREADS_A_PROCESS = 16
+_THREADS_A_PROCESS = 16  # assumption: a cap on threads is only the kernel's second net
 
 
 class Ending(StrEnum):
@@ -34,22 +34,44 @@ class Ending(StrEnum):
 
 
 class ProgramEnd:
-    """How one program ended, with the end of what it printed."""
+    """How one program ended, with the end of what it printed.
+
+    Parameters
+    ----------
+    code
+        Exit code; the negative number of the signal that ended it, if one did.
+    seconds
+        Wall-clock time.
+    tail
+        End of all its output.
+    errors
+        End of its standard error alone, which no late standard output cuts off.
+    """
 
     def __init__(
         self, ending: Ending, code: int, seconds: float, *, tail: bytes, errors: bytes
     ) -> None:
         self.ending = ending
         self.code = code
-        """Exit code; the negative signal number if a signal ended it."""
         self.seconds = seconds
         self.tail = tail
         self.errors = errors
-        """The end of its standard error alone, which no late standard output cuts off."""
 
 
 class Caps:
-    """What the programs of a trial may use together; what goes over a cap is ended."""
+    """What the programs of a trial may use together; what goes over a cap is ended.
+
+    Parameters
+    ----------
+    timeout_s
+        Wall-clock time of all programs.
+    memory_bytes
+        Resident, of all processes together.
+    folder
+        Where they write, and what ``disk_bytes`` caps; deleted files still open count too.
+    processes
+        Alive at the same time.
+    """
 
     def __init__(
         self,
@@ -63,7 +85,6 @@ class Caps:
         self.timeout_s = timeout_s
         self.memory_bytes = memory_bytes
         self.folder = folder
-        """Where they write; deleted files that are still open count too."""
         self.disk_bytes = disk_bytes
         self.processes = processes
 
@@ -110,7 +131,17 @@ class Supervisor:
         env: Mapping[str, str],
         seen: Callable[[bytes], None] | None = None,
     ) -> ProgramEnd:
-        """Run a program to its end and end whatever it left; ``seen`` gets its standard output."""
+        """Run a program to its end and end whatever it left.
+
+        Parameters
+        ----------
+        cwd
+            Folder that it starts in.
+        env
+            All of its environment.
+        seen
+            Gets its standard output, piece by piece.
+        """
         start = time.monotonic()
         self._code, self._tree_gone, self._next_look = None, False, start
         self._recent = self._errors = b""

@@ -27,9 +27,9 @@ def prepare(setting: Setting, cache: Path) -> dict[str, str]:
     values = {"python": sys.executable, "cache": str(cache), "source": str(setting.source)}
     argv = render(setting.prepare, values)
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    complaints = [line for line in done.stderr.strip().splitlines() if line.strip()]
     if done.returncode != 0:
-        last = said[-1] if said else f"exit code {done.returncode}"
+        last = complaints[-1] if complaints else f"exit code {done.returncode}"
         raise InputError(f"preparing {setting.name}: {last.removeprefix('error: ')}")
     try:
         digests = json.loads(done.stdout.strip().splitlines()[-1])["digests"]

@@ -31,9 +31,9 @@ def progress(folder: Path) -> Progress | None:
     except OSError:
         return None
     for line in reversed(lines):
-        found = _decode(line)
-        if found is not None:
-            return found
+        last_step = _decode(line)
+        if last_step is not None:
+            return last_step
     return None
 
 

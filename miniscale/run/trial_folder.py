@@ -77,7 +77,7 @@ def is_sealed(out: str) -> bool:
     What a trainer forged while nobody looked, a killed harness say, has no seal.
     """
     try:
-        with open(seal_path(out)) as kept, open(os.path.join(out, "result.json"), "rb") as result:
-            return kept.read() == seal(result.read())
+        with open(seal_path(out)) as sealed, open(os.path.join(out, "result.json"), "rb") as result:
+            return sealed.read() == seal(result.read())
     except OSError:
         return False

@@ -36,7 +36,7 @@ HIDDEN_VARIABLE = "MINISCALE_HIDDEN"
 """Tells it, as a list in JSON, what the box of what is not trusted must not show."""
 TRAINER_CPU = "MINISCALE_TRAINER_CPU_SECONDS"
 """Tells an evaluator what training took, as measured from outside."""
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 3  # assumption: a machine that fails a trial thrice is broken
 DIVERGED_CODE = 3
 REFUSALS = {4: "tampered", 5: "over_budget"}
 """An evaluator's exit code -> the state, which is also the key of its reason."""
@@ -50,7 +50,17 @@ _LAUNCH = (
 
 
 class Finding:
-    """What is known of a trial so far: its state, and why."""
+    """What is known of a trial so far: its state, and why.
+
+    Parameters
+    ----------
+    state, cause
+        Values of :class:`miniscale.setting.trial.TrialState` and ``Cause``.
+    reason
+        For a person and a proposer; empty where it is complete.
+    value
+        The objective in its own unit, if it is complete.
+    """
 
     def __init__(
         self, state: str, *, cause: str = "", reason: str = "", value: float | None = None
@@ -100,11 +110,11 @@ def altered(tree: str, locked: Mapping[str, str]) -> str:
     for name, wanted in locked.items():
         try:
             with open(os.path.join(tree, name), "rb") as file:
-                found = hashlib.sha256(file.read()).hexdigest()
+                actual = hashlib.sha256(file.read()).hexdigest()
         except OSError as error:
             return f"locked file {name}: {error.strerror}"
-        if found != wanted:
-            return f"locked file {name}: SHA-256 {found[:12]}, must be {wanted[:12]}"
+        if actual != wanted:
+            return f"locked file {name}: SHA-256 {actual[:12]}, must be {wanted[:12]}"
     return ""
 
 

@@ -86,10 +86,10 @@ def read_split(heldout: Path, split: str, *kinds: str) -> list[NDArray[Any]]:
         If one is not what was prepared.
     """
     digests = digests_of(heldout.parent)
-    found = []
+    arrays = []
     for kind in kinds:
         array = np.load(heldout / f"{split}_{kind}.npy")
         if array_digest(array) != digests[f"{split}_{kind}"]:
             raise TamperedError(f"{split} {kind} are not those that were prepared")
-        found.append(array)
-    return found
+        arrays.append(array)
+    return arrays

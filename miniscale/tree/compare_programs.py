@@ -23,13 +23,13 @@ def editable_texts(tree: Path, paths: Paths) -> dict[str, str]:
 
     Bytes that are not UTF-8 become replacement characters.
     """
-    found = {}
+    texts = {}
     for pattern in paths.editable:
         for path in tree.glob(pattern) if tree.is_dir() else ():
             name = path.relative_to(tree).as_posix()
             if path.is_file() and not path.is_symlink() and paths.is_editable(name):
-                found[name] = path.read_text(encoding="utf-8", errors="replace")
-    return dict(sorted(found.items()))
+                texts[name] = path.read_text(encoding="utf-8", errors="replace")
+    return dict(sorted(texts.items()))
 
 
 def program_digest(texts: Mapping[str, str], knobs: Mapping[str, Scalar]) -> str:
@@ -83,8 +83,8 @@ def _dumped(text: str, *passes: ast.NodeTransformer) -> str | None:
     """Return the syntax tree as text after some passes over it; None if there is none."""
     try:
         tree: ast.AST = ast.parse(text)
-        for one in (_NoDocstrings(), *passes):
-            tree = one.visit(tree)
+        for visitor in (_NoDocstrings(), *passes):
+            tree = visitor.visit(tree)
         return ast.dump(tree)
     except BROKEN:
         return None
@@ -159,19 +159,19 @@ class _NoSeeds(ast.NodeTransformer):
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         self.generic_visit(node)
-        for place, key in enumerate(node.keys):
+        for index, key in enumerate(node.keys):
             if isinstance(key, ast.Constant) and "seed" in str(key.value).lower():
-                node.values[place] = ast.Constant(0)
+                node.values[index] = ast.Constant(0)
         return node
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
         self.generic_visit(node)
         positional = [*node.posonlyargs, *node.args]
         named = positional[len(positional) - len(node.defaults) :]
-        for place, argument in enumerate(named):
+        for index, argument in enumerate(named):
             if "seed" in argument.arg.lower():
-                node.defaults[place] = ast.Constant(0)
-        for place, argument in enumerate(node.kwonlyargs):
-            if "seed" in argument.arg.lower() and node.kw_defaults[place] is not None:
-                node.kw_defaults[place] = ast.Constant(0)
+                node.defaults[index] = ast.Constant(0)
+        for index, argument in enumerate(node.kwonlyargs):
+            if "seed" in argument.arg.lower() and node.kw_defaults[index] is not None:
+                node.kw_defaults[index] = ast.Constant(0)
         return node

@@ -73,6 +73,13 @@ def patch_between(repo: Path, base: str, head: str, subfolder: str = ".") -> str
 
     Nothing in the repository or its checkout is touched.
 
+    Parameters
+    ----------
+    base, head
+        Branches or commits; what ``base`` did since they parted is left out.
+    subfolder
+        Folder of ``repo`` that names in the patch are relative to.
+
     Raises
     ------
     ValueError
@@ -90,7 +97,9 @@ def patch_between(repo: Path, base: str, head: str, subfolder: str = ".") -> str
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    passed_on = {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ
+    }
     roles = {
         f"GIT_{role}_{field}": value
         for role in ("AUTHOR", "COMMITTER")
@@ -105,11 +114,11 @@ def _environment() -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
     }
-    return kept | roles | fixed
+    return passed_on | roles | fixed
 
 
 def _words(output: bytes) -> str:
     """Shorten git's complaint to its distinct lines."""
     lines: Sequence[str] = output.decode(errors="replace").splitlines()
-    told = [line.removeprefix("error: ").removeprefix("fatal: ").strip() for line in lines]
-    return "; ".join(dict.fromkeys(line for line in told if line))[:1000]
+    complaints = [line.removeprefix("error: ").removeprefix("fatal: ").strip() for line in lines]
+    return "; ".join(dict.fromkeys(line for line in complaints if line))[:1000]

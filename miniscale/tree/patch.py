@@ -24,6 +24,7 @@ NOWHERE = "/dev/null"
 PATCH_BYTES = 1_000_000
 FILE_BYTES = 2_000_000
 MOST_FILES = 100
+"""Assumption, as the sizes above: beyond what a person would review."""
 _UNPRINTED = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\u202a-\u202e\u2066-\u2069]")
 """What no source text needs: control characters, a byte order mark, and what turns the direction
 of writing, so that a reader sees other code than the interpreter."""
@@ -167,7 +168,7 @@ def may_change(paths: Paths) -> str:
 
 def _headers(patch: str) -> list[tuple[str, str]]:
     """Return the lines outside hunks, with the path of those that name one."""
-    found = []
+    outside = []
     old = new = 0
     for line in patch.split("\n"):
         if old > 0 or new > 0:
@@ -179,8 +180,8 @@ def _headers(patch: str) -> list[tuple[str, str]]:
             old, new = (1 if count is None else int(count) for count in hunk.groups())
             continue
         is_name = line.startswith(("--- ", "+++ "))
-        found.append((line, _name(line[4:]) if is_name else ""))
-    return found
+        outside.append((line, _name(line[4:]) if is_name else ""))
+    return outside
 
 
 def _name(text: str) -> str:

@@ -12,13 +12,7 @@ from typing import Any
 from miniscale.setting.rung import Edit, Stacked, Tree
 from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, digest
-from miniscale.tree.git import (
-    GitError,
-    git,
-    patch_between,
-    remove_stale_locks,
-    remove_worktree,
-)
+from miniscale.tree.git import GitError, git, patch_between, remove_stale_locks, remove_worktree
 from miniscale.tree.patch import (
     FILE_BYTES,
     PatchRefused,
@@ -99,10 +93,6 @@ class Workspace:
         """Return the commits after ``base`` as mails that ``git am`` takes."""
         return git(self._repo, "format-patch", "--stdout", "--no-renames", f"{base}..{head}")
 
-    def knobs_at(self, commit: str) -> dict[str, Scalar]:
-        """Return the knob values of a commit."""
-        return _decoded(git(self._repo, "show", f"{commit}:{KNOBS_FILE}"))
-
     def differing(self, source: Path) -> tuple[str, ...]:
         """Return names of files that differ, in ``source``, from those the study started with."""
         listing = git(self._repo, "ls-tree", "-r", "-z", self._first).split("\0")
@@ -116,6 +106,17 @@ class Workspace:
 
         A patch that does not apply as it is gets one three-way merge (see :meth:`was_merged`);
         it applies in whole or is refused.
+
+        Parameters
+        ----------
+        arm
+            Name of the tree; made anew if it was made from something else.
+        parent
+            Commit that the change is applied to.
+        patch
+            Unified diff; empty for none.
+        knobs
+            Those that change, by name.
 
         Raises
         ------
@@ -206,6 +207,15 @@ class Workspace:
 
         The same change, parent and message give the same commit, so a caller that was killed
         before it noted the commit just asks again.
+
+        Parameters
+        ----------
+        arm
+            For messages alone.
+        parent
+            Commit that becomes the new one's only parent.
+        patch, knobs
+            As of :meth:`checkout`.
 
         Raises
         ------
@@ -330,10 +340,10 @@ def _files(source: Path, paths: Paths) -> list[str]:
     """Return the names of all editable and locked files."""
     names = set()
     for pattern in (*paths.editable, *paths.locked):
-        found = [path for path in source.glob(pattern) if path.is_file()]
-        if not found:
+        matches = [path for path in source.glob(pattern) if path.is_file()]
+        if not matches:
             raise ValueError(f"setting: no file {pattern!r} in {source}; name one that is there")
-        names |= {path.relative_to(source).as_posix() for path in found}
+        names |= {path.relative_to(source).as_posix() for path in matches}
     links = [name for name in names if (source / name).is_symlink()]
     if links:
         raise ValueError(f"setting: {links[0]!r} is a link; put the file itself there")
@@ -344,15 +354,15 @@ def _files(source: Path, paths: Paths) -> list[str]:
 
 def _names(tree: Path) -> list[str]:
     """Return the names of everything in a tree that is not a folder, git's own part left out."""
-    found: list[str] = []
+    names: list[str] = []
     for root, folders, files in os.walk(tree):
         where = Path(root)
         if where == tree:
             folders[:] = [name for name in folders if name != ".git"]
             files = [name for name in files if name != ".git"]
         links = [name for name in folders if (where / name).is_symlink()]
-        found += [(where / name).relative_to(tree).as_posix() for name in (*files, *links)]
-    return sorted(found)
+        names += [(where / name).relative_to(tree).as_posix() for name in (*files, *links)]
+    return sorted(names)
 
 
 def _digest(tree: Path) -> str:

@@ -308,8 +308,8 @@ def _sweep(spec: TrialSpec, worker_pid: int) -> None:
     cgroup.end(str(worker_pid))
     mark = f"TMPDIR={worker.temporary_folder(spec.out)}".encode()
     for _ in range(10):  # one may have started another while we looked
-        found = process_tree.marked_by(mark)
-        if not found:
+        pids = process_tree.marked_by(mark)
+        if not pids:
             return
-        process_tree.send(found, signal.SIGKILL)
+        process_tree.send(pids, signal.SIGKILL)
         time.sleep(0.01)

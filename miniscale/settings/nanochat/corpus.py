@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 DATA = Path(__file__).parent / "data"
 CORPUS_SHA256 = "d12b7b28eb509f03a61938808759df931fb6a3ac1cbbf55bce1201ec75e23471"
 TOKENIZER_SHA256 = "897d97a715858fa48d4c01776b83b95a30c098ddf7de3a8acdc7db3d149a6d1a"
-DOCUMENTS = 233
 VOCABULARY = 1024  # with the token that begins a document
 
 # The same splitter twice: `re` knows no \p{L}. They may differ on rare numerals; merges never see
@@ -106,10 +105,10 @@ class Tokenizer:
         return np.concatenate(out)
 
     def _piece(self, piece: str) -> tuple[int, ...]:
-        found = self._cache.get(piece)
-        if found is None:
-            found = self._cache[piece] = self._merge(piece.encode())
-        return found
+        tokens = self._cache.get(piece)
+        if tokens is None:
+            tokens = self._cache[piece] = self._merge(piece.encode())
+        return tokens
 
     def _merge(self, piece: bytes) -> tuple[int, ...]:
         parts = [piece[i : i + 1] for i in range(len(piece))]

@@ -45,7 +45,17 @@ def write_tokens(folder: Path, name: str, tokens: Tokens) -> str:
 def write_cache(
     cache: Path, splits: dict[str, Tokens], token_bytes: Tokens, identity: dict[str, str | int]
 ) -> None:
-    """Write both folders and their ``meta.json`` into an empty ``cache``."""
+    """Write both folders and their ``meta.json`` into an empty ``cache``.
+
+    Parameters
+    ----------
+    splits
+        Tokens by ``train``, ``val`` and ``sealed``.
+    token_bytes
+        Bytes that a token stands for (vocabulary,); 0 for those that stand for none.
+    identity
+        What the tokens were made from; ``corpus`` and ``tokenizer`` are digests.
+    """
     digests: dict[str, str] = {"corpus": str(identity["corpus"])}
     digests["tokenizer"] = str(identity["tokenizer"])
     for folder, names in (("train", ["train"]), ("heldout", ["val", "sealed"])):
@@ -114,9 +124,9 @@ def prepare(cache: Path, corpus: Path | None) -> dict[str, str]:
     from miniscale.settings.nanochat import shards
 
     identity = embedded_identity() if corpus is None else shards.identity(corpus, FORMAT)
-    found = intact(cache, identity)
-    if found is not None:
-        return found
+    standing = intact(cache, identity)
+    if standing is not None:
+        return standing
     cache.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.parent, prefix=".prepare-") as scratch:
         staged = Path(scratch) / "cache"

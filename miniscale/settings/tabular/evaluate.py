@@ -29,11 +29,11 @@ PREDICTOR = "miniscale.settings.tabular.predict_delays"
 
 def spent(out: Path, planned: dict[str, float]) -> dict[str, int]:
     """Rows and trees as the trainer says, checked against what it was given."""
-    said = {name: read_reported_cost(out, name) for name in planned}
+    reported = {name: read_reported_cost(out, name) for name in planned}
     for name, most in planned.items():
-        if said[name] > 1.02 * most + 1:
-            raise OverBudgetError(f"{said[name]} {name} are more than {most:g}")
-    return said
+        if reported[name] > 1.02 * most + 1:
+            raise OverBudgetError(f"{reported[name]} {name} are more than {most:g}")
+    return reported
 
 
 def weights_digest(out: Path) -> str:

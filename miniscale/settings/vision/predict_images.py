@@ -30,16 +30,16 @@ def predict(
 
     torch.set_num_threads(threads)
     model = _model(out)
-    found: dict[str, NDArray[Any]] = {}
+    logits: dict[str, NDArray[Any]] = {}
 
     def forward() -> None:
         with torch.inference_mode():
             for name, images in inputs.items():
                 parts = torch.from_numpy(images).split(ROWS)
-                found[name] = torch.cat([model(part).float() for part in parts]).numpy()
+                logits[name] = torch.cat([model(part).float() for part in parts]).numpy()
 
     flops = counted_flops(forward)
-    return {**found, "flops": np.array([flops / sum(map(len, inputs.values()))])}
+    return {**logits, "flops": np.array([flops / sum(map(len, inputs.values()))])}
 
 
 def _model(out: Path) -> Any:

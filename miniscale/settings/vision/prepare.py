@@ -51,9 +51,9 @@ def read_idx(folder: Path, name: str, digest: str) -> Bytes:
         blob = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
     except (OSError, EOFError) as error:
         raise ImagesError(f"{plain}: unreadable ({error}); {REMEDY}") from error
-    found = hashlib.sha256(blob).hexdigest()
-    if found != digest:
-        rule = f"SHA-256 {found[:12]}… must be {digest[:12]}…"
+    actual = hashlib.sha256(blob).hexdigest()
+    if actual != digest:
+        rule = f"SHA-256 {actual[:12]}… must be {digest[:12]}…"
         raise ImagesError(f"{plain}: {rule}; {REMEDY}")
     axes = blob[3]
     if blob[:3] != b"\0\0\x08" or not axes:
@@ -75,9 +75,9 @@ def splits(source: Path, digests: Mapping[str, str]) -> dict[str, tuple[Bytes, B
 
 def prepare(cache: Path, source: Path, expected: Mapping[str, str] = DIGESTS) -> dict[str, str]:
     """Build ``cache`` unless it stands, and return its digests."""
-    found = intact(cache)
-    if found is not None:
-        return found
+    standing = intact(cache)
+    if standing is not None:
+        return standing
     parts = splits(source, expected).items()
     named = ((split, {"images": images, "labels": labels}) for split, (images, labels) in parts)
     return write(cache, named, beside={})
