@@ -2,9 +2,9 @@
 
 import math
 
+from autoresearch.brief.section import tokens_of
 from autoresearch.proposer.command import Command
 from autoresearch.proposer.model.researcher import Researcher
-from autoresearch.proposer.model.server import tokens_of
 from autoresearch.proposer.turns import Turns
 from miniscale.tree.compare_programs import editable_texts
 from miniscale.tree.patch import Paths

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 from llm_server import Clock, Script, Step, serving
 
-from autoresearch.proposer.model.client import Endpoint, ModelAnswer, Unavailable
-from autoresearch.proposer.model.raw_reply import retry_after
+from autoresearch.proposer.model.client import Endpoint, Unavailable
+from autoresearch.proposer.model.response import retry_after
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
+from autoresearch.proposer.store import Answer
 from miniscale.setting.decode import InputError
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -18,7 +19,7 @@ OK = Step('{"ok": true}')
 
 def ask(
     script: Script | Sequence[Step], **options: object
-) -> tuple[ModelAnswer | Unavailable, Clock, Endpoint]:
+) -> tuple[Answer | Unavailable, Clock, Endpoint]:
     clock, said = Clock(), list[str]()
     options = {"structure": Structure.TEXT, "timeout_s": 5.0, **options}
     with serving(script) as server:
@@ -30,9 +31,9 @@ def ask(
             return error, clock, endpoint
 
 
-def answered(script: Script | Sequence[Step], **options: object) -> tuple[ModelAnswer, list[float]]:
+def answered(script: Script | Sequence[Step], **options: object) -> tuple[Answer, list[float]]:
     answer, clock, _ = ask(script, **options)
-    assert isinstance(answer, ModelAnswer), answer
+    assert isinstance(answer, Answer), answer
     return answer, clock.waits
 
 
@@ -168,7 +169,7 @@ def test_a_schema_that_is_refused_later_steps_down() -> None:
         return Step(status=400, message="unsupported schema keyword") if is_formal else Step("ok")
 
     answer, _, endpoint = ask(script, structure=Structure.SCHEMA)
-    assert isinstance(answer, ModelAnswer)
+    assert isinstance(answer, Answer)
     assert endpoint.structure is Structure.TEXT
 
 

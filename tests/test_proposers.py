@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from oracle import oracle_job
 
-from autoresearch.proposer.listed import Listed, from_path
+from autoresearch.proposer.patches import ChangeList, from_path
 from autoresearch.proposer.search import Search
 from miniscale.setting.decode import InputError
 from transfer.change import Change
@@ -111,7 +111,7 @@ def test_search_proposes_the_same_again_after_a_restart() -> None:
 def test_a_proposer_whose_proposals_are_all_refused_ends_the_study() -> None:
     job = oracle_job()
     study = simulate(job.ladder, [], policy=job.policy, plan=job.plan)
-    useless = Listed("scripted", tuple(Change("no-op", knobs={"gain": 0.0}) for _ in range(40)))
+    useless = ChangeList("scripted", tuple(Change("no-op", knobs={"gain": 0.0}) for _ in range(40)))
     for proposal in propose(useless, asking(study)):
         if isinstance(proposal, Change):
             study.prepare(proposal)

@@ -18,9 +18,10 @@ from urllib.request import urlopen
 import pytest
 from researching import Lab, lab
 
-from autoresearch.proposer.model.client import Endpoint, ModelAnswer
-from autoresearch.proposer.model.reply import Malformed, read
+from autoresearch.proposer.idea.parse_reply import Malformed, read
+from autoresearch.proposer.model.client import Endpoint
 from autoresearch.proposer.model.server import Price, Server, Structure
+from autoresearch.proposer.store import Answer
 from transfer.events import CallBilled
 from transfer.study.limits import Limits
 
@@ -87,7 +88,7 @@ def test_free_text_of_a_small_model_is_read_or_refused_and_never_breaks(url: str
     endpoint = Endpoint(server, clock=time.monotonic, sleep=time.sleep, say=lambda text: None)
     ask = "Change 'lr = 0.1' in train.py to 'lr = 0.2' with a SEARCH/REPLACE block."
     answer = endpoint.ask([{"role": "user", "content": ask}], {})
-    assert isinstance(answer, ModelAnswer)
+    assert isinstance(answer, Answer)
     assert answer.tokens_in > 0
     assert answer.tokens_out > 0
     with suppress(Malformed):

@@ -11,9 +11,8 @@ from oracle import oracle_job
 from researching import FAULTS, Played, faulty, idea, lab, play, reply
 
 from autoresearch.brief import Asking, TooLong, brief
+from autoresearch.brief.history import crash_to_mend, is_plateau, resting
 from autoresearch.proposer.choose import decode_agent
-from autoresearch.proposer.history import crash_to_mend, is_plateau, resting
-from autoresearch.proposer.store import ProposalStore
 from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import InputError, Node
 from transfer.events import CallBilled, Event, Proposed, Refused
@@ -263,23 +262,22 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_brief_is_the_same_for_the_same_study_and_stays_in_its_budget(tmp_path: Path) -> None:
-    from autoresearch.proposer.model.server import tokens_of
+    from autoresearch.brief.section import tokens_of
 
     opened = play(fresh, tmp_path, limits=Limits(changes=40)).lab
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "hint.md").write_text("look at the gain\n" * 50)
-    store = ProposalStore(opened.request)
     asking = Asking(ideas=2, proposer="openai", program="Prefer simple ideas.")
-    full = brief(store, asking, budget=20_000)
-    assert full == brief(store, asking, budget=20_000)
+    full = brief(opened.request, asking, budget=20_000)
+    assert full == brief(opened.request, asking, budget=20_000)
     for part in ("Prefer simple ideas.", "hint.md:", "cannot be seen", "Give 2 ideas"):
         assert part in full
     for budget in (2_200, 1_600):
-        short = brief(store, asking, budget=budget)
+        short = brief(opened.request, asking, budget=budget)
         assert tokens_of(short) <= budget
         assert "more" in short
     with pytest.raises(TooLong):
-        brief(store, asking, budget=300)
+        brief(opened.request, asking, budget=300)
 
 
 def test_expectations_are_scored_against_what_came(tmp_path: Path) -> None:

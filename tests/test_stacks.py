@@ -11,7 +11,7 @@ import pytest
 from oracle import oracle_job
 from stacking import Additive, Stacking
 
-from autoresearch.proposer.listed import Listed
+from autoresearch.proposer.patches import ChangeList
 from miniscale.setting.rung import Folders
 from transfer.change import Change
 from transfer.events import (
@@ -100,7 +100,7 @@ class Lab:
             study.start("lab", {})
             run(
                 study,
-                proposer=Listed("lab", self.ideas),
+                proposer=ChangeList("lab", self.ideas),
                 runner=Additive(ladder(), self.trees, self.clash),
                 limits=Limits(99),
                 session=QUIET,

@@ -4,21 +4,21 @@ It is made from the state, the baseline's files and what a person wrote beside t
 of these give the same brief, which is saved with every proposal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from autoresearch.brief import learned, now, setting
+from autoresearch.brief.baseline import read_baseline
 from autoresearch.brief.section import Asking, Section, TooLong, fitted
-from autoresearch.proposer.model.server import Structure
-from autoresearch.proposer.store import ProposalStore
 from transfer.ladder import Ladder
+from transfer.study.proposer import ProposalRequest
 
 __all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]
 
 PROMPTS = Path(__file__).parent.parent / "prompts"
 
 
-def brief(store: ProposalStore, asking: Asking, *, budget: int) -> str:
+def brief(request: ProposalRequest, asking: Asking, *, budget: int) -> str:
     """Return the brief; what stays the same through a study stands first.
 
     Raises
@@ -26,26 +26,25 @@ def brief(store: ProposalStore, asking: Asking, *, budget: int) -> str:
     TooLong
         If the parts that cannot be shortened take more than the budget.
     """
-    return fitted(sections(store, asking), budget=budget)
+    return fitted(sections(request, asking), budget=budget)
 
 
-def sections(store: ProposalStore, asking: Asking) -> list[Section]:
+def sections(request: ProposalRequest, asking: Asking) -> list[Section]:
     """Return the brief's sections in order."""
-    ladder, state = store.study.ladder, store.study.state
-    texts, knobs, tree = store.baseline()
-    analysis = store.study.analysis
+    study, ladder, state = request.study, request.ladder, request.state
+    baseline, analysis = read_baseline(study), study.analysis
     analysis.refresh()
     return [
         setting.setting_section(ladder),
         setting.program_section(asking.program),
-        setting.knob_section(ladder, knobs),
-        *([setting.locked_section(ladder, tree)] if asking.edits else []),
-        *(setting.file_sections(texts) if asking.edits else []),
+        setting.knob_section(ladder, baseline.knobs),
+        *([setting.locked_section(ladder, baseline.folder)] if asking.edits else []),
+        *(setting.file_sections(baseline.texts) if asking.edits else []),
         setting.baseline_section(ladder, state, analysis),
         *learned.sections(ladder, state, asking.proposer),
-        now.trial_section(ladder, state, store.study_folder / "trials"),
-        now.note_section(store.notes()),
-        now.budget_section(store.study, store.limits),
+        now.trial_section(ladder, state, request.session.folder / "trials"),
+        now.note_section(request.session.folder / "notes"),
+        now.budget_section(study, request.limits),
         now.task_section(state, asking),
     ]
 
@@ -55,9 +54,9 @@ def system() -> str:
     return (PROMPTS / "system.md").read_text(encoding="utf-8").strip()
 
 
-def form(ladder: Ladder, texts: Mapping[str, str] | Sequence[str], structure: Structure) -> str:
+def form(ladder: Ladder, texts: Mapping[str, str], *, is_json: bool) -> str:
     """Return how a reply must look."""
-    kind = "form_text.md" if structure is Structure.TEXT else "form_json.md"
+    kind = "form_json.md" if is_json else "form_text.md"
     text = (PROMPTS / kind).read_text(encoding="utf-8").strip()
     file = next(iter(texts), "FILENAME")
     return text.replace("EXPECTED", _expected(ladder)).replace("FILENAME", file)

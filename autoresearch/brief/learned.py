@@ -3,8 +3,8 @@
 import math
 from collections import Counter
 
+from autoresearch.brief.history import traceback
 from autoresearch.brief.section import Section
-from autoresearch.proposer.history import traceback
 from miniscale.process.logs import as_data
 from miniscale.setting.trial import Scalar
 from transfer.events import Effect, Outcome, Proposed, VerdictReached

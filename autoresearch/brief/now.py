@@ -1,12 +1,11 @@
 """The parts of a brief that change from one to the next: trials, notes, budget and the task."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
+from autoresearch.brief.history import is_plateau, resting
 from autoresearch.brief.learned import crash_lines
 from autoresearch.brief.section import Asking, Section
-from autoresearch.proposer.history import is_plateau, resting
 from autoresearch.tracking.projection import curve
 from miniscale.setting.trial import TrialResult
 from transfer.journal.state import StudyState
@@ -16,7 +15,7 @@ from transfer.study.study import Study
 
 CURVES = 4
 POINTS = 6
-NOTE_LINES = 60
+NOTE_LINES, NOTE_CHARACTERS = 60, 20_000
 
 
 def trial_section(ladder: Ladder, state: StudyState, trials: Path) -> Section:
@@ -54,14 +53,17 @@ def _curve_text(path: Path) -> str:
     return f"; training loss by step {points}"
 
 
-def note_section(notes: Sequence[tuple[str, str]]) -> Section:
-    """Pass on what a person dropped into the study's folder while it runs."""
+def note_section(folder: Path) -> Section:
+    """Pass on what a person dropped into the study's folder of notes while it runs, by name."""
     lines = []
-    for name, text in notes:
-        kept = text.strip().splitlines()
-        lines += [f"{name}:", *(line[:400] for line in kept[:NOTE_LINES])]
-        if len(kept) > NOTE_LINES:
-            lines.append(f"… and {len(kept) - NOTE_LINES} lines more")
+    for path in sorted(folder.glob("*")):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        with open(path, encoding="utf-8", errors="replace") as file:
+            texts = file.read(NOTE_CHARACTERS).strip().splitlines()
+        lines += [f"{path.name}:", *(line[:400] for line in texts[:NOTE_LINES])]
+        if len(texts) > NOTE_LINES:
+            lines.append(f"… and {len(texts) - NOTE_LINES} lines more")
     return Section("Notes from the user", tuple(lines), 3)
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.proposer.command import Command
-from autoresearch.proposer.listed import Listed, from_path
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
+from autoresearch.proposer.patches import ChangeList, from_path
 from autoresearch.proposer.search import Search
 from autoresearch.proposer.turns import Turns
 from miniscale.box.selftest import POLICIES
@@ -61,7 +61,7 @@ def decode_agent(
             decode_change(key, child, setting=ladder.setting, roots=roots)
             for key, child in node.children("changes")
         )
-        proposer = Listed("scripted", tuple(changes))
+        proposer = ChangeList("scripted", tuple(changes))
     node.finish()
     return proposer
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.brief import command_form
-from autoresearch.proposer.checks import Ground, Unfit, admit
+from autoresearch.brief.baseline import read_baseline
+from autoresearch.brief.history import known_programs
 from autoresearch.proposer.command_result import Handed, Misbehaved, handed_in
-from autoresearch.proposer.history import known_programs
-from autoresearch.proposer.model.client import ModelAnswer
-from autoresearch.proposer.model.opening import NoCallNow, next_entry
-from autoresearch.proposer.model.reply import Idea, words
-from autoresearch.proposer.store import Call, ProposalRecord, ProposalStore
+from autoresearch.proposer.idea.make_change import Ground, Unfit, admit
+from autoresearch.proposer.idea.parse_reply import Idea, words
+from autoresearch.proposer.next_proposal import NoCallNow, next_entry
+from autoresearch.proposer.store import Answer, Call, ProposalRecord, ProposalStore
 from miniscale.box import BoxKind, BoxReport, Walls, choose, wrap
 from miniscale.setting.command import placeholders
 from miniscale.setting.hides import hidden_paths
@@ -72,18 +72,20 @@ class Command:
         refusal = store.refusal(tokens=0, usd=self.price_usd)
         if refusal:
             raise NoCallNow(Done(refusal))
-        texts, knobs, tree = store.baseline()
+        baseline = read_baseline(store.study)
         call = Call(digest(record.brief), 0, 0, self.price_usd, model=self.argv[0])
         store.begin(record, call)
         work = store.folder / f"{self.name}-{record.place:05d}.work"
-        given = lay_out(work, tree, f"{record.brief}\n{command_form(ladder, texts)}")
+        given = lay_out(
+            work, baseline.folder, f"{record.brief}\n{command_form(ladder, baseline.texts)}"
+        )
         ended = self._attend(work, store)
         entry: Change | Refused
         try:
             check_end(ended, self.timeout_s)
             paths = Paths(ladder.setting.editable, ladder.setting.locked)
             handed = handed_in(work, given, paths, secrets=self._secrets())
-            ground = Ground(ladder.setting, texts, knobs, known_programs(state))
+            ground = Ground(ladder.setting, baseline.texts, baseline.knobs, known_programs(state))
             idea = idea_of(handed, ended)
             entry, _ = admit(idea, ground, proposer=self.name, repairs=record.repairs)
             if handed.left_behind:
@@ -91,11 +93,8 @@ class Command:
         except (Misbehaved, Unfit) as error:
             title = f"{self.name}, proposal {record.place + 1}"
             entry = Refused(title, words(str(error), 600), self.name, record.repairs)
-        answer = ModelAnswer(
+        answer = Answer(
             text=ended["last_words"],
-            problem="",
-            tokens_in=0,
-            tokens_out=0,
             seconds=ended["seconds"],
             model=self.argv[0],
         )

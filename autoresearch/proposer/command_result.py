@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoresearch.proposer.checks import MOST_BYTES
-from autoresearch.proposer.model.edits import Whole
-from autoresearch.proposer.model.reply import Malformed, loads, stated
+from autoresearch.proposer.idea.apply_edits import Whole
+from autoresearch.proposer.idea.make_change import MOST_BYTES
+from autoresearch.proposer.idea.parse_reply import Malformed, loads, stated
 from miniscale.tree.patch import Paths, may_change
 from miniscale.tree.workspace import KNOBS_FILE
 

@@ -11,16 +11,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autoresearch.proposer.model.client import ModelAnswer
-from miniscale.setting.trial import Scalar
-from miniscale.tree.compare_programs import editable_texts
-from miniscale.tree.patch import Paths
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
 from transfer.study.limits import call_refusal
 from transfer.study.proposer import ProposalRequest
 
 LOST = "lost: the process ended while it waited"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reply and what it took; ``problem`` is empty for one that ended as it should."""
+
+    text: str
+    model: str
+    problem: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    tries: int = 1
 
 
 @dataclass
@@ -82,21 +91,11 @@ class ProposalStore:
     """Owns ``proposals/`` of a study's folder while a proposer answers one request."""
 
     def __init__(self, request: ProposalRequest) -> None:
+        self.request = request
         self.study, self.limits, self.session = request.study, request.limits, request.session
-        self.study_folder = request.session.folder
-        self.folder = self.study_folder / "proposals"
+        self.folder = request.session.folder / "proposals"
         self._starts: dict[str, list[int]] = {}
         self._latest: dict[str, ProposalRecord] = {}
-
-    # -- the baseline ------------------------------------------------------------------------
-
-    def baseline(self) -> tuple[dict[str, str], dict[str, Scalar], Path]:
-        """Return the editable files' texts, the knobs and the tree of the present baseline."""
-        state, setting = self.study.state, self.study.ladder.setting
-        parent = state.bases[state.base]
-        tree = self.study.trees.checkout(state.base, parent=parent, patch="", knobs={})
-        texts = editable_texts(tree.path, Paths(setting.editable, setting.locked))
-        return texts, dict(tree.knobs), tree.path
 
     # -- records -----------------------------------------------------------------------------
 
@@ -176,7 +175,7 @@ class ProposalStore:
         self.save(record)
 
     def end(
-        self, record: ProposalRecord, answer: ModelAnswer, *, usd: float | None, outcome: str
+        self, record: ProposalRecord, answer: Answer, *, usd: float | None, outcome: str
     ) -> None:
         """Write down what the call that was begun brought, before anything is done with it."""
         call = record.calls[-1]
@@ -206,14 +205,3 @@ class ProposalStore:
         path = self.folder / "servers.json"
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         return known
-
-    # -- what surrounds a study ----------------------------------------------------------------
-
-    def notes(self) -> list[tuple[str, str]]:
-        """Return what a person dropped into the study's ``notes`` folder, by name."""
-        found = []
-        for path in sorted((self.study_folder / "notes").glob("*")):
-            if path.is_file() and not path.name.startswith("."):
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    found.append((path.name, file.read(20_000)))
-        return found

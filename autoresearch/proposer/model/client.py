@@ -7,11 +7,13 @@ account without money again and again.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.proposer.model.raw_reply import Got, gathered, received, retry_after
-from autoresearch.proposer.model.server import RUNGS, Server, Structure, server_key, tokens_of
+from autoresearch.brief.section import tokens_of
+from autoresearch.proposer.model.response import Got, gathered, received, retry_after
+from autoresearch.proposer.model.server import RUNGS, Server, Structure, server_key
+from autoresearch.proposer.store import Answer
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -22,22 +24,6 @@ PROBE_TOKENS = 2_000
 """Room for models that think before they answer."""
 FORM_WORDS = ("response_format", "schema", "grammar", "json")
 """By these a server says that it is the form of reply that it does not take."""
-
-
-@dataclass(frozen=True)
-class ModelAnswer:
-    """One reply and what it took.
-
-    ``problem`` is empty for a reply that ended as it should.
-    """
-
-    text: str
-    problem: str
-    tokens_in: int
-    tokens_out: int
-    seconds: float
-    model: str
-    tries: int = 1
 
 
 class Unavailable(Exception):
@@ -94,7 +80,7 @@ class Endpoint:
         """Take the key out of a text."""
         return text.replace(self._key, "[key]") if len(self._key) > 6 else text
 
-    def probe(self) -> list[ModelAnswer]:
+    def probe(self) -> list[Answer]:
         """Find out how a reply can be held to a form, once; return the calls that it took."""
         if self.structure is not Structure.AUTO:
             return []
@@ -118,7 +104,7 @@ class Endpoint:
         self.structure = Structure.TEXT
         return answers
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> ModelAnswer:
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Answer:
         """Return the model's reply, trying again for as long as patience lasts.
 
         Raises
@@ -141,7 +127,7 @@ class Endpoint:
         schema: Mapping[str, Any],
         *,
         most: int | None = None,
-    ) -> ModelAnswer:
+    ) -> Answer:
         start, wait, tries = self._clock(), FIRST_WAIT_S, 0
         while True:
             tries += 1
@@ -170,7 +156,7 @@ class Endpoint:
         structure: Structure,
         schema: Mapping[str, Any],
         most: int,
-    ) -> ModelAnswer:
+    ) -> Answer:
         """Call once.
 
         Raises
@@ -191,7 +177,7 @@ class Endpoint:
         except (openai.APIError, ValueError) as error:
             raise _Again(self.redact(f"the answer is no valid JSON ({error})"[:200])) from None
         prompt = "".join(message["content"] for message in messages)
-        return ModelAnswer(
+        return Answer(
             text=self.redact(got.text),
             problem=got.problem,
             tokens_in=got.tokens_in if got.tokens_in is not None else tokens_of(prompt),

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autoresearch.brief import form, system
-from autoresearch.proposer.checks import Ground, Unfit, admit
-from autoresearch.proposer.history import known_programs, resting
-from autoresearch.proposer.model.client import Endpoint, Message, ModelAnswer, Unavailable
-from autoresearch.proposer.model.opening import NoCallNow
-from autoresearch.proposer.model.reply import Idea, Malformed, read, words
+from autoresearch.brief.baseline import read_baseline
+from autoresearch.brief.history import known_programs, resting
+from autoresearch.brief.section import tokens_of
+from autoresearch.proposer.idea.make_change import Ground, Unfit, admit
+from autoresearch.proposer.idea.parse_reply import Idea, Malformed, read, words
+from autoresearch.proposer.model.client import Endpoint, Message, Unavailable
 from autoresearch.proposer.model.reply_schema import Schema, reply_schema
-from autoresearch.proposer.model.server import Price, Structure, tokens_of
-from autoresearch.proposer.store import Call, ProposalRecord, ProposalStore
+from autoresearch.proposer.model.server import Price, Structure
+from autoresearch.proposer.next_proposal import NoCallNow
+from autoresearch.proposer.store import Answer, Call, ProposalRecord, ProposalStore
 from miniscale.setting.trial import digest
 from transfer.change import Change
 from transfer.events import Refused
@@ -65,14 +67,16 @@ class Conversation:
         """Talk until there are changes, or for three replies; every reply is on disk first."""
         record = self._record
         ladder, state = self._store.study.ladder, self._store.study.state
-        texts, knobs, _ = self._store.baseline()
-        ground = Ground(ladder.setting, texts, knobs, known_programs(state))
+        baseline = read_baseline(self._store.study)
+        known = known_programs(state)
+        ground = Ground(ladder.setting, baseline.texts, baseline.knobs, known)
         self._find_form()
-        structure = self._endpoint.structure
-        shown = texts if self._edits else {}
+        is_json = self._endpoint.structure is not Structure.TEXT
+        shown = baseline.texts if self._edits else {}
+        ask = f"{record.brief}\n\n{form(ladder, shown, is_json=is_json)}"
         messages: list[Message] = [
             {"role": "system", "content": system()},
-            {"role": "user", "content": f"{record.brief}\n\n{form(ladder, shown, structure)}"},
+            {"role": "user", "content": ask},
         ]
         judged: list[Judgement] = []
         turns = [call for call in record.calls if call.is_turn and call.outcome]
@@ -109,7 +113,7 @@ class Conversation:
         except Unavailable as error:
             self._store.drop(self._record)
             raise NoCallNow(Paused(str(error))) from None
-        total = ModelAnswer(
+        total = Answer(
             text=str(endpoint.structure),
             problem="",
             tokens_in=sum(answer.tokens_in for answer in answers),
@@ -147,7 +151,7 @@ class Conversation:
         call = Call(digest(list(messages)), prompt, most, usd, is_turn=is_turn)
         self._store.begin(self._record, call)
 
-    def _end(self, answer: ModelAnswer, outcome: str) -> None:
+    def _end(self, answer: Answer, outcome: str) -> None:
         usd = self._price.of(answer.tokens_in, answer.tokens_out)
         self._store.end(self._record, answer, usd=usd, outcome=outcome)
 

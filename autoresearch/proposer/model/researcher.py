@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from autoresearch.proposer.model.client import Endpoint
 from autoresearch.proposer.model.conversation import Conversation
-from autoresearch.proposer.model.opening import next_entry
 from autoresearch.proposer.model.server import Price, Server
+from autoresearch.proposer.next_proposal import next_entry
 from autoresearch.proposer.store import ProposalStore
 from transfer.study.proposer import Proposal, ProposalRequest, Session
 

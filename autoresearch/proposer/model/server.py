@@ -1,6 +1,5 @@
 """Where a model is, what it costs, and the key it is asked with."""
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,8 +81,3 @@ def server_key(server: Server, environment: Mapping[str, str] | None = None) -> 
             "give agent.base_url=URL of a server that needs none (agent=search needs neither)"
         )
     return key or "none"
-
-
-def tokens_of(text: str) -> int:
-    """Estimate tokens from above: three bytes each (code has 3.3, English 4)."""
-    return math.ceil(len(text.encode("utf-8", "replace")) / 3)

@@ -12,7 +12,7 @@ from transfer.study.proposer import ProposalRequest, asked_before
 
 
 @dataclass(frozen=True)
-class Listed:
+class ChangeList:
     """Proposes given changes in order, each once."""
 
     name: str
@@ -26,7 +26,7 @@ class Listed:
         return replace(self.changes[place], proposer=self.name)
 
 
-def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> Listed:
+def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> ChangeList:
     """Make a proposer of a person's own work.
 
     Parameters
@@ -45,12 +45,12 @@ def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> L
     for root in roots:
         found = (root / Path(path).expanduser()).resolve()
         if found.is_file():
-            return Listed("patches", (_read(found),))
+            return ChangeList("patches", (_read(found),))
         if found.is_dir():
             files = sorted(p for p in found.iterdir() if p.suffix in {".diff", ".patch"})
             if not files:
                 raise InputError(f"agent.path: no *.diff or *.patch file in {found}; add one")
-            return Listed("patches", tuple(_read(file) for file in files))
+            return ChangeList("patches", tuple(_read(file) for file in files))
     try:
         patch = patch_between(source, base, path, ".")
     except (InputError, OSError, subprocess.CalledProcessError, ValueError) as error:
@@ -60,7 +60,7 @@ def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> L
         ) from error
     if not patch.strip():
         raise InputError(f"agent.path: branch '{path}' changes nothing in {source} against {base}")
-    return Listed("patches", (Change(title=path, hypothesis=f"branch {path}", patch=patch),))
+    return ChangeList("patches", (Change(title=path, hypothesis=f"branch {path}", patch=patch),))
 
 
 def _read(path: Path) -> Change:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from autoresearch.brief import Asking, TooLong, brief
-from autoresearch.proposer.history import crash_to_mend
+from autoresearch.brief.history import crash_to_mend
 from autoresearch.proposer.store import ProposalRecord, ProposalStore
 from transfer.study.proposer import Done, Paused, Proposal, asked_before
 
@@ -59,7 +59,7 @@ def _asking(store: ProposalStore, proposer: str, most: int, program: str, edits:
 
 def _opened(store: ProposalStore, place: int, asking: Asking, brief_tokens: int) -> ProposalRecord:
     try:
-        text = brief(store, asking, budget=brief_tokens)
+        text = brief(store.request, asking, budget=brief_tokens)
     except TooLong as error:
         raise NoCallNow(Paused(f"{error}; raise agent.brief_tokens ({brief_tokens})")) from None
     base = store.study.state.base

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from autoresearch.proposer.model.edits import Edit, EditBlock, Whole
+from autoresearch.proposer.idea.apply_edits import Edit, EditBlock, Whole
 
 _OPEN = re.compile(r"^\s{0,3}<{5,9} ?(?:SEARCH|ORIGINAL)\b:?\s*(.*?)\s*$")
 _DIVIDE = re.compile(r"^\s{0,3}={5,9}\s*$")
@@ -24,7 +24,7 @@ class ParsedEdits:
     problems: tuple[str, ...] = ()
 
 
-def find(text: str) -> ParsedEdits:
+def find_edits(text: str) -> ParsedEdits:
     """Return all edits of a text: blocks if it has any, else a patch, else whole files."""
     lines = text.split("\n")
     if any(_OPEN.match(line) for line in lines):

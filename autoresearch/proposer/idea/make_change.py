@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from autoresearch.proposer.model.edits import Applied, EditRefused, apply
-from autoresearch.proposer.model.reply import Idea
+from autoresearch.proposer.idea.apply_edits import Applied, EditRefused, apply
+from autoresearch.proposer.idea.parse_reply import Idea
 from miniscale.setting.decode import InputError
 from miniscale.setting.setting import Kind, Setting
 from miniscale.setting.trial import Scalar

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch.proposer.model import blocks
-from autoresearch.proposer.model.edits import Edit, EditBlock, Whole
+from autoresearch.proposer.idea import parse_edits
+from autoresearch.proposer.idea.apply_edits import Edit, EditBlock, Whole
 from miniscale.process.logs import plain
 
 MOST_CHARACTERS = 400_000
@@ -212,7 +212,7 @@ def _json_edits(data: object) -> tuple[Edit, ...]:
 
 
 def _edits_in(text: str) -> tuple[Edit, ...]:
-    found = blocks.find(text)
+    found = parse_edits.find_edits(text)
     if found.problems:
         raise Malformed("; ".join(found.problems))
     return found.edits
@@ -229,7 +229,7 @@ def _from_text(text: str) -> Reply:
     """Read headers and, behind each up to the next one, its edits."""
     headers = _headers(text)
     if not headers:
-        found = blocks.find(text)
+        found = parse_edits.find_edits(text)
         what = f"{len(found.edits)} edits but " if found.edits else ""
         shown = "; ".join(found.problems)
         raise Malformed(
