@@ -15,10 +15,11 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from autoresearch.build import decode_job
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.compose import compose
 from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from transfer.bench.play import Timed, TimedReviewer, parsed
@@ -39,43 +40,19 @@ def ideas() -> Iterator[Change]:
         yield Change(title=f"idea {n}", patch=f"idea{n} {rng.gauss(-0.02, 0.05):.4f}")
 
 
-class Planted:
-    """A runner whose changes add up; noise is 2 % of compute."""
+def planted_runner(ladder: Ladder, trees: KnobTrees) -> InProcessRunner:
+    """Return a runner whose changes add up; noise is 2 % of compute."""
 
-    slots = 1
-
-    def __init__(self, ladder: Ladder, trees: KnobTrees) -> None:
-        self._ladder, self._trees = ladder, trees
-        self._queue: list[TrialSpec] = []
-
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        """Queue trials."""
-        self._queue.extend(specs)
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        """Answer all at once."""
-        del timeout_s
-        done = [self._result(spec) for spec in self._queue]
-        self._queue.clear()
-        return done
-
-    def _result(self, spec: TrialSpec) -> TrialResult:
-        patches = self._trees.content(spec.tree).patches
-        gain = math.fsum(float(patch.split()[1]) for patch in patches)
-        compute = self._ladder.rung(spec.rung).scale
+    def result(spec: TrialSpec) -> TrialResult:
+        gain = math.fsum(float(patch.split()[1]) for patch in trees.content(spec.tree).patches)
+        compute = ladder.rung(spec.rung).scale
         reducible = 0.45 * (compute * math.exp(gain)) ** -0.18
         luck = random.Random(spec.identity).gauss(0, 1)
         return TrialResult(
             spec.identity, TrialState.COMPLETE, value=0.8 + reducible * (1 + 0.02 * 0.18 * luck)
         )
 
-    def running(self) -> list[TrialSpec]:
-        """Return nothing: no trial takes time."""
-        return []
-
-    def close(self) -> None:
-        """Forget what is queued."""
-        self._queue.clear()
+    return InProcessRunner(result)
 
 
 def measure(policy_name: str, budget: float) -> dict[str, float | str]:
@@ -93,7 +70,7 @@ def measure(policy_name: str, budget: float) -> dict[str, float | str]:
         ideas(),
         policy=policy,
         plan=plan,
-        runner=Planted(job.ladder, trees),
+        runner=planted_runner(job.ladder, trees),
         trees=trees,
         specs=light_spec,
     )

@@ -14,8 +14,9 @@ from autoresearch.build import StudyJob
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price
 from autoresearch.proposer.model.server import Server as Asked
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Folders
-from miniscale.settings.oracle.planted_law import OracleRunner
+from miniscale.settings.oracle.planted_law import result_of
 from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger
 from transfer.study.limits import Limits
 from transfer.study.loop import run
@@ -63,7 +64,7 @@ class Lab:
         return run(
             self.study,
             proposer=self.proposer,
-            runner=OracleRunner(),
+            runner=InProcessRunner(result_of),
             limits=self.limits,
             session=self.session,
         )

@@ -6,7 +6,7 @@ import pytest
 from atoms_scenes import change_view, effect, view
 
 from transfer.bench.worlds.catalogue import maker
-from transfer.bench.worlds.world import WorldRunner
+from transfer.bench.worlds.world import world_runner
 from transfer.events import GainForecast, Outcome
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
 from transfer.policy.voi.context import PolicyContext
@@ -72,7 +72,7 @@ def test_every_number_of_a_study_is_the_same_from_memory_and_from_nothing() -> N
         world.changes(),
         policy=policy,
         plan=world.plan,
-        runner=WorldRunner(world, trees),
+        runner=world_runner(world, trees),
         trees=trees,
         specs=light_spec,
     )

@@ -3,13 +3,13 @@
 import math
 import random
 import zlib
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 from atoms_scenes import ladder
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
@@ -28,35 +28,18 @@ POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
 PLAN = StudyPlan(budget=3000.0, idea_cost=2.0, tops_up=True)
 
 
-class Planter:
-    """A runner whose patches are planted gains, written as numbers; a stack's is their sum."""
+def planter(trees: KnobTrees) -> InProcessRunner:
+    """Return a runner whose patches are planted gains, as numbers; a stack's is their sum."""
 
-    slots = 1
-
-    def __init__(self, trees: KnobTrees) -> None:
-        self._trees = trees
-        self._queue: list[TrialSpec] = []
-
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        self._queue += specs
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        done, self._queue = self._queue, []
-        return [self._result(spec) for spec in done]
-
-    def _result(self, spec: TrialSpec) -> TrialResult:
-        patches = [patch.split() for patch in self._trees.content(spec.tree).patches]
+    def result(spec: TrialSpec) -> TrialResult:
+        patches = [patch.split() for patch in trees.content(spec.tree).patches]
         gain, drift = (sum(float(patch[n]) for patch in patches) for n in (0, 1))
         idea = zlib.crc32(spec.tree.encode())
         scale = ladder().rung(spec.rung).scale
         planted = Planted(compute=scale, seed=spec.seed, gain=gain, drift=drift, idea=idea)
         return TrialResult(spec.identity, TrialState.COMPLETE, value=planted.loss())
 
-    def running(self) -> list[TrialSpec]:
-        return []
-
-    def close(self) -> None:
-        self._queue.clear()
+    return InProcessRunner(result)
 
 
 @cache
@@ -77,7 +60,7 @@ def played(seed: int) -> Study:
         plan=PLAN,
         trees=trees,
         specs=light_spec,
-        runner=Planter(trees),
+        runner=planter(trees),
     )
 
 

@@ -12,9 +12,10 @@ import pytest
 import simulated_setting as planted
 from oracle import ROOT
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.compose import compose
 from miniscale.setting.decode import InputError
-from miniscale.settings.oracle.planted_law import OracleRunner, Planted
+from miniscale.settings.oracle.planted_law import Planted, result_of
 from transfer.__main__ import main
 from transfer.change import Change
 from transfer.commands import design as design_command
@@ -191,7 +192,9 @@ def oracle_asked(folder: Path, *more: str) -> design_command.DesignRequest:
 
 def written(asked: design_command.DesignRequest) -> tuple[DesignRun, dict[str, Any]]:
     """Design on the oracle in this process, and return what the ladder's file holds."""
-    bench = BenchLab(asked.ladder, asked.form, asked.root, OracleRunner(), lambda *_: None)
+    bench = BenchLab(
+        asked.ladder, asked.form, asked.root, InProcessRunner(result_of), lambda *_: None
+    )
     found = design(asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask)
     said = answer(found, measured_only=False)
     assert said is not None

@@ -1,14 +1,14 @@
 """A trial that diverges is run once more on a new seed; twice on a rung is diverged."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from oracle import oracle_job
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.decode import InputError
 from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
-from miniscale.settings.oracle.planted_law import OracleRunner, result_of
+from miniscale.settings.oracle.planted_law import result_of
 from transfer.change import Change
 from transfer.events import Outcome, StepChosen
 from transfer.journal.codec import decode, encode
@@ -21,38 +21,22 @@ PLAN = replace(JOB.plan, seed=3, exam_share=0.0)
 GAIN = Change(title="gain", knobs={"gain": 0.15})
 
 
-@dataclass
-class Diverging:
-    """The oracle trainer, but for trials named as (arm, rung, seed)."""
+def diverging(named: frozenset[tuple[str, str, int]]) -> InProcessRunner:
+    """Return the oracle trainer, but for trials named as (arm, rung, seed)."""
 
-    named: frozenset[tuple[str, str, int]]
-    slots: int = 1
-    queue: list[TrialSpec] = field(default_factory=list)
-
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        self.queue += specs
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        done, self.queue = self.queue, []
-        return [self.result(spec) for spec in done]
-
-    def result(self, spec: TrialSpec) -> TrialResult:
-        if (spec.arm, spec.rung, spec.seed) in self.named:
+    def result(spec: TrialSpec) -> TrialResult:
+        if (spec.arm, spec.rung, spec.seed) in named:
             return TrialResult(spec.identity, TrialState.DIVERGED, reason="the objective is nan")
         return result_of(spec)
 
-    def running(self) -> list[TrialSpec]:
-        return []
-
-    def close(self) -> None:
-        self.queue.clear()
+    return InProcessRunner(result)
 
 
 def study(*named: tuple[str, str, int], policy: str = "trend") -> Study:
     """Play one gain of 15 %; trials are named by arm, rung and how many seeds came before."""
     at = frozenset((arm, rung, 3000 + n) for arm, rung, n in named)
     chosen = oracle_job(f"policy={policy}").policy
-    return simulate(JOB.ladder, [GAIN], policy=chosen, plan=PLAN, runner=Diverging(at))
+    return simulate(JOB.ladder, [GAIN], policy=chosen, plan=PLAN, runner=diverging(at))
 
 
 def retries(played: Study) -> list[StepChosen]:
@@ -62,7 +46,9 @@ def retries(played: Study) -> list[StepChosen]:
 @pytest.mark.parametrize("policy", ["trend", "atoms", "greedy", "ttest"])
 def test_a_change_that_diverges_once_gets_a_new_seed_and_goes_on(policy: str) -> None:
     played = study(("c1", "small", 0), policy=policy)
-    whole = simulate(JOB.ladder, [GAIN], policy=played.policy, plan=PLAN, runner=OracleRunner())
+    whole = simulate(
+        JOB.ladder, [GAIN], policy=played.policy, plan=PLAN, runner=InProcessRunner(result_of)
+    )
     again, *others = retries(played)  # a stack of it alone is the same trials
     assert all(played.state.changes[other.arm].change.members == ("c1",) for other in others)
     assert again.reason == "diverged on small, seed 3000: once more on a new seed"

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from html import escape
@@ -20,8 +20,9 @@ from researching import play, reply
 from test_audit import rules_fail
 from test_researcher import fresh
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.trial import TrialResult, TrialSpec
-from miniscale.settings.oracle.planted_law import OracleRunner
+from miniscale.settings.oracle.planted_law import result_of
 from transfer.audit.archive import store
 from transfer.audit.judge_panel import audit
 from transfer.change import Change
@@ -44,31 +45,20 @@ def shipped() -> Study:
     return simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan)
 
 
-class Altered(OracleRunner):
-    """The oracle with its values changed."""
+def altering(alter: Callable[[float, TrialSpec], float]) -> InProcessRunner:
+    """Return the oracle with its values changed."""
 
-    def __init__(self, alter: Callable[[float, TrialSpec], float]) -> None:
-        super().__init__()
-        self._alter = alter
-        self._specs: dict[str, TrialSpec] = {}
+    def result(spec: TrialSpec) -> TrialResult:
+        drawn = result_of(spec)
+        return drawn if drawn.value is None else replace(drawn, value=alter(drawn.value, spec))
 
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        self._specs.update((spec.identity, spec) for spec in specs)
-        super().submit(specs)
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        return [
-            replace(result, value=self._alter(result.value, self._specs[result.identity]))
-            if result.value is not None
-            else result
-            for result in super().poll(timeout_s)
-        ]
+    return InProcessRunner(result)
 
 
 def altered(ladder: Ladder, alter: Callable[[float, TrialSpec], float]) -> Study:
     job = oracle_job()
     changes = [Change(title="good", knobs={"gain": 0.2}), Change(title="bad", knobs={"gain": -0.2})]
-    return simulate(ladder, changes, policy=job.policy, plan=job.plan, runner=Altered(alter))
+    return simulate(ladder, changes, policy=job.policy, plan=job.plan, runner=altering(alter))
 
 
 def page_of(ladder: Ladder, state: StudyState, folder: Path) -> str:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from transfer.bench.score import StudyScore, oracle, score
-from transfer.bench.worlds.world import World, WorldRunner
+from transfer.bench.worlds.world import World, world_runner
 from transfer.events import GainForecast
 from transfer.policy.protocol import (
     Decision,
@@ -85,7 +85,7 @@ def play(world: World, policy: Policy, *, label: str = "") -> StudyScore:
         world.changes(),
         policy=timed,
         plan=world.plan,
-        runner=WorldRunner(world, trees),
+        runner=world_runner(world, trees),
         trees=trees,
         specs=light_spec,
     )

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.rung import Edit, Folders, Rung, Stacked, Tree
 from miniscale.setting.trial import MetricSource, Scalar, TrialSpec, digest
-from miniscale.settings.oracle.planted_law import OracleRunner
+from miniscale.settings.oracle.planted_law import result_of
 from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
@@ -161,5 +162,11 @@ def simulate(
     )
     study.start("simulated", {})
     proposer = Scripted(iter(changes))
-    run(study, proposer=proposer, runner=runner or OracleRunner(), limits=UNLIMITED, session=QUIET)
+    run(
+        study,
+        proposer=proposer,
+        runner=runner or InProcessRunner(result_of),
+        limits=UNLIMITED,
+        session=QUIET,
+    )
     return study

@@ -1,7 +1,7 @@
 """A trainer that trains nothing: losses from a planted law, for tests and simulations.
 
 It is a real trainer for a runner (``python -m miniscale.settings.oracle.planted_law --compute=…
---seed=… --out=…``) and the same arithmetic in the process (:class:`OracleRunner`), at well under a
+--seed=… --out=…``) and the same arithmetic in the process (:func:`result_of`), at well under a
 millisecond a trial.
 
     L = E + A (C e^g(x))^-alpha + noise,   x = ln(C / C0)
@@ -12,7 +12,6 @@ import json
 import math
 import random
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,34 +88,6 @@ def result_of(spec: TrialSpec) -> TrialResult:
             reason="RuntimeError: planted crash",
         )
     return TrialResult(spec.identity, TrialState.COMPLETE, value=planted.loss())
-
-
-class OracleRunner:
-    """A runner that answers at once, for whole studies in tests and simulations."""
-
-    slots = 1
-
-    def __init__(self) -> None:
-        self._queue: deque[TrialSpec] = deque()
-
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        """Queue trials."""
-        self._queue.extend(specs)
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        """Return the results of all queued trials."""
-        del timeout_s
-        results = [result_of(spec) for spec in self._queue]
-        self._queue.clear()
-        return results
-
-    def running(self) -> list[TrialSpec]:
-        """Return nothing: no trial takes time."""
-        return []
-
-    def close(self) -> None:
-        """Forget what is queued."""
-        self._queue.clear()
 
 
 def write(out: Path, numbers: Mapping[str, float]) -> None:

@@ -7,12 +7,12 @@ truth and the same losses, on any machine and in any order.
 import math
 import random
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Knob, Objective, Setting
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
@@ -251,35 +251,9 @@ class World:
         return (self.law(-0.005) - self.law(0.005)) / 0.01
 
 
-class WorldRunner:
-    """A runner whose trials are a world's."""
-
-    slots = 1
-
-    def __init__(self, world: World, trees: KnobTrees) -> None:
-        self.world = world
-        self._trees = trees
-        self._queue: deque[TrialSpec] = deque()
-
-    def submit(self, specs: Sequence[TrialSpec]) -> None:
-        """Queue trials."""
-        self._queue.extend(specs)
-
-    def poll(self, timeout_s: float) -> list[TrialResult]:
-        """Return the results of all queued trials."""
-        del timeout_s
-        world, content = self.world, self._trees.content
-        found = [world.result(spec, world.held(content(spec.tree))) for spec in self._queue]
-        self._queue.clear()
-        return found
-
-    def running(self) -> list[TrialSpec]:
-        """Return nothing: no trial takes time."""
-        return []
-
-    def close(self) -> None:
-        """Forget what is queued."""
-        self._queue.clear()
+def world_runner(world: World, trees: KnobTrees) -> InProcessRunner:
+    """Return a runner whose trials are a world's."""
+    return InProcessRunner(lambda spec: world.result(spec, world.held(trees.content(spec.tree))))
 
 
 def gain_between(law: Law, x: float, loss: float) -> float:
