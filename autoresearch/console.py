@@ -28,6 +28,7 @@ from transfer.events import (
     TrialFinished,
     VerdictReached,
 )
+from transfer.journal.counts import count_changes
 from transfer.report.findings import ScoredForecast, survey
 from transfer.report.text import claim_lines, exam_lines, loss_words
 from transfer.study.commit_message import multiplier
@@ -43,7 +44,8 @@ def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
     """Return the first lines of a study."""
     ladder, state = study.ladder, study.state
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
-    word = f"resumed: {state.n_changes} changes, {len(state.accepted)} accepted"
+    counts = count_changes(state)
+    word = f"resumed: {counts.n_tried} changes, {counts.branch_words}"
     target = f"target {ladder.target_name} ({ladder.target:.2g} {ladder.unit})"
     lines = [
         f"study    {folder}   {word if is_resumed else 'new'}",
@@ -207,12 +209,15 @@ class Console:
 def budget_words(study: Study, limits: Limits) -> str:
     """Say what is spent: ``24 of 40 changes · 1.1e13 of 3e13 FLOPs · $0.12 of $5.00``."""
     ladder, state = study.ladder, study.state
-    calls = spend_words(state, limits)
-    return (
-        f"{state.n_changes} of {limits.changes} changes · "
-        f"{state.spent:.2g} of {study.plan.budget:.2g} {ladder.unit} · "
-        f"{len(state.accepted)} accepted" + (f" · {calls}" if calls else "")
+    counts = count_changes(state)
+    words = (
+        f"{counts.n_tried} of {limits.changes} changes",
+        counts.rescreen_words,
+        f"{state.spent:.2g} of {study.plan.budget:.2g} {ladder.unit}",
+        counts.branch_words,
+        spend_words(state, limits),
     )
+    return " · ".join(word for word in words if word)
 
 
 def _trial_words(spec: TrialSpec) -> str:

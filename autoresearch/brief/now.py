@@ -8,6 +8,7 @@ from autoresearch.brief.learned import crash_lines
 from autoresearch.brief.section import Asking, Section
 from autoresearch.tracking.projection import curve
 from miniscale.setting.trial import TrialResult
+from transfer.journal.counts import count_changes
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits, spend_words
@@ -73,7 +74,7 @@ def budget_section(study: Study, limits: Limits) -> Section:
     left = max(1 - state.spent / plan.budget, 0.0)
     lines = [
         f"{state.n_changes} of {limits.changes} changes tried, {left:.0%} of compute left, "
-        f"{len(state.accepted)} accepted."
+        f"{count_changes(state).branch_words}."
     ]
     words = spend_words(state, limits)
     return Section("Budget", (*lines, *((f"Model calls so far: {words}.",) if words else ())))

@@ -14,13 +14,14 @@ import numpy as np
 from miniscale.setting.trial import TrialResult
 from scaling import forecast_band, forecast_loss
 from transfer.events import Accepted, Event, Request, VerdictReached
+from transfer.journal.counts import ChangeStatus, count_changes
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
 from transfer.report.accounts import Account, accounts
 from transfer.report.expected import ProposerCalibration
-from transfer.report.findings import ChangeGroup, Findings
+from transfer.report.findings import Findings
 from transfer.report.plots.scaling_plot import baseline_runs
 
 Record = dict[str, Any]
@@ -123,11 +124,14 @@ def history(events: Iterable[Event]) -> list[Record]:
 def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     """Return where a study stands just after an event; gains in nats of compute."""
     looks = [state.verdicts[arm].gain_forecast for arm in state.accepted]
+    counts = count_changes(state)
     row: Record = {
         "study/trials": len(state.results),
-        "study/changes": state.n_changes,
+        "study/changes": counts.n_tried,
+        "study/rescreens": counts.n_rescreens,
         "study/judged": len(state.verdicts),
-        "study/accepted": len(state.accepted),
+        "study/accepted": counts.n_accepted,
+        "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
         "study/spent": state.spent,
         "study/multiplier": math.exp(math.fsum(look.mean for look in looks if look)),
         **_calls(state),
@@ -182,18 +186,21 @@ def scaling_rows(findings: Findings) -> list[Record]:
 def summary(findings: Findings) -> Record:
     """Return the study's figures, each with its interval."""
     state, fit, stack = findings.state, findings.fit, findings.stack
+    counts = count_changes(state)
     found: Record = {
         "study/trials": len(state.results),
-        "study/changes": state.n_changes,
-        "study/accepted": len(state.accepted),
+        "study/changes": counts.n_tried,
+        "study/rescreens": counts.n_rescreens,
+        "study/accepted": counts.n_accepted,
+        "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
         "study/spent": state.spent,
         "study/refused_though_better_at_lowest_rung": len(findings.refuted),
         "forecasts/n": len(findings.scored),
         "forecasts/hits": findings.n_hits,
         **_calls(state),
     }
-    for group in ChangeGroup:
-        found[f"verdicts/{group.value.replace(' ', '_')}"] = len(findings.of(group))
+    for status, n in counts.by_status.items():
+        found[f"verdicts/{status.name.lower()}"] = n
     if fit is not None:
         told = forecast_loss(fit, findings.ladder.target)
         sign = 1.0 if findings.ladder.setting.objective.is_minimized else -1.0

@@ -144,8 +144,8 @@ class StudyState:
 
     @property
     def n_changes(self) -> int:
-        """How many changes were taken in, stacks left out."""
-        return len(self.changes) - self.n_stacks
+        """How many ideas were taken in: no stacks, no change measured again."""
+        return len(self.changes) - self.n_stacks - len(self.rescreened)
 
     @property
     def n_stacks(self) -> int:

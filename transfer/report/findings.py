@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from scaling import Fit
 from transfer.belief.exam import Exam, examined
-from transfer.events import Effect, ForecastMade, GainForecast, Outcome, Proposed, VerdictReached
+from transfer.events import Effect, ForecastMade, GainForecast, Proposed, VerdictReached
+from transfer.journal.counts import ChangeStatus, status_of
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
@@ -20,6 +21,7 @@ class ChangeGroup(StrEnum):
 
     ACCEPTED = "accepted"
     SET_ASIDE = "passed, not taken"
+    TAKEN_BACK = "taken back"
     SCALE_BOUND = "scale-bound"
     UNDECIDED = "undecided"
     IN_FLIGHT = "in flight"
@@ -27,17 +29,35 @@ class ChangeGroup(StrEnum):
     CRASHED = "crashed"
 
 
+GROUP_OF: Mapping[ChangeStatus, ChangeGroup] = {
+    ChangeStatus.CERTIFIED: ChangeGroup.ACCEPTED,
+    ChangeStatus.PROVISIONAL: ChangeGroup.ACCEPTED,
+    ChangeStatus.TAKEN_BACK: ChangeGroup.TAKEN_BACK,
+    ChangeStatus.SCALE_BOUND: ChangeGroup.SCALE_BOUND,
+    ChangeStatus.UNDECIDED: ChangeGroup.UNDECIDED,
+    ChangeStatus.IN_FLIGHT: ChangeGroup.IN_FLIGHT,
+    ChangeStatus.REJECTED: ChangeGroup.REJECTED,
+    ChangeStatus.CRASHED: ChangeGroup.CRASHED,
+}
+"""Groups of statuses; any other passed and was not taken."""
+
+
 @dataclass(frozen=True)
 class ChangeRow:
     """One change with its evidence as it was judged, or as it stands while in flight."""
 
     proposed: Proposed
-    group: ChangeGroup
+    status: ChangeStatus
     effects: tuple[Effect, ...]
     gain_forecast: GainForecast | None
     verdict: VerdictReached | None
     note: str = ""
     """Why an accepted change is not on the branch, or which change repeats it."""
+
+    @property
+    def group(self) -> ChangeGroup:
+        """Where a reader sorts it."""
+        return GROUP_OF.get(self.status, ChangeGroup.SET_ASIDE)
 
     @property
     def arm(self) -> str:
@@ -247,27 +267,15 @@ def _row(analysis: Analysis, state: StudyState, proposed: Proposed) -> ChangeRow
         effects = analysis.effects(proposed)
         latest = state.latest.get(arm)
         gain_forecast = latest.gain_forecast if latest is not None else None
-        return ChangeRow(proposed, ChangeGroup.IN_FLIGHT, effects, gain_forecast, None)
+        return ChangeRow(proposed, status_of(state, arm), effects, gain_forecast, None)
     note = state.deferred.get(arm) or state.dropped.get(arm, "")
     if again:
         note += f"; measured again as {again}"
     elif proposed.rescreens:
         note = f"repeats {proposed.rescreens} on baseline {proposed.base}"
     return ChangeRow(
-        proposed, _group(state, verdict), verdict.effects, verdict.gain_forecast, verdict, note
+        proposed, status_of(state, arm), verdict.effects, verdict.gain_forecast, verdict, note
     )
-
-
-def _group(state: StudyState, verdict: VerdictReached) -> ChangeGroup:
-    if verdict.arm in state.accepted:
-        return ChangeGroup.ACCEPTED
-    if verdict.outcome.is_accepted:
-        return ChangeGroup.SET_ASIDE
-    if verdict.outcome is Outcome.SCALE_BOUND:
-        return ChangeGroup.SCALE_BOUND
-    if verdict.outcome is Outcome.UNDECIDED:
-        return ChangeGroup.UNDECIDED
-    return ChangeGroup.CRASHED if verdict.arm in state.broken else ChangeGroup.REJECTED
 
 
 def _stack(rows: Sequence[ChangeRow]) -> Stack | None:

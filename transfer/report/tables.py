@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from transfer.journal.counts import status_of
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
@@ -48,6 +49,7 @@ CHANGES = {
     "is_control": pl.Boolean,
     "base": pl.String,
     "outcome": pl.String,
+    "status": pl.String,
     "gain": pl.Float64,
     "gain_low": pl.Float64,
     "gain_high": pl.Float64,
@@ -131,6 +133,7 @@ def changes(state: StudyState) -> pl.DataFrame:
                 "is_control": proposed.change.is_control,
                 "base": proposed.base,
                 "outcome": str(verdict.outcome) if verdict else "in flight",
+                "status": str(status_of(state, arm)),
                 "gain": look.mean if look else None,
                 "gain_low": look.low if look else None,
                 "gain_high": look.high if look else None,

@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 
-from transfer.events import Effect, Outcome, Proposed, VerdictReached
+from transfer.events import Effect, Proposed, VerdictReached
+from transfer.journal.counts import count_changes, status_of
 from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
@@ -27,7 +28,7 @@ def status(loaded: Loaded) -> list[str]:
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
-        f"{len(state.results)} trials, {state.n_changes} changes",
+        f"{len(state.results)} trials, {changes_words(state)}",
         *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
         *([f"box      {box_words(state)}"] if box_words(state) else []),
         f"verdicts {verdict_words(loaded)}",
@@ -47,6 +48,13 @@ def status(loaded: Loaded) -> list[str]:
     stacks = [one for one in state.changes.values() if one.change.members]
     lines += ["", *(stack_line(loaded, proposed) for proposed in stacks)] if stacks else []
     return lines
+
+
+def changes_words(state: StudyState) -> str:
+    """Say how many changes were tried and are on the branch: ``12 changes, 3 accepted``."""
+    counts = count_changes(state)
+    words = (f"{counts.n_tried} changes", counts.rescreen_words, counts.branch_words)
+    return ", ".join(word for word in words if word)
 
 
 def box_words(state: StudyState) -> str:
@@ -103,9 +111,7 @@ def stack_line(loaded: Loaded, proposed: Proposed) -> str:
 
 def verdict_words(loaded: Loaded) -> str:
     """Count verdicts: ``2 accepted, certified · 5 rejected · 3 in flight``."""
-    counted = {name: n for name, n in count(loaded.state).items() if n}
-    counted["in flight"] = len(loaded.state.in_flight())
-    return " · ".join(f"{n} {name}" for name, n in counted.items() if n) or "none yet"
+    return count_changes(loaded.state).words or "none yet"
 
 
 def forecast_words(loaded: Loaded) -> str:
@@ -123,7 +129,8 @@ def change_line(loaded: Loaded, proposed: Proposed) -> str:
         return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
     look = verdict.gain_forecast
     odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
-    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {verdict.outcome:<22}{odds}"
+    status = status_of(loaded.state, proposed.arm)
+    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {status:<22}{odds}"
 
 
 def show(loaded: Loaded, arm: str) -> list[str]:
@@ -222,12 +229,3 @@ def loss_words(effect: Effect) -> str:
     low, high = effect.loss_gain - half, effect.loss_gain + half
     n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
     return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
-
-
-def count(state: StudyState) -> dict[str, int]:
-    """Count verdicts on single changes by outcome, for a person's first line."""
-    counted = {outcome.value: 0 for outcome in Outcome}
-    for arm, verdict in state.verdicts.items():
-        if not state.changes[arm].change.members:
-            counted[verdict.outcome.value] += 1
-    return counted

@@ -186,7 +186,8 @@ class Study:
             self.record(proposal)
             return proposal.reason
         change = proposal
-        arm, base = str(ArmName(ArmKind.CHANGE, self.state.n_changes + 1)), self.state.base
+        number = len(self.state.changes) - self.state.n_stacks + 1
+        arm, base = str(ArmName(ArmKind.CHANGE, number)), self.state.base
         try:
             change = checked(change, self.ladder.setting)
             refusal = self._checkouts.duplicate_of(change, base)

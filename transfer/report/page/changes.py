@@ -13,6 +13,7 @@ from transfer.units import interval, times
 ORDER: Sequence[ChangeGroup] = (
     ChangeGroup.ACCEPTED,
     ChangeGroup.SET_ASIDE,
+    ChangeGroup.TAKEN_BACK,
     ChangeGroup.SCALE_BOUND,
     ChangeGroup.UNDECIDED,
     ChangeGroup.IN_FLIGHT,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
-from transfer.report.findings import ChangeGroup, ChangeRow
+from transfer.report.findings import ChangeRow
 from transfer.report.plots.palette import DARK, LIGHT, OF_GROUP
 
 LONGEST_TEXT = 1500
@@ -49,9 +49,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 def tag(row: ChangeRow) -> str:
     """Return where a change ended, in its colour."""
-    outcome = row.verdict.outcome if row.verdict else None
-    words = outcome.value if outcome and row.group is ChangeGroup.ACCEPTED else row.group.value
-    return f'<span class="tag" style="color:var(--{OF_GROUP[row.group]})">{esc(words)}</span>'
+    return f'<span class="tag" style="color:var(--{OF_GROUP[row.group]})">{esc(row.status)}</span>'
 
 
 def diff(patch: str, *, most: int) -> str:

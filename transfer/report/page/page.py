@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from transfer.audit.finding import Audit
+from transfer.journal.counts import count_changes
 from transfer.journal.spending import added
 from transfer.report.findings import ChangeGroup, Findings, hit_interval
 from transfer.report.page.changes import chapter, in_order, verdict_table
@@ -121,10 +122,10 @@ def _tiles(findings: Findings) -> str:
     if null_changes:
         words = "Changes that change nothing, sent through everything: false positives as they are."
         tiles.append((f"{passed} of {len(null_changes)} null changes passed", words))
-    ended = [(group, len(findings.of(group))) for group in ChangeGroup]
-    said = " · ".join(f"{n} {group.value}" for group, n in ended if n)
-    if said:
-        tiles.append((f"{len(findings.rows)} changes", esc(said)))
+    counts = count_changes(findings.state)
+    if counts.n_tried:
+        words = " · ".join(word for word in (counts.words, counts.rescreen_words) if word)
+        tiles.append((f"{counts.n_tried} changes", esc(words)))
     cells = "".join(f"<div><b>{big}</b>{small}</div>" for big, small in tiles)
     return f'<div class="tiles">{cells}</div>' if cells else ""
 

@@ -35,6 +35,7 @@ DARK: Mapping[str, str] = {
 OF_GROUP: Mapping[ChangeGroup, str] = {
     ChangeGroup.ACCEPTED: "green",
     ChangeGroup.SET_ASIDE: "violet",
+    ChangeGroup.TAKEN_BACK: "grey",
     ChangeGroup.SCALE_BOUND: "orange",
     ChangeGroup.UNDECIDED: "blue",
     ChangeGroup.IN_FLIGHT: "muted",

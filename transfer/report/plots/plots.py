@@ -31,7 +31,7 @@ PANELS: Sequence[tuple[str, tuple[ChangeGroup, ...]]] = (
     ("accepted", (ChangeGroup.ACCEPTED,)),
     ("scale-bound", (ChangeGroup.SCALE_BOUND,)),
     ("undecided or waiting", (ChangeGroup.UNDECIDED, ChangeGroup.SET_ASIDE, ChangeGroup.IN_FLIGHT)),
-    ("rejected", (ChangeGroup.REJECTED, ChangeGroup.CRASHED)),
+    ("rejected", (ChangeGroup.TAKEN_BACK, ChangeGroup.REJECTED, ChangeGroup.CRASHED)),
 )
 LABELS = 9
 """Most changes that a panel names."""
