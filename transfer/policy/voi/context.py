@@ -102,7 +102,7 @@ class VoiRules:
 
 
 class PolicyContext:
-    """One view of the study read for decisions; valid as long as the view of the study is."""
+    """A study read for decisions; valid as long as the view it was read from."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class PolicyContext:
 
     @property
     def tally(self) -> Tally:
-        """The view's change views by what is asked of them."""
+        """The changes of the view, by what is asked of them."""
         self._memory.tally.follow(self.view)
         return self._memory.tally
 

@@ -236,7 +236,7 @@ class AtomsPolicy:
         Raises
         ------
         ValueError
-            If the view of the study does not carry its ladder.
+            If the view carries no ladder.
         """
         if view.ladder is None:
             raise ValueError("review: the view of the study has no ladder; set StudyView.ladder")
