@@ -21,6 +21,17 @@ def detectable(noise: float, rho: float, *, seeds: int, baseline_seeds: int) -> 
     ``2.5 sigma_g sqrt((1 - rho^2) / n + (1 - rho)^2 / n_b)``: found with a power of .8 where a
     false alarm has a probability of .05, one-sided.
 
+    Parameters
+    ----------
+    noise
+        Noise of one run in nats of compute.
+    rho
+        Correlation of two arms on one seed.
+    seeds
+        Runs of the change, each paired with one of the baseline.
+    baseline_seeds
+        Runs of the baseline.
+
     >>> round(detectable(0.03, 0.5, seeds=2, baseline_seeds=3), 4)
     0.0508
     """
@@ -28,7 +39,19 @@ def detectable(noise: float, rho: float, *, seeds: int, baseline_seeds: int) -> 
 
 
 def planned_se(noise: float, rho: float, *, seeds: int, baseline_seeds: int) -> float:
-    """Return the standard error of a comparison by paired seeds, nats of compute."""
+    """Return the standard error of a comparison by paired seeds, nats of compute.
+
+    Parameters
+    ----------
+    noise
+        Noise of one run in nats of compute.
+    rho
+        Correlation of two arms on one seed.
+    seeds
+        Runs of the change, each paired with one of the baseline.
+    baseline_seeds
+        Runs of the baseline.
+    """
     both = max(baseline_seeds, seeds)
     return noise * math.sqrt((1 - rho**2) / seeds + (1 - rho) ** 2 / both)
 
@@ -152,7 +175,19 @@ def persistence(left: Array, right: Array, variances: Array) -> float | None:
 def bootstrap_persistence(
     left: Array, right: Array, variances: Array, rng: np.random.Generator
 ) -> tuple[float, float] | None:
-    """Return the 80 % interval of :func:`persistence` over resampled interventions."""
+    """Return the 80 % interval of :func:`persistence` over resampled interventions.
+
+    Parameters
+    ----------
+    left
+        Gains on one rung, shape (changes,).
+    right
+        Gains on the other, shape (changes,).
+    variances
+        Of the first, noise alone, shape (changes,).
+    rng
+        Draws the resamples.
+    """
     n, found = len(left), []
     for chosen in rng.integers(0, n, size=(300, n)):
         if len(set(chosen.tolist())) >= 3:

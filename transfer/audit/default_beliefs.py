@@ -112,7 +112,19 @@ def _evidence(known: Sequence[Effect], change: Change, model: Model) -> float:
 def forecast(
     below: Effects, came: Mapping[str, Effect], changes: Mapping[str, Change], model: Model
 ) -> tuple[TopForecast, ...]:
-    """Forecast every change at the target from its effects below, and pair it with what came."""
+    """Forecast every change at the target from its effects below, and pair it with what came.
+
+    Parameters
+    ----------
+    below
+        Arm -> its effects under the top rung.
+    came
+        Arm -> its effect on the top rung.
+    changes
+        The panel by name.
+    model
+        What gains do over scale.
+    """
     found = []
     for arm, effect in came.items():
         known = list(below.get(arm, ()))
@@ -143,6 +155,17 @@ def drift_of(
     from misfit. With no drift a residual r = g_T - E g_T has the variance s^2 of forecast and
     measurement; what is left over a distance D, ``(r^2 - s^2) / D^2``, is averaged with the default
     of .004 as 8 more interventions, r counted as at most 4 s.
+
+    Parameters
+    ----------
+    below
+        Arm -> its effects under the top rung.
+    came
+        Arm -> its effect on the top rung.
+    changes
+        The panel by name.
+    model
+        What gains do over scale.
     """
     default, calm = model.drift, replace(model, drift=0.0)
     squares, weight = DRIFT_WEIGHT * default**2, DRIFT_WEIGHT
@@ -164,6 +187,17 @@ def covering_factor(
     """Return the conformal factor by leaving one intervention out, and the scores behind it.
 
     Misfit, scale and drift are learned without the change whose interval is scored.
+
+    Parameters
+    ----------
+    below
+        Arm -> its effects under the top rung.
+    came
+        Arm -> its effect on the top rung.
+    changes
+        The panel by name.
+    model
+        What gains do over scale.
     """
     scores: list[TopForecast] = []
     told = evidence(_whole(below, came), changes, model)
@@ -182,6 +216,17 @@ def learn(
     """Return the model with misfit, scale and drift as a panel tells them.
 
     Misfit is learned from the rungs below together with the target.
+
+    Parameters
+    ----------
+    below
+        Arm -> its effects under the top rung.
+    came
+        Arm -> its effect on the top rung.
+    changes
+        The panel by name.
+    model
+        What gains did over scale before.
     """
     misfit = misfit_of(_whole(below, came), changes, model)
     return _fitted(below, came, changes, model, misfit)

@@ -90,6 +90,21 @@ def run_all(
 ) -> tuple[list[Run], list[TrialResult]]:
     """Run trials to their end and return them as runs and as results, in the order wanted.
 
+    Parameters
+    ----------
+    ladder
+        Carries the setting, its objective and a name.
+    wants
+        (arm, rung, seed) to run.
+    changes
+        The panel by name.
+    bench
+        Where trials are run.
+    runner
+        What runs them.
+    progress
+        Told of each that ends.
+
     Raises
     ------
     InputError

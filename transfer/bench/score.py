@@ -128,7 +128,21 @@ class Truth:
 def score(
     world: World, state: StudyState, trees: KnobTrees, *, policy: str, cpu_s: float, seconds: float
 ) -> StudyScore:
-    """Score a finished study."""
+    """Score a finished study.
+
+    Parameters
+    ----------
+    world
+        The world that was played.
+    state
+        The study at its end.
+    trees
+        Its commits in memory.
+    policy
+        The policy's name.
+    cpu_s, seconds
+        CPU seconds of the policy alone, and seconds of the whole study.
+    """
     truth, accepted = Truth(world, state, trees), list(state.accepted)
     singles = {
         arm: one

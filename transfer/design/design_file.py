@@ -46,7 +46,21 @@ def evidence(found: DesignRun, ladder: Ladder) -> dict[str, Any]:
 def ladder_yaml(
     found: DesignRun, said: DesignAnswer, ladder: Ladder, *, setting: str, panel: str
 ) -> str:
-    """Return the ladder's file; ``setting`` and ``panel`` name the files that it stands on."""
+    """Return the ladder's file; ``setting`` and ``panel`` name the files that it stands on.
+
+    Parameters
+    ----------
+    found
+        What the design found out.
+    said
+        The ladder that it came to.
+    ladder
+        Carries the name.
+    setting
+        Name of the setting's file.
+    panel
+        Name of the panel's file.
+    """
     unit = {"seconds": "s", "flops": "FLOPs"}.get(found.form.cost, found.form.cost)
     scale = "time" if found.form.cost == "seconds" else found.form.cost
     target = float(f"{said.target:.4g}")

@@ -253,7 +253,25 @@ def calibrated(
     noise: float = 0.02,
     target: float = 10.0,
 ) -> World:
-    """Return a world of the suites' mechanism."""
+    """Return a world of the suites' mechanism.
+
+    Parameters
+    ----------
+    suite
+        Name of the suite.
+    seed
+        Number of the world.
+    nature
+        What its ideas do.
+    plan
+        How the study searches.
+    n_ideas
+        Ideas in all; 0 where the budget alone ends them.
+    noise
+        Noise of one run on the lowest rung, nats of compute.
+    target
+        Compute of the target, as a multiple of the top rung's.
+    """
     return World(
         suite=suite,
         seed=seed,

@@ -55,7 +55,21 @@ class Verdict:
 
 def mismatches(form: Shrinkable, paths: Mapping[str, Path], one: CellStanding, board: Board,
                *, has_rules: bool) -> dict[str, str]:  # fmt: skip
-    """Say what a cell does not match of the reference."""
+    """Say what a cell does not match of the reference.
+
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    paths
+        Ways to shrink, by name.
+    one
+        The cell.
+    board
+        The race: reference, changes, seeds.
+    has_rules
+        Whether some knob needs a rule.
+    """
     path = paths[one.cell.path]
     return unmatched(form, path, one.cell.dials, board.top.dials, has_rules=has_rules)
 
@@ -68,6 +82,17 @@ def best_of(
     Only faithful cells at the price allowed that ran all changes count; one is as accurate as the
     best if its accuracy is not clearly lower on the same changes. Each mismatch counts as if a
     decision cost twice as much.
+
+    Parameters
+    ----------
+    standings
+        Cells by name.
+    counts
+        Cell -> number of things it does not match of the reference.
+    limit
+        Price of a trial that is allowed.
+    n
+        Changes that were raced.
     """
     able = [
         s for s in standings.values()
@@ -90,7 +115,21 @@ def best_of(
 def look_above(
     book: Book, board: Board, standings: Standings, counts: Mapping[str, int], limit: float
 ) -> tuple[Standings, CellStanding | None]:
-    """Try dearer sizes of the most promising paths, cheapest first, until one is faithful."""
+    """Try dearer sizes of the most promising paths, cheapest first, until one is faithful.
+
+    Parameters
+    ----------
+    book
+        Trials seen so far.
+    board
+        The race: reference, changes, seeds.
+    standings
+        Cells by name.
+    counts
+        Cell -> number of things it does not match of the reference.
+    limit
+        Price of a trial that was allowed.
+    """
 
     def promise(path: str) -> tuple[int, float]:
         known = [s for s in standings.values() if s.cell.path == path]

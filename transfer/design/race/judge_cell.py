@@ -145,7 +145,19 @@ def prices(book: Book, cell: Cell) -> tuple[float, float]:
 
 
 def path_ladder(ladder: Ladder, book: Book, cells: Sequence[Cell], top: Cell) -> Ladder:
-    """Return one path's cells as rungs in the order of their price, the reference on top."""
+    """Return one path's cells as rungs in the order of their price, the reference on top.
+
+    Parameters
+    ----------
+    ladder
+        Carries the setting, its objective and a name.
+    book
+        Trials seen so far.
+    cells
+        Cells of one path.
+    top
+        The reference.
+    """
     priced = sorted(((prices(book, cell)[0], cell) for cell in cells), key=lambda one: one[0])
     rungs, last = [], 0.0
     for cost, cell in [*priced, (prices(book, top)[0], top)]:
@@ -161,6 +173,19 @@ def judge(
 
     Cells without a number of the baseline or with fewer than three changes in common with the
     reference are not judged.
+
+    Parameters
+    ----------
+    ladder
+        Carries the setting, its objective and a name.
+    book
+        Trials seen so far.
+    cells
+        Cells of one path.
+    top
+        The reference.
+    arms
+        Changes by name.
     """
     usable = [c for c in cells if any(s.value is not None for s in book.of(c.name, BASELINE))]
     if not usable:

@@ -308,7 +308,19 @@ def are_needed(form: Shrinkable, rules: Sequence[FittedRule]) -> bool:
 def factors(
     form: Shrinkable, rules: Sequence[FittedRule], dials: Mapping[str, float], *, uses_rules: bool
 ) -> dict[str, float]:
-    """Return the factor on each knob at a size: of the rules, or what undoes the program's own."""
+    """Return the factor on each knob at a size: of the rules, or what undoes the program's own.
+
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    rules
+        Fitted rules.
+    dials
+        Value of each dial.
+    uses_rules
+        Whether the path uses rules.
+    """
     ratio = {name: dials[name] / dial.value for name, dial in form.dials.items()}
     if uses_rules:
         found = {rule.knob: rule.factor(ratio[rule.dial]) for rule in rules if rule.is_needed}

@@ -54,6 +54,17 @@ class Ask:
 def check_prices(book: Book, form: Shrinkable, prices: Prices, ask: Ask) -> None:
     """Refuse what the probes show to be impossible.
 
+    Parameters
+    ----------
+    book
+        Trials seen so far.
+    form
+        The expensive form: its dials and what may shrink.
+    prices
+        What a size costs and takes.
+    ask
+        What was asked for.
+
     Raises
     ------
     InputError
@@ -99,6 +110,19 @@ def reference(
 ) -> tuple[Cell, bool]:
     """Return the cell that plays the target: the expensive form, or the largest affordable size.
 
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    paths
+        Ways to shrink; the first is that of a stand-in.
+    prices
+        What a size costs and takes.
+    ask
+        What was asked for.
+    n_changes
+        Number of changes in the panel.
+
     Raises
     ------
     InputError
@@ -143,7 +167,25 @@ def lay_out(
     arms: tuple[str, ...],
     ask: Ask,
 ) -> tuple[Board, Standings]:
-    """Lay out the cells of the race, the cheapest tier first."""
+    """Lay out the cells of the race, the cheapest tier first.
+
+    Parameters
+    ----------
+    ladder
+        Carries the setting, its objective and a name.
+    ways
+        Paths with their sizes.
+    prices
+        What a size costs and takes.
+    rules
+        Fitted rules.
+    top
+        The reference.
+    arms
+        Changes by name.
+    ask
+        What was asked for.
+    """
     top_price, form = prices(top.dials), ways.form
     there = tiers(ways, prices, limit=ask.limit, top=top_price, ratio=ask.ratio, n=ask.sizes)
     standings: Standings = {}

@@ -137,7 +137,19 @@ def run_top(book: Book, board: Board, arms: Sequence[str]) -> None:
 
 
 def run_cells(book: Book, board: Board, cells: Sequence[Cell], arms: Sequence[str]) -> None:
-    """Run the baseline, then changes, in some cells; a cell whose baseline fails gets no more."""
+    """Run the baseline, then changes, in some cells; a cell whose baseline fails gets no more.
+
+    Parameters
+    ----------
+    book
+        Trials seen so far.
+    board
+        The race: reference, changes, seeds.
+    cells
+        Cells to run them in.
+    arms
+        Changes to run beside the baseline.
+    """
     _run(book, board, [Trial(c, BASELINE, s) for c in cells for s in range(board.baseline_seeds)])
     live = [c for c in cells if any(s.value is not None for s in book.of(c.name, BASELINE))]
     live = [c for c in live if not overhead_of(board.form, book, c, _next_up(book, c, board.top))]
@@ -171,7 +183,18 @@ def weigh(
 ) -> Standings:
     """Judge open cells by what has been run, and take out those that cannot win.
 
-    ``paths`` are those that have new runs; all if not given.
+    Parameters
+    ----------
+    book
+        Trials seen so far.
+    board
+        The race: reference, changes, seeds.
+    standings
+        Cells by name.
+    arms
+        Changes that have been run.
+    paths
+        Those that have new runs; all if not given.
     """
     judged: dict[str, CellAccuracy] = {}
     every = sorted({one.cell.path for one in standings.values()})
@@ -224,7 +247,19 @@ def noise_words(known: CellAccuracy) -> str:
 
 
 def out(one: CellStanding, state: CellState, cause: str, why: str) -> CellStanding:
-    """Return a cell's standing as it leaves the race."""
+    """Return a cell's standing as it leaves the race.
+
+    Parameters
+    ----------
+    one
+        The cell.
+    state
+        How it leaves.
+    cause
+        What it died of, in a word.
+    why
+        The same with its evidence.
+    """
     return replace(one, state=state, cause=cause, why=why)
 
 

@@ -125,7 +125,25 @@ def rung_of(
     seconds: float,
     rules: Mapping[str, float],
 ) -> Rung:
-    """Return the rung of a size, as a ladder's YAML would have it."""
+    """Return the rung of a size, as a ladder's YAML would have it.
+
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    path
+        The way to shrink.
+    dials
+        Value of each dial.
+    name
+        The rung's name.
+    cost
+        Of one trial, in the setting's cost.
+    seconds
+        Of one trial.
+    rules
+        Factor on each knob.
+    """
     limits = form.limits
     params: dict[str, Scalar] = {n: form.dials[n].written(v) for n, v in dials.items()}
     return Rung(

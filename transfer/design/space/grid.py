@@ -70,7 +70,21 @@ def cell_of(
     prices: Prices | None,
     rules: Mapping[str, float] | None = None,
 ) -> Cell:
-    """Return the cell of a size, named by its path and how often its work goes into a target's."""
+    """Return the cell of a size, named by its path and how often its work goes into a target's.
+
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    path
+        The way to shrink.
+    dials
+        Value of each dial.
+    prices
+        What a size costs and takes.
+    rules
+        Factor on each knob; none if not given.
+    """
     share = work(form, dials)
     name = f"{path.name}_{1 / share:.4g}" + _suffix(path, rules)
     seconds = prices.seconds(dials) if prices else (form.seconds or 60.0) * share
@@ -165,6 +179,21 @@ def tiers(
 
     ``n`` tiers at and below what a trial may cost, a ``ratio`` apart, then as many above it as
     stay clear of the reference's price. A path has no size in a tier that its dials step over.
+
+    Parameters
+    ----------
+    ways
+        Paths with their sizes.
+    prices
+        What a size costs and takes.
+    limit
+        Price of a trial that is allowed.
+    top
+        Price of the reference.
+    ratio
+        Price of a tier over the next lower.
+    n
+        Number of tiers.
     """
     amounts = [limit / ratio**k for k in range(n - 1, -1, -1)]
     while amounts[-1] * ratio <= 0.6 * top:
@@ -184,7 +213,19 @@ def tiers(
 
 
 def overhead_of(form: Shrinkable, book: Book, cell: Cell, larger: Cell) -> str:
-    """Say that a cell costs hardly less than a larger one on its path; empty if it does not."""
+    """Say that a cell costs hardly less than a larger one on its path; empty if it does not.
+
+    Parameters
+    ----------
+    form
+        The expensive form: its dials and what may shrink.
+    book
+        Trials seen so far.
+    cell
+        The cell in question.
+    larger
+        The next larger that was run.
+    """
     small, large = (_seen_price(book, one) for one in (cell, larger))
     if small is None or large is None:
         return ""

@@ -181,6 +181,17 @@ def among(
 ) -> tuple[list[Path], list[str]]:
     """Return the paths that a setting can take, and why others are left out, a line each.
 
+    Parameters
+    ----------
+    paths
+        Ways to shrink, by name.
+    form
+        The expensive form: its dials and what may shrink.
+    only
+        Names to keep; all if empty.
+    knobs
+        Knobs of the setting.
+
     Raises
     ------
     InputError
