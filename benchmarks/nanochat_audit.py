@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from miniscale.setting.compose import compose
+from scaling.present.axes import render_png
 from transfer.arm_table import BASELINE
 from transfer.audit import audit_text
 from transfer.audit.audit_plot import forecasts
@@ -30,7 +31,6 @@ from transfer.audit.panel_runs import Run, Runs, checked, named_panel, read_runs
 from transfer.change import Change
 from transfer.commands.audit import audited
 from transfer.ladder import Ladder, decode_ladder
-from transfer.report.plots.axes import png
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "nanochat_audit.csv"
@@ -91,7 +91,7 @@ def main() -> int:
     kept = {name: one.to_json() | {"content": {}} for name, one in found.items()}
     (RESULTS / "nanochat_audit.json").write_text(json.dumps(kept, indent=1) + "\n")
     drawn = forecasts(found["scaled, d5 as the target"])
-    (RESULTS / "nanochat_audit.png").write_bytes(png(drawn))
+    (RESULTS / "nanochat_audit.png").write_bytes(render_png(drawn))
     return 0
 
 

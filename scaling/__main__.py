@@ -133,15 +133,16 @@ def _keep(report: object, options: argparse.Namespace, console: object) -> None:
     """Write the page, the picture and the tracker's run that were asked for."""
     from rich.console import Console
 
-    from scaling.report.report import Report, page
+    from scaling.present.axes import render_png
+    from scaling.report.report import Report, render_report
 
     assert isinstance(report, Report)
     assert isinstance(console, Console)
     if options.out:
         stem = options.out
         stem.parent.mkdir(parents=True, exist_ok=True)
-        stem.with_suffix(".html").write_text(page(report))
-        report.figure.savefig(stem.with_suffix(".png"))
+        stem.with_suffix(".html").write_text(render_report(report))
+        stem.with_suffix(".png").write_bytes(render_png(report.figure))
         console.print(f"wrote {stem.with_suffix('.html')} and {stem.with_suffix('.png')}")
     if options.wandb:
         from scaling.report.wandb_log import log_report

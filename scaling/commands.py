@@ -24,7 +24,7 @@ from scaling.report.figures import (
     draw_isoflop,
     draw_plans,
 )
-from scaling.report.report import Report, Sheet, interval, number, si
+from scaling.report.report import Report, Sheet, write_count, write_interval, write_number
 from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable
@@ -37,7 +37,7 @@ def fit_command(options: Namespace) -> Report:
     table, form, scales, ensemble = _fitted(options)
     fit = ensemble.fit
     rows = tuple(
-        (name, number(value), interval(*ensemble.interval(name), digits=6))
+        (name, write_number(value), write_interval(*ensemble.interval(name), digits=6))
         for name, value in fit.parameters.items()
     )
     parts = variance_components(fit.residuals, _cells(scales), len(fit.theta))
@@ -171,7 +171,7 @@ def compare_command(options: Namespace) -> Report:
     lines = (
         f"{options.change} against {options.baseline}, read off the baseline's {form.name} law "
         f"({found.baseline.status}); positive is better",
-        f"the gain changes by {slope.mean:+.4f} {interval(slope.low, slope.high, 3)} per nat",
+        f"the gain changes by {slope.mean:+.4f} {write_interval(slope.low, slope.high, 3)} per nat",
     )
     shown = replace(found, by_scale=tuple(gains), target=at_target)
     figure = draw_comparison(
@@ -207,8 +207,8 @@ def isoflop_command(options: Namespace) -> Report:
     sheets = tuple(_frontier_sheet(frontier) for frontier in frontiers)
     lines = [f"{ensemble.fit.status}: {ensemble.fit.status.advice}"]
     lines += [
-        f"{f.method}: N ~ C^{number(f.a[0], 4)} {interval(*f.a[1:], digits=4)}, "
-        f"D ~ C^{number(f.b[0], 4)} {interval(*f.b[1:], digits=4)}"
+        f"{f.method}: N ~ C^{write_number(f.a[0], 4)} {write_interval(*f.a[1:], digits=4)}, "
+        f"D ~ C^{write_number(f.b[0], 4)} {write_interval(*f.b[1:], digits=4)}"
         for f in frontiers
     ]
     figure = draw_isoflop(
@@ -317,8 +317,14 @@ def _named(table: RunTable, seed: str) -> list[str]:
 def _forecast_row(point: tuple[float, ...], forecast: Forecast, came: float) -> tuple[str, ...]:
     where = ", ".join(f"{v:.4g}" for v in point)
     hit = "" if np.isnan(came) else ("hit" if forecast.contains(came) else "miss")
-    seen = "" if np.isnan(came) else number(came, 6)
-    return where, number(forecast.mean, 6), interval(forecast.low, forecast.high, 5), seen, hit
+    seen = "" if np.isnan(came) else write_number(came, 6)
+    return (
+        where,
+        write_number(forecast.mean, 6),
+        write_interval(forecast.low, forecast.high, 5),
+        seen,
+        hit,
+    )
 
 
 def _record(forecasts: list[Forecast], came: Array) -> str:
@@ -372,8 +378,11 @@ def _frontier_sheet(frontier: Frontier) -> Sheet:
     rows = tuple(
         (
             f"{o.flops:.3g}",
-            *(f"{si(v[0])} [{si(v[1])}, {si(v[2])}]" for v in (o.parameters, o.tokens)),
-            f"{o.loss[0]:.4f} {interval(*o.loss[1:])}",
+            *(
+                f"{write_count(v[0])} [{write_count(v[1])}, {write_count(v[2])}]"
+                for v in (o.parameters, o.tokens)
+            ),
+            f"{o.loss[0]:.4f} {write_interval(*o.loss[1:])}",
             f"{o.tokens[0] / o.parameters[0]:.3g}",
         )
         for o in frontier.optima

@@ -52,7 +52,7 @@ def gain_sd(
     the rung's misfit ``(.20 gain)^2 + .004^2`` that seeds do not remove; across rungs the gain is
     a line in log compute, flat but for a slope doubted by a part of the gain (1/18) per nat.
 
-    >>> rungs = (Rung(1e18, 0.05, 0.001, 1.0), Rung(1e19, 0.05, 0.001, 10.0))
+    >>> rungs = (PlannedRung(1e18, 0.05, 0.001, 1.0), PlannedRung(1e19, 0.05, 0.001, 10.0))
     >>> round(gain_sd(rungs, (4, 0), target=1e20, gain=0.05, rho=0.5), 4)
     0.0195
     """
@@ -84,7 +84,7 @@ def design(
 
     Parameters
     ----------
-    rungs : tuple of Rung
+    rungs : tuple of PlannedRung
         What can be run, up to about six.
     target, gain : float
         Compute at which the gain is asked for, and the log compute multiplier to resolve:

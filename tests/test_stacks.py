@@ -1,7 +1,6 @@
 """Stacks: measured together, judged again, taken as one; and a study that is cut anywhere."""
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -35,7 +34,7 @@ from transfer.ladder import Ladder
 from transfer.policy.by_trend import TrendPolicy
 from transfer.policy.protocol import Policy
 from transfer.report.findings import survey
-from transfer.report.page.page import page
+from transfer.report.page.render import render_page
 from transfer.report.text import show, status
 from transfer.study.in_memory import NOWHERE, QUIET, KnobTrees, MemoryLedger, light_spec
 from transfer.study.limits import Limits
@@ -307,6 +306,7 @@ def test_status_and_report_show_stacks_and_the_exam(tmp_path: Path) -> None:
     assert "g1   stack of c1 c3" in told
     assert f"{state.n_changes} changes" in told
     assert "members     c1 c3" in "\n".join(show(loaded, "g1"))
-    html = page(survey(ladder(), state), defaultdict(lambda: '<svg viewBox="0 0 1 1"></svg>'))
+    drawn = dict.fromkeys(("progress", "scaling", "gains", "forecasts"), "<svg></svg>")
+    html = render_page(survey(ladder(), state), drawn)
     assert "Exam of the whole" in html
     assert "<h3>Stacks</h3>" in html

@@ -216,12 +216,12 @@ def study_config(study: Study) -> dict[str, Any]:
 
 def save_pictures(study: Study, folder: Path) -> dict[str, Path]:
     """Draw the study's pictures into its report and return where they are."""
-    from transfer.report.plots.axes import png
-    from transfer.report.plots.plots import draw_all
+    from scaling.present.axes import render_png
+    from transfer.report.plots.study_plots import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, figure in draw_all(survey(study.ladder, study.state)).items():
         found[name] = folder / f"{name}.png"
-        found[name].write_bytes(png(figure))
+        found[name].write_bytes(render_png(figure))
     return found

@@ -108,7 +108,7 @@ def fit_form(
         Positive; to be minimised.
     weight : array-like, optional
         How often each run counts; 1 by default.
-    objective : Objective, optional
+    objective : FitObjective, optional
         Huber's loss of log residuals, summed, delta 1e-3 by default.
     starts : array-like, shape (starts, parameters), optional
         Own starts in the form's ``coordinates``; all of them are polished.

@@ -30,7 +30,7 @@ class FitObjective:
     is the field's (Hoffmann et al., 2022, section 3.3): nearly L1, so that a tenth of odd runs
     does not move a law. Squared is an infinite width; L1 a tiny one, over d.
 
-    >>> Objective().value(np.array([[0.0005, 0.1]]), np.ones(2)).round(9).tolist()
+    >>> FitObjective().value(np.array([[0.0005, 0.1]]), np.ones(2)).round(9).tolist()
     [9.9625e-05]
     """
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from scaling.present.axes import render_png
 from scaling.report.report import Report
 
 
@@ -43,9 +44,8 @@ def log_report(
 def _panels(report: Report, wandb: Any) -> dict[str, object]:
     from PIL import Image
 
-    picture = io.BytesIO()
-    report.figure.savefig(picture, format="png")
-    panels: dict[str, object] = {"picture": wandb.Image(Image.open(picture))}
+    picture = Image.open(io.BytesIO(render_png(report.figure)))
+    panels: dict[str, object] = {"picture": wandb.Image(picture)}
     for sheet in report.sheets:
         rows = [list(row) for row in sheet.rows]
         panels[f"tables/{sheet.title}"] = wandb.Table(columns=list(sheet.columns), data=rows)

@@ -104,7 +104,7 @@ def plain(name: str) -> str:
 def guess_roles(columns: list[str]) -> dict[ColumnRole, str]:
     """Return the column of every part that can be recognised.
 
-    >>> guess_roles(["N", "D", "val loss", "lr"])[Role.TOKENS]
+    >>> guess_roles(["N", "D", "val loss", "lr"])[ColumnRole.TOKENS]
     'D'
     """
     by_name: dict[str, str] = {}

@@ -7,11 +7,18 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scaling.present.axes import (
+    find_limits,
+    house_style,
+    new_figure,
+    set_compute_axis,
+    spread_labels,
+    write_note,
+)
+from scaling.present.palette import LIGHT
 from transfer.audit.default_beliefs import TopForecast
 from transfer.audit.finding import Audit
 from transfer.measure.trend import Z80
-from transfer.report.plots.axes import compute_axis, figure, limits, say, spread, style
-from transfer.report.plots.palette import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,17 +29,17 @@ NAMED = 9
 
 def forecasts(found: Audit) -> "Figure":
     """Draw what the rungs below forecast of each change against what came; positive is better."""
-    with style():
-        drawn = figure(6.4, 4.6)
+    with house_style():
+        drawn = new_figure(6.4, 4.6)
         if not found.scores:
-            return say(drawn, "No change was measured on the target and below it.")
+            return write_note(drawn, "No change was measured on the target and below it.")
         axes = drawn.subplots()
         every = [g for score in found.scores for g in (score.mean, score.came)]
-        low, high = limits(every)
+        low, high = find_limits(every)
         axes.plot([low, high], [low, high], color=LIGHT["muted"], lw=0.9, zorder=1)
         for score in found.scores:
             _mark(axes, score, found, (low, high))
-        compute_axis(axes, low, high)
+        set_compute_axis(axes, low, high)
         _label(axes, found.scores, (low, high))
         ticks, words = list(axes.get_yticks()), [t.get_text() for t in axes.get_yticklabels()]
         step = max(1, math.ceil(len(ticks) / 6))
@@ -72,7 +79,7 @@ def _label(axes: "Axes", scores: Sequence[TopForecast], bounds: tuple[float, flo
     low, high = bounds
     span = high - low
     told = sorted(scores, key=lambda s: -max(abs(s.came), 2 * abs(s.came - s.mean)))[:NAMED]
-    places = spread(
+    places = spread_labels(
         [min(max(s.came, low), high) for s in told], gap=0.05 * span, low=low, high=high
     )
     for score, place in zip(told, places, strict=True):

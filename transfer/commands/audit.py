@@ -12,6 +12,7 @@ from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.decode import InputError, Node, nearest
 from miniscale.setting.rung import decode_rung
 from miniscale.setting.trial import digest
+from scaling.present.axes import render_png
 from transfer.audit import audit_text, calibrate, run_panel
 from transfer.audit.archive import store
 from transfer.audit.audit_plot import forecasts
@@ -19,7 +20,6 @@ from transfer.audit.judge_panel import audit
 from transfer.audit.panel_runs import Runs, checked, named_panel, read_runs
 from transfer.change import Change
 from transfer.ladder import Ladder, decode_ladder, design_line
-from transfer.report.plots.axes import png
 
 Progress = Callable[[int, int, str], None]
 
@@ -105,7 +105,7 @@ def run_audit(asked: AuditRequest, progress: Progress) -> list[str]:
     )
     path = store(asked.root, asked.ladder, found)
     picture = path.with_suffix(".png")
-    picture.write_bytes(png(forecasts(found)))
+    picture.write_bytes(render_png(forecasts(found)))
     designed = design_line(asked.ladder)
     said = [f"design   {designed}"] if designed else []
     return [*said, *audit_text.lines(found), f"kept     {path}", f"picture  {picture}"]

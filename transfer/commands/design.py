@@ -11,6 +11,7 @@ from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.compose import conf_folder, read_group
 from miniscale.setting.decode import InputError, Node, nearest
 from miniscale.setting.setting import Setting, decode_setting
+from scaling.present.axes import render_png
 from transfer.change import Change, decode_change
 from transfer.design import design_text
 from transfer.design.answer import answer
@@ -26,7 +27,6 @@ from transfer.design.space.dials import Shrinkable, decode_design
 from transfer.design.space.paths import Path as Way
 from transfer.design.space.paths import decode_path
 from transfer.ladder import Ladder
-from transfer.report.plots.axes import png
 
 Progress = Callable[[int, int, str], None]
 
@@ -227,7 +227,7 @@ def _written(asked: DesignRequest, found: DesignRun, *, slots: int) -> list[str]
     name = asked.ladder.name
     home = asked.out / "design" / name
     keep(home / "design.json", json.dumps(record(found, said, asked.ladder, told), indent=1))
-    (home / "frontier.png").write_bytes(png(frontier(found)))
+    (home / "frontier.png").write_bytes(render_png(frontier(found)))
     told += [f"kept     {home / 'design.json'}", f"picture  {home / 'frontier.png'}"]
     if said is None:
         return told

@@ -6,12 +6,12 @@ Matplotlib is imported when it is drawn.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from scaling.present.axes import house_style, new_figure, round_number, spread_labels, write_note
+from scaling.present.palette import LIGHT
 from transfer.audit.lights import GREEN_ACCURACY
 from transfer.design.answer import by_price, picked, shrink_line
 from transfer.design.race.race import CellStanding
 from transfer.design.run_design import DesignRun
-from transfer.report.plots.axes import figure, round_number, say, spread, style
-from transfer.report.plots.palette import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +24,10 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 def frontier(found: DesignRun) -> "Figure":
     """Draw all judged cells; filled ones were still in the race at its end."""
     shown = [one for one in by_price(found.standings) if one.judged]
-    with style():
-        drawn = figure(7.6, 4.6)
+    with house_style():
+        drawn = new_figure(7.6, 4.6)
         if not shown:
-            return say(drawn, "No cell was measured on changes in common with the reference.")
+            return write_note(drawn, "No cell shares a measured change with the reference.")
         axes = drawn.subplots()
         paths = [v.path for v in found.verdicts if any(s.cell.path == v.path for s in shown)]
         looks = {path: (LIGHT[COLOURS[i % len(COLOURS)]], MARKERS[i % len(MARKERS)])
@@ -105,7 +105,7 @@ def _labels(
     names = list(last)
     heights = [last[name].accuracy for name in names]
     low, high = axes.get_ylim()
-    places = spread(heights, gap=0.055 * (high - low), low=low + 0.02, high=high - 0.03)
+    places = spread_labels(heights, gap=0.055 * (high - low), low=low + 0.02, high=high - 0.03)
     for name, place in zip(names, places, strict=True):
         one = last[name].judged
         assert one is not None

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from scaling import Fit
 from transfer.belief.exam import Exam, examined
+from transfer.change import Change
 from transfer.events import Effect, ForecastMade, GainForecast, Proposed, VerdictReached
 from transfer.journal.counts import ChangeStatus, status_of
 from transfer.journal.state import StudyState
@@ -74,6 +75,17 @@ class ChangeRow:
         """Whether it changes nothing and only measures the false-positive rate."""
         return self.proposed.change.is_control
 
+    @property
+    def is_certified(self) -> bool:
+        """Whether it was accepted with its target bracketed by evidence, not provisionally."""
+        return self.status is ChangeStatus.CERTIFIED
+
+    @property
+    def reasons(self) -> str:
+        """Why it ended where it did, in a line."""
+        reasons = self.verdict.reasons if self.verdict else ()
+        return "; ".join(part for part in (*reasons, self.note) if part)
+
 
 @dataclass(frozen=True)
 class ScoredForecast:
@@ -107,6 +119,57 @@ class ScoredForecast:
     def brier(self) -> float:
         """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
         return (self.odds - (self.effect.gain > 0)) ** 2
+
+
+@dataclass(frozen=True)
+class ForecastScore:
+    """How forecasts fared: counts, and means over them; gains in nats of compute."""
+
+    n: int
+    hits: int
+    miss: float
+    """What came minus what was predicted."""
+    size: float
+    """Of the misses, without their sign."""
+    width: float
+    """Of the 80 % intervals."""
+    odds: float
+    """Of a gain, as stated before."""
+    gained: float
+    """Share that did gain."""
+    brier: float
+
+    @property
+    def hit_rate(self) -> float:
+        """Share that fell into their 80 % intervals."""
+        return self.hits / self.n
+
+    @property
+    def hit_interval(self) -> tuple[float, float]:
+        """80 % interval of the hit rate."""
+        return hit_interval(self.hits, self.n)
+
+
+def name_kind(change: Change) -> str:
+    """Return what forecasts of a change are scored as: its kind, a stack or a null change."""
+    if change.members:
+        return "stack"
+    return "null change" if change.is_control else str(change.kind)
+
+
+def score_forecasts(scored: Sequence[ScoredForecast]) -> ForecastScore:
+    """Score forecasts together; there must be one at least."""
+    n = len(scored)
+    return ForecastScore(
+        n=n,
+        hits=sum(s.is_hit for s in scored),
+        miss=sum(s.miss for s in scored) / n,
+        size=sum(abs(s.miss) for s in scored) / n,
+        width=sum(s.forecast.high - s.forecast.low for s in scored) / n,
+        odds=sum(s.odds for s in scored) / n,
+        gained=sum(s.effect.gain > 0 for s in scored) / n,
+        brier=sum(s.brier for s in scored) / n,
+    )
 
 
 @dataclass(frozen=True)

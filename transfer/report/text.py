@@ -3,18 +3,20 @@
 import json
 from collections import Counter
 
+from scaling.present.axes import round_number
+from transfer.belief.exam import Exam
 from transfer.events import Effect, Proposed, VerdictReached
 from transfer.journal.counts import count_changes, status_of
 from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
+from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
 from transfer.report.expected import calibration_words
 from transfer.report.findings import Findings, survey
 from transfer.report.pace import pace_of, pace_words
-from transfer.report.page.exam_and_stacks import shrinkage
 from transfer.study.commit_message import multiplier
-from transfer.units import interval
+from transfer.units import interval, times
 
 
 def status(loaded: Loaded) -> list[str]:
@@ -61,6 +63,18 @@ def box_words(state: StudyState) -> str:
     """Say what the trials ran in, the most frequent first; empty for studies before the box."""
     boxes = Counter(result.box for result in state.results.values() if result.box)
     return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
+
+
+def shrinkage(exam: Exam) -> str:
+    """Say how the exam moved the claim: ``claimed 1.34x before the exam, which left .81 of it``."""
+    left = "" if exam.kept is None else f", which left {exam.kept:.2f} of it"
+    return f"claimed {times(exam.before.mean)} before the exam{left}"
+
+
+def scale_words(ladder: Ladder) -> str:
+    """Say a ladder in one line: ``d2 1.2e11 → d3 6e11 FLOPs``."""
+    steps = [f"{rung.name} {round_number(rung.scale)}" for rung in ladder.rungs]
+    return f"{' → '.join(steps)} {ladder.unit}"
 
 
 def claim_lines(found: Findings) -> list[str]:

@@ -19,7 +19,7 @@ from transfer.journal.load import Loaded, load
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Losses, effect
 from transfer.measure.trend import reach
-from transfer.report.findings import Findings, Stack, hit_interval, survey
+from transfer.report.findings import Findings, Stack, hit_interval, name_kind, survey
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,6 @@ def score(loaded: Loaded) -> TrackRecord:
     )
 
 
-def _kind(loaded: Loaded, arm: str) -> str:
-    change = loaded.state.changes[arm].change
-    return "stack" if change.members else "null change" if change.is_control else str(change.kind)
-
-
 def _next_rungs(loaded: Loaded, found: Findings) -> list[ScoredClaim]:
     told = []
     for one in found.scored:
@@ -143,7 +138,7 @@ def _next_rungs(loaded: Loaded, found: Findings) -> list[ScoredClaim]:
                 study=loaded.name,
                 arm=said.arm,
                 what="next rung",
-                kind=_kind(loaded, said.arm),
+                kind=name_kind(loaded.state.changes[said.arm].change),
                 mean=said.mean,
                 low=said.low,
                 high=said.high,
@@ -214,10 +209,12 @@ def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredClaim], t
                 f"{proposed.base} has none; import that too"
             )
         elif verdict is not None and verdict.gain_forecast is not None:
-            look = verdict.gain_forecast
+            claim = verdict.gain_forecast
             told.append(
-                ScoredClaim(loaded.name, arm, "target", _kind(loaded, arm), look.mean, look.low,
-                     look.high, look.odds, came.gain, came.gain_se)
+                ScoredClaim(
+                    loaded.name, arm, "target", name_kind(proposed.change), claim.mean, claim.low,
+                    claim.high, claim.odds, came.gain, came.gain_se,
+                )
             )  # fmt: skip
     return told, tuple(notes)
 

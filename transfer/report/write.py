@@ -30,20 +30,20 @@ def write_report(
     audits
         The folder of studies in which an audit of the ladder may lie.
     """
+    from scaling.present.axes import render_png, render_svg
     from transfer.audit.audit_plot import forecasts
-    from transfer.report.page.page import page
-    from transfer.report.plots.axes import png, svg
-    from transfer.report.plots.plots import draw_all
+    from transfer.report.page.render import render_page
+    from transfer.report.plots.study_plots import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)
     findings = survey(ladder, state)
     audit, words = stored_audit(audits, ladder) if audits is not None else (None, NOT_LOOKED)
     drawn = {**draw_all(findings), **({"audit": forecasts(audit)} if audit is not None else {})}
     for name, figure in drawn.items():
-        _put(folder / f"{name}.png", png(figure))
-    figures = {name: svg(figure, salt=name) for name, figure in drawn.items()}
+        _put(folder / f"{name}.png", render_png(figure))
+    figures = {name: render_svg(figure, salt=name) for name, figure in drawn.items()}
     designed = design_line(ladder)
-    html = page(findings, figures, audit=audit, audit_words=words, design_words=designed)
+    html = render_page(findings, figures, audit=audit, audit_words=words, design_words=designed)
     _put(folder / "index.html", html.encode())
     write_tables(ladder, state, folder)
 

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling import Fit, FitStatus, forecast_band, forecast_loss
+from scaling.present.axes import find_limits, new_figure, set_compute_axis, write_note
+from scaling.present.palette import LIGHT
 from transfer.measure.trend import Z80
 from transfer.report.findings import ChangeGroup, Findings
-from transfer.report.plots.axes import compute_axis, figure, limits, round_number, rung_axis, say
-from transfer.report.plots.palette import LIGHT
+from transfer.report.plots.study_axes import set_rung_axis
 from transfer.units import times
 
 if TYPE_CHECKING:
@@ -35,13 +36,13 @@ def baseline_runs(findings: Findings, base: str) -> tuple[Array, Array]:
 def scaling(findings: Findings) -> "Figure":
     """Draw the baseline's law above, and below what lies off it, in compute."""
     fit, ladder = findings.fit, findings.ladder
-    drawn = figure(9.0, 5.4)
+    drawn = new_figure(9.0, 5.4)
     if fit is None:
-        return say(drawn, "No baseline run yet, so no law.")
+        return write_note(drawn, "No baseline run yet, so no law.")
     upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=[1.45, 1])
     _law_panel(upper, findings, fit)
     _rest_panel(lower, findings, fit)
-    rung_axis(lower, ladder, with_scales=True)
+    set_rung_axis(lower, ladder, with_scales=True)
     upper.tick_params(axis="x", length=0)
     lower.set_xlabel(f"{ladder.scale_name}, {ladder.unit}")
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
@@ -162,7 +163,7 @@ def _rest_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
     seen.append(max(float((middle[-1] - high[-1]) / slope[-1]), -1.0))
     seen += _draw_accepted(axes, findings)
     stack = findings.stack
-    compute_axis(axes, *limits(seen, most=max(1.2, stack.high if stack else 0.0)))
+    set_compute_axis(axes, *find_limits(seen, most=max(1.2, stack.high if stack else 0.0)))
 
 
 def _draw_accepted(axes: "Axes", findings: Findings) -> list[float]:
@@ -221,10 +222,3 @@ def _draw_rest(axes: "Axes", findings: Findings, fit: Fit) -> list[float]:
         )
         seen += gain
     return seen
-
-
-def scale_words(findings: Findings) -> str:
-    """Say the ladder in one line: ``d2 1.2e11 → d3 6e11 FLOPs``."""
-    ladder = findings.ladder
-    steps = [f"{rung.name} {round_number(rung.scale)}" for rung in ladder.rungs]
-    return f"{' → '.join(steps)} {ladder.unit}"

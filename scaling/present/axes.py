@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from transfer.ladder import Ladder
-from transfer.report.plots.palette import LIGHT
+from scaling.present.palette import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +53,7 @@ STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """Draw and save in our type and colours, whatever the user's matplotlib is set to."""
     import matplotlib as mpl
     from matplotlib import rc_context
@@ -63,32 +62,32 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure that belongs to no window; sizes in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height))
 
 
-def png(drawn: "Figure") -> bytes:
+def render_png(drawn: "Figure") -> bytes:
     """Return a figure as PNG; the same figure gives the same bytes."""
     out = io.BytesIO()
-    with style():
+    with house_style():
         drawn.savefig(out, format="png", dpi=150, metadata={"Software": None})
     return out.getvalue()
 
 
-def svg(drawn: "Figure", *, salt: str) -> str:
+def render_svg(drawn: "Figure", *, salt: str) -> str:
     """Return a figure as SVG; ``salt`` keeps its inner names apart from those of other figures."""
     from matplotlib import rc_context
 
     out = io.StringIO()
-    with style(), rc_context({"svg.hashsalt": salt, "figure.facecolor": "none"}):
+    with house_style(), rc_context({"svg.hashsalt": salt, "figure.facecolor": "none"}):
         drawn.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return out.getvalue()
 
 
-def compute_axis(axes: "Axes", low: float, high: float) -> None:
+def set_compute_axis(axes: "Axes", low: float, high: float) -> None:
     """Label a vertical axis in nats as the compute it is worth: 0.9x, 1x, 1.1x."""
     span = max(high - low, 1e-6)
     step = next((s for s in STEPS if span / math.log1p(s) <= 7), 0.0)
@@ -108,26 +107,6 @@ def compute_axis(axes: "Axes", low: float, high: float) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def rung_axis(axes: "Axes", ladder: Ladder, *, with_scales: bool) -> None:
-    """Put rungs and the target on a horizontal axis of ``ladder.position``."""
-    places = [(rung.name, rung.scale) for rung in ladder.rungs]
-    if ladder.target > ladder.rungs[-1].scale:
-        places.append((ladder.target_name, ladder.target))
-    last = max(ladder.position(ladder.target), 1e-9)
-    kept: list[tuple[str, float]] = []
-    for name, scale in places:
-        near = kept and ladder.position(scale) - ladder.position(kept[-1][1]) < 0.07 * last
-        if not near:
-            kept.append((name, scale))
-    words = [f"{n}\n{round_number(s)}" if with_scales else n for n, s in kept]
-    axes.set_xticks([ladder.position(scale) for _, scale in kept], words)
-    if not with_scales and max(len(name) for name in words) > 3:
-        axes.tick_params(axis="x", labelrotation=40)
-        for label in axes.get_xticklabels():
-            label.set(ha="right", rotation_mode="anchor")
-    axes.set_xlim(-0.05 * last - 0.02, last * 1.06 + 0.02)
-
-
 def round_number(value: float) -> str:
     """Write a scale shortly: ``36``, ``2000``, ``1.6e13``."""
     if 0.001 <= value < 100_000:
@@ -135,7 +114,7 @@ def round_number(value: float) -> str:
     return f"{value:.2g}".replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
 
 
-def limits(
+def find_limits(
     gains: Iterable[float], *, least: float = 0.03, most: float = 0.8
 ) -> tuple[float, float]:
     """Return bounds in nats that hold zero and all gains but far-off ones."""
@@ -146,10 +125,10 @@ def limits(
     return bottom - room, top + room
 
 
-def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
+def spread_labels(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
     """Move labels apart to at least ``gap``, each as near to its place as order allows.
 
-    >>> spread([1.0, 1.5, 5.0], gap=1.0, low=0.0, high=10.0)
+    >>> spread_labels([1.0, 1.5, 5.0], gap=1.0, low=0.0, high=10.0)
     [0.75, 1.75, 5.0]
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
@@ -170,13 +149,13 @@ def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> l
     return found
 
 
-def say(drawn: "Figure", text: str) -> "Figure":
+def write_note(drawn: "Figure", text: str) -> "Figure":
     """Write one sentence where there is nothing to draw yet."""
     drawn.text(0.5, 0.5, text, ha="center", va="center", color=LIGHT["muted"], fontsize=10)
     return drawn
 
 
-def shorten(text: str, n: int) -> str:
+def shorten_text(text: str, n: int) -> str:
     """Cut a text to n characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= n else flat[: n - 1].rstrip() + "…"

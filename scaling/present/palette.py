@@ -1,8 +1,6 @@
-"""Colours of report and plots: one name each, told apart by colour-blind readers too."""
+"""Colours of pages and plots: one name each, told apart by colour-blind readers too."""
 
 from collections.abc import Mapping
-
-from transfer.report.findings import ChangeGroup
 
 LIGHT: Mapping[str, str] = {
     "paper": "#fefefd",
@@ -32,19 +30,11 @@ DARK: Mapping[str, str] = {
 }
 """The same names on a dark page."""
 
-OF_GROUP: Mapping[ChangeGroup, str] = {
-    ChangeGroup.ACCEPTED: "green",
-    ChangeGroup.SET_ASIDE: "violet",
-    ChangeGroup.TAKEN_BACK: "grey",
-    ChangeGroup.SCALE_BOUND: "orange",
-    ChangeGroup.UNDECIDED: "blue",
-    ChangeGroup.IN_FLIGHT: "muted",
-    ChangeGroup.REJECTED: "grey",
-    ChangeGroup.CRASHED: "red",
-}
-"""Name of the colour of each group of changes."""
 
-
-def light(group: ChangeGroup) -> str:
-    """Return a group's colour on a light page."""
-    return LIGHT[OF_GROUP[group]]
+def css_variables() -> str:
+    """Return the palette as CSS variables for light and dark pages."""
+    light, dark = (
+        "".join(f"--{name}:{colour};" for name, colour in palette.items())
+        for palette in (LIGHT, DARK)
+    )
+    return f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"

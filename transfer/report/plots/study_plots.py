@@ -7,20 +7,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from scaling.present.axes import (
+    find_limits,
+    house_style,
+    new_figure,
+    set_compute_axis,
+    shorten_text,
+    spread_labels,
+    write_note,
+)
+from scaling.present.palette import LIGHT
 from transfer.measure.trend import Z80
 from transfer.report.findings import ChangeGroup, ChangeRow, Findings, ScoredForecast, is_clear
-from transfer.report.plots.axes import (
-    compute_axis,
-    figure,
-    limits,
-    rung_axis,
-    say,
-    shorten,
-    spread,
-    style,
-)
-from transfer.report.plots.palette import LIGHT, light
 from transfer.report.plots.scaling_plot import scaling
+from transfer.report.plots.study_axes import light, set_rung_axis
 from transfer.units import times
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw_all(findings: Findings) -> "Mapping[str, Figure]":
         "gains": gains,
         "forecasts": forecasts,
     }
-    with style():
+    with house_style():
         return {name: make(findings) for name, make in makers.items()}
 
 
@@ -55,9 +55,9 @@ def draw_all(findings: Findings) -> "Mapping[str, Figure]":
 def progress(findings: Findings) -> "Figure":
     """Draw changes in order: what each showed on the lowest rung, and what holds at the target."""
     rows = findings.rows
-    drawn = figure(9.0, 6.0)
+    drawn = new_figure(9.0, 6.0)
     if not rows:
-        return say(drawn, "No change was proposed yet.")
+        return write_note(drawn, "No change was proposed yet.")
     lowest = findings.ladder.rungs[0].name
     target = findings.ladder.target_name
     upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=[1, 1])
@@ -67,7 +67,7 @@ def progress(findings: Findings) -> "Figure":
     labels = upper.secondary_xaxis("top")
     labels.set_xticks(
         [i for i, _ in taken],
-        [shorten(f"{row.arm} {row.title}", 24) for _, row in taken],
+        [shorten_text(f"{row.arm} {row.title}", 24) for _, row in taken],
         rotation=30,
         ha="left",
         rotation_mode="anchor",
@@ -89,7 +89,7 @@ def _lowest_panel(axes: "Axes", rows: Sequence[ChangeRow], lowest: str) -> None:
         for i, row in enumerate(rows, 1)
         if row.effects and row.effects[0].rung == lowest
     ]
-    low, high = limits(effect.gain for _, _, effect in first)
+    low, high = find_limits(effect.gain for _, _, effect in first)
     if first:
         ordered = sorted(effect.gain_se for _, _, effect in first)
         band = Z80 * ordered[len(ordered) // 2]
@@ -102,7 +102,7 @@ def _lowest_panel(axes: "Axes", rows: Sequence[ChangeRow], lowest: str) -> None:
             gain = row.effects[0].gain if row.effects else 0.0
             at = min(max(gain, low), high)
             axes.plot(i, at, "x", ms=7, mew=2, color=LIGHT["red"], zorder=4)
-    compute_axis(axes, low, high)
+    set_compute_axis(axes, low, high)
 
 
 def _dot(
@@ -168,7 +168,7 @@ def _target_panel(axes: "Axes", rows: Sequence[ChangeRow]) -> None:
         (look.low, look.high) for _, row, look in looks if row.group is not ChangeGroup.REJECTED
     ]
     ends = [g for pair in shown for g in pair]
-    low, high = limits(
+    low, high = find_limits(
         [*ends, *ys, *(look.mean for _, _, look in looks)], most=max(0.6, 1.1 * total)
     )
     for i, row, look in looks:
@@ -186,7 +186,7 @@ def _target_panel(axes: "Axes", rows: Sequence[ChangeRow]) -> None:
             fontsize=8.5,
             pad=3,
         )
-    compute_axis(axes, low, high)
+    set_compute_axis(axes, low, high)
 
 
 # -- gains over rungs ----------------------------------------------------------------------
@@ -195,10 +195,10 @@ def _target_panel(axes: "Axes", rows: Sequence[ChangeRow]) -> None:
 def gains(findings: Findings) -> "Figure":
     """Draw each change's gain over the rungs and its forecast at the target, by verdict."""
     ladder = findings.ladder
-    drawn = figure(9.0, 3.9)
+    drawn = new_figure(9.0, 3.9)
     shown = [row for row in findings.rows if row.effects]
     if not shown:
-        return say(drawn, "No change was measured yet.")
+        return write_note(drawn, "No change was measured yet.")
     panels = [(name, [r for r in shown if r.group in groups]) for name, groups in PANELS]
     panels = [(name, rows) for name, rows in panels if rows]
     kept = [
@@ -211,7 +211,7 @@ def gains(findings: Findings) -> "Figure":
         if row.gain_forecast
         for g in (row.gain_forecast.low, row.gain_forecast.high)
     ]
-    bounds = limits(ends)
+    bounds = find_limits(ends)
     grid = drawn.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (name, rows) in zip(grid, panels, strict=True):
         colour = light(rows[0].group)
@@ -221,8 +221,8 @@ def gains(findings: Findings) -> "Figure":
             (row, _curve(axes, findings, row, bounds=bounds, dodge=dodge))
             for row, dodge in zip(rows, dodged, strict=True)
         ]
-        compute_axis(axes, *bounds)
-        rung_axis(axes, ladder, with_scales=len(panels) == 1)
+        set_compute_axis(axes, *bounds)
+        set_rung_axis(axes, ladder, with_scales=len(panels) == 1)
         _name_curves(axes, ladder.position(ladder.target), ends_at, bounds)
     grid[0].set_ylabel("gain in compute, 80 % intervals")
     return drawn
@@ -264,7 +264,7 @@ def _name_curves(
     named = sorted(ends, key=lambda item: -abs(item[1][1]))[:LABELS]
     gap = 0.062 * (bounds[1] - bounds[0])
     edge = max((at[0] for _, at in named), default=right) + 0.1 * right + 0.05
-    places = spread([at[1] for _, at in named], gap=gap, low=bounds[0], high=bounds[1])
+    places = spread_labels([at[1] for _, at in named], gap=gap, low=bounds[0], high=bounds[1])
     for (row, (x, y)), place in zip(named, places, strict=True):
         axes.annotate(
             row.arm,
@@ -296,10 +296,10 @@ def _name_curves(
 
 def forecasts(findings: Findings) -> "Figure":
     """Draw what was predicted of the next rung against what came."""
-    drawn = figure(4.4, 4.0)
+    drawn = new_figure(4.4, 4.0)
     if not findings.scored:
-        return say(drawn, "No forecast was put to the test yet.")
-    low, high = limits(_both(findings.scored))
+        return write_note(drawn, "No forecast was put to the test yet.")
+    low, high = find_limits(_both(findings.scored))
     axes = drawn.subplots()
     axes.plot([low, high], [low, high], color=LIGHT["muted"], lw=0.9, zorder=1)
     for scored in findings.scored:
@@ -309,7 +309,7 @@ def forecasts(findings: Findings) -> "Figure":
         ends = [min(max(x + d, low), high) for d in (-scored.half, scored.half)]
         axes.hlines(y, ends[0], ends[1], color=colour, lw=1, alpha=0.35)
         axes.plot(x, y, marker, ms=5, mec=LIGHT["paper"], mew=0.6, color=colour, zorder=3)
-    compute_axis(axes, low, high)
+    set_compute_axis(axes, low, high)
     axes.axvline(0, color=LIGHT["muted"], lw=0.9, zorder=1)
     ticks, words = axes.get_yticks(), [t.get_text() for t in axes.get_yticklabels()]
     every = max(1, math.ceil(len(ticks) / 6))
