@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from autoresearch.proposer.choose import decode_agent, named
+from autoresearch.proposer.choose import AgentContext, decode_agent
 from miniscale.box import policy_for
-from miniscale.setting.decode import InputError, Node
+from miniscale.setting.decode import Count, InputError, Positive, Whole, WrittenAs, decode
+from miniscale.setting.keys import RunnerKeys
 from transfer.audit.archive import trust_for
 from transfer.journal.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
@@ -53,6 +54,76 @@ class StudyJob:
         }
 
 
+@dataclass(frozen=True)
+class StudyKeys:
+    """``study:`` of ``conf/config.yaml``."""
+
+    name: str = ""
+    root: str = "studies"
+    seed: Whole = 0
+    in_flight: Count = 4
+    tops_up: bool = True
+    idea_cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.idea_cost < 0:
+            raise InputError(f"idea_cost: got {self.idea_cost:g}, no idea is paid for being had")
+
+
+@dataclass(frozen=True)
+class SpendKeys:
+    """``budget:`` of ``conf/config.yaml``; what is absent is not capped."""
+
+    changes: Count = 40
+    compute: Positive | None = None
+    hours: Positive = math.inf
+    device_hours: Positive = math.inf
+    usd: Positive = math.inf
+    tokens: Positive = math.inf
+    calls: Positive = math.inf
+    exam_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.exam_share <= 1:
+            raise InputError(
+                f"exam_share: got {self.exam_share:g}, a share lies between 0 and 1; correct it"
+            )
+
+    def limits(self) -> Limits:
+        """Return what ends a study before its proposer does."""
+        return Limits(
+            self.changes, self.hours, self.device_hours, self.usd, self.tokens, self.calls
+        )
+
+
+@dataclass(frozen=True)
+class RoundKeys:
+    """``round:`` of ``conf/config.yaml``: when the baseline moves to the working head."""
+
+    accepts: Count = 3
+    changes: Count = 150
+    budget_share: Positive = 0.34
+
+    def build(self) -> RoundRule:
+        """Return the rule."""
+        return RoundRule(**asdict(self))
+
+
+@dataclass(frozen=True)
+class JobKeys:
+    """What ``conf/config.yaml`` holds."""
+
+    ladder: Mapping[str, Any]
+    agent: Mapping[str, Any]
+    study: StudyKeys = field(default_factory=StudyKeys)
+    budget: SpendKeys = field(default_factory=SpendKeys)
+    round: Annotated[RoundRule, WrittenAs(RoundKeys)] = field(default_factory=RoundRule)
+    policy: Mapping[str, Any] = field(default_factory=lambda: {"name": "atoms"})
+    runner: RunnerKeys = field(default_factory=RunnerKeys)
+    tracker: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
+    dry_run: bool = False
+
+
 def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> StudyJob:
     """Read a composed configuration.
 
@@ -62,66 +133,39 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> StudyJob:
         On the first thing that is wrong.
     """
     roots = [*folders, Path.cwd()]
-    node = Node(config, "config")
-    ladder = decode_ladder(node.raw("ladder"), roots=roots)
-    study, budget = Node(node.raw("study", {}), "study"), Node(node.raw("budget", {}), "budget")
-    seed = study.whole("seed", 0)
-    name = study.text("name", ladder.name)
-    plan = _plan(
-        study, budget, seed, round=_round(Node(node.raw("round", {}), "round")), ladder=ladder
+    keys = decode(JobKeys, config, "config")
+    ladder = decode_ladder(keys.ladder, roots=roots)
+    study, limits, name = keys.study, keys.budget.limits(), keys.study.name or ladder.name
+    plan = StudyPlan(
+        seed=study.seed,
+        in_flight=study.in_flight,
+        budget=keys.budget.compute or ladder.budget,
+        round=keys.round,
+        idea_cost=study.idea_cost,
+        tops_up=study.tops_up,
+        exam_share=keys.budget.exam_share,
     )
-    limits = _limits(budget)
-    runner = Node(node.raw("runner", {}), "runner")
-    folder = Path(study.text("root", "studies")).expanduser().resolve() / name
+    folder = Path(study.root).expanduser().resolve() / name
     trust, audit = trust_for(StudyFolder(folder), ladder)
-    policy = decode_policy(node.raw("policy", {"name": "atoms"}))
+    policy = decode_policy(keys.policy)
+    context = AgentContext(ladder, roots, study.seed, limits)
     job = StudyJob(
         name=name,
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
         plan=plan,
         policy=trusting(expecting(policy, limits.changes), trust),
-        proposer=decode_agent(
-            Node(node.raw("agent", {}), "agent"), ladder, roots=roots, seed=seed, limits=limits
-        ),
+        proposer=decode_agent(keys.agent, context),
         limits=limits,
-        slots=_slots(runner),
-        box=policy_for(runner.text("box", "prefer"), ladder.setting),
-        tracker=node.raw("tracker", {"name": "none"}),
-        is_dry=node.flag("dry_run", False),
+        slots=keys.runner.slots,
+        box=policy_for(keys.runner.box, ladder.setting),
+        tracker=keys.tracker,
+        is_dry=keys.dry_run,
         roots=tuple(roots),
         audit=audit,
     )
-    for part in (study, budget, runner, node):
-        part.finish()
     _check_budget(job)
     return job
-
-
-def _plan(study: Node, budget: Node, seed: int, *, round: RoundRule, ladder: Ladder) -> StudyPlan:
-    plan = StudyPlan(
-        seed=seed,
-        in_flight=study.whole("in_flight", 4, least=1),
-        budget=budget.number("compute", ladder.budget, above=0.0),
-        round=round,
-        idea_cost=study.number("idea_cost", 0.0),
-        tops_up=study.flag("tops_up", True),
-        exam_share=budget.number("exam_share", 0.15),
-    )
-    if not 0 <= plan.exam_share <= 1 or plan.idea_cost < 0:
-        raise InputError(
-            f"budget.exam_share: got {plan.exam_share:g}, a share lies between 0 and 1; and "
-            f"study.idea_cost: got {plan.idea_cost:g}, no idea is paid for being had"
-        )
-    return plan
-
-
-def _limits(budget: Node) -> Limits:
-    caps = {}
-    for name in ("hours", "device_hours", "usd", "tokens", "calls"):
-        cap = budget.optional_number(name, above=0.0)
-        caps[name] = math.inf if cap is None else cap
-    return Limits(budget.whole("changes", 40, least=1), **caps)
 
 
 def _check_budget(job: StudyJob) -> None:
@@ -133,18 +177,3 @@ def _check_budget(job: StudyJob) -> None:
             f"budget.compute: got {job.plan.budget:g} {job.ladder.unit}, the baseline and one "
             f"change on the lowest rung alone take {least:g}; raise it"
         )
-
-
-def _round(node: Node) -> RoundRule:
-    rule = RoundRule(
-        accepts=node.whole("accepts", 3, least=1),
-        changes=node.whole("changes", 150, least=1),
-        budget_share=node.number("budget_share", 0.34, above=0.0),
-    )
-    node.finish()
-    return rule
-
-
-def _slots(node: Node) -> int | None:
-    named(node, ["local"])
-    return node.whole("slots", least=1) if "slots" in node else node.raw("slots")

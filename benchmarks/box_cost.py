@@ -95,20 +95,19 @@ def training(kind: BoxKind, folder: Path, *, rung: str, seed: int) -> None:
     """Train and evaluate one rung of the nanochat ladder."""
     from miniscale.run.prepare_data import prepare
     from miniscale.setting.compose import compose
-    from miniscale.setting.decode import Node
-    from miniscale.setting.rung import Folders, decode_rung, trial_spec
+    from miniscale.setting.rung import Folders, decode_rungs, trial_spec
     from miniscale.setting.setting import decode_setting
     from miniscale.tree.workspace import workspace_of
 
     ladder = compose(["+ladder=nanochat"], [], name="config")["ladder"]
-    rungs = {**ladder["rungs"], **ladder.get("holdout", {})}
-    setting = decode_setting(Node(ladder["setting"], "setting"), roots=[])
+    rungs = {**decode_rungs(ladder), **decode_rungs(ladder, "holdout")}
+    setting = decode_setting(ladder["setting"], "setting", roots=[])
     where = folder / kind
     folders = Folders(where / "trials", folder / "cache")
     trees = workspace_of(setting, where)
     spec = trial_spec(
         setting,
-        decode_rung(rung, Node(rungs[rung], rung)),
+        rungs[rung],
         arm="b0",
         seed=seed,
         tree=trees.checkout("b0", parent=trees.first(), patch="", knobs={}),

@@ -29,7 +29,7 @@ from transfer.audit.finding import Audit
 from transfer.audit.judge_panel import audit
 from transfer.audit.panel_runs import Run, Runs, checked, named_panel, read_runs
 from transfer.change import Change
-from transfer.commands.audit import audited
+from transfer.commands.audit import audited_ladder
 from transfer.ladder import Ladder, decode_ladder
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,7 +44,7 @@ def ladder_of(top: str = "") -> tuple[Ladder, dict[str, Change]]:
     raw: dict[str, Any] = compose(["+ladder=nanochat", "rung=d2"], [], name="train")["ladder"]
     ladder = decode_ladder(raw, roots=[])
     panel = named_panel(ladder, list(raw["panel"]["changes"]))
-    return audited(ladder, raw, (), top), panel
+    return audited_ladder(ladder, (), top), panel
 
 
 def variant(ladder: Ladder, panel: dict[str, Change]) -> Runs | None:

@@ -24,7 +24,6 @@ from typing import Any
 from miniscale.run import prepare_data
 from miniscale.setting.command import render
 from miniscale.setting.compose import compose
-from miniscale.setting.decode import Node
 from miniscale.setting.setting import Setting, decode_setting
 
 RESULTS = Path(__file__).parent / "results"
@@ -159,7 +158,7 @@ def main(argv: list[str]) -> int:
     name, plan = argv[0], PLANS[argv[0]]
     end = time.monotonic() + float(argv[1] if len(argv) > 1 else "inf")
     raw: Any = compose([f"+ladder={name}"], [], name="config")["ladder"]
-    setting = decode_setting(Node(raw["setting"], "setting"), roots=[])
+    setting = decode_setting(raw["setting"], "setting", roots=[])
     changes = {n: c["knobs"] for n, c in raw["panel"]["changes"].items() if not c.get("control")}
     edits = {"baseline": {}, **changes}
     cache, table = Path(tempfile.gettempdir()) / f"panels-{name}", RESULTS / f"{name}_design.csv"

@@ -2,17 +2,29 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miniscale.setting.compose import run_with
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import InputError, Whole, decode, nearest
 
 if TYPE_CHECKING:
     from miniscale.setting.rung import Rung
     from miniscale.setting.setting import Setting
     from miniscale.setting.trial import Scalar, TrialSpec
+
+
+@dataclass(frozen=True)
+class TrialKeys:
+    """What ``conf/train.yaml`` holds."""
+
+    ladder: Mapping[str, Any]
+    rung: Any
+    out: str
+    seed: Whole = 0
+    box: str = "prefer"
+    knobs: Mapping[str, bool | int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     from miniscale.box import choose
     from miniscale.run.runner.local import LocalRunner
 
-    asked = decode(config, folders)
+    asked = decode_request(config, folders)
     box = choose(asked.box)  # before what may take long
     print(f"box      {box.line}")
     spec = _prepared(asked)
@@ -53,7 +65,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     return 0 if result.is_complete else 1
 
 
-def decode(config: dict[str, Any], folders: Sequence[Path]) -> TrialRequest:
+def decode_request(config: dict[str, Any], folders: Sequence[Path]) -> TrialRequest:
     """Read a composed configuration.
 
     Raises
@@ -62,26 +74,23 @@ def decode(config: dict[str, Any], folders: Sequence[Path]) -> TrialRequest:
         On the first thing that is wrong.
     """
     from miniscale.box import policy_for
-    from miniscale.setting.rung import decode_rung
+    from miniscale.setting.rung import decode_rungs
     from miniscale.setting.setting import decode_setting
 
-    node = Node(config, "config")
-    ladder = node.raw("ladder")
-    setting = decode_setting(Node(ladder["setting"], "ladder.setting"), roots=[*folders, Path()])
-    rungs = {**ladder["rungs"], **(ladder.get("holdout") or {})}
-    name = str(node.raw("rung"))
+    keys = decode(TrialKeys, config, "config")
+    setting = decode_setting(keys.ladder["setting"], "ladder.setting", roots=[*folders, Path()])
+    rungs = {**decode_rungs(keys.ladder), **decode_rungs(keys.ladder, "holdout")}
+    name = str(keys.rung)
     if name not in rungs:
         raise InputError(f"rung '{name}': not on this ladder; {nearest(name, rungs)}")
-    asked = TrialRequest(
+    return TrialRequest(
         setting=setting,
-        rung=decode_rung(name, Node(rungs[name], f"ladder.rungs.{name}")),
-        knobs=setting.check_knobs(node.scalars("knobs"), where="knobs"),
-        seed=node.whole("seed", 0),
-        out=Path(node.text("out")).expanduser().resolve() / setting.name,
-        box=policy_for(node.text("box", "prefer"), setting),
+        rung=rungs[name],
+        knobs=setting.check_knobs(keys.knobs, where="knobs"),
+        seed=keys.seed,
+        out=Path(keys.out).expanduser().resolve() / setting.name,
+        box=policy_for(keys.box, setting),
     )
-    node.finish()
-    return asked
 
 
 def _prepared(asked: TrialRequest) -> "TrialSpec":

@@ -10,7 +10,7 @@ from autoresearch.doctor import box_line
 from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest
 from miniscale.setting.compose import compose
-from miniscale.setting.decode import InputError, Node
+from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders, Tree, check_placeholders, trial_spec
 from miniscale.setting.setting import decode_setting
 from miniscale.setting.trial import TrialSpec
@@ -60,8 +60,8 @@ def test_what_is_hidden_is_a_path_or_lies_in_a_package(wrong: str) -> None:
     raw = {"name": "x", "source": "package:miniscale", "command": ["true"],
            "objective": {"name": "v", "file": "v.json", "key": "v"}}  # fmt: skip
     with pytest.raises(InputError, match=r"setting.hides: got .*, must be a path or 'package:"):
-        decode_setting(Node({**raw, "hides": [wrong]}, "setting"), roots=[])
-    fine = decode_setting(Node({**raw, "hides": ["package:absent.b/c"]}, "setting"), roots=[])
+        decode_setting({**raw, "hides": [wrong]}, "setting", roots=[])
+    fine = decode_setting({**raw, "hides": ["package:absent.b/c"]}, "setting", roots=[])
     assert fine.hides == ("package:absent.b/c",)
 
 
@@ -82,14 +82,16 @@ def test_placeholders_of_reads_are_checked() -> None:
 def test_a_settings_demand_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = {"name": "x", "source": "package:miniscale", "command": ["true"],
            "objective": {"name": "v", "file": "v.json", "key": "v"}}  # fmt: skip
-    demanding = decode_setting(Node({**raw, "box": "require"}, "setting"), roots=[])
-    easy = decode_setting(Node(raw, "setting"), roots=[])
+    demanding = decode_setting({**raw, "box": "require"}, "setting", roots=[])
+    easy = decode_setting(raw, "setting", roots=[])
     assert policy_for("prefer", demanding) == "require"
     assert policy_for("off", easy) == "off"
     with pytest.raises(InputError, match="got off, but the setting demands it"):
         policy_for("off", demanding)
-    with pytest.raises(InputError, match=r"setting.box: got 'maybe', must be require or prefer"):
-        decode_setting(Node({**raw, "box": "maybe"}, "setting"), roots=[])
+    with pytest.raises(
+        InputError, match=r"setting.box: got 'maybe', must be one of require, prefer"
+    ):
+        decode_setting({**raw, "box": "maybe"}, "setting", roots=[])
     assert easy.content_digest == demanding.content_digest
 
 

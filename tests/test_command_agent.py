@@ -12,10 +12,10 @@ import pytest
 from llm_server import serving
 from oracle import oracle_job
 
-from autoresearch.proposer.choose import decode_agent
+from autoresearch.proposer.choose import AgentContext, decode_agent
 from autoresearch.proposer.command import Command
 from miniscale.box import BoxKind, choose
-from miniscale.setting.decode import InputError, Node
+from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders
 from miniscale.setting.setting import Kind, Knob
 from miniscale.tree.workspace import Workspace
@@ -212,7 +212,7 @@ def test_an_agent_is_not_called_beyond_the_caps(tmp_path: Path) -> None:
 
 
 def test_an_agent_that_is_not_installed_is_said_in_one_line() -> None:
-    node = Node({"name": "command", "command": ["no-such-agent", "-p"]}, "agent")
+    data = {"name": "command", "command": ["no-such-agent", "-p"]}
     with pytest.raises(InputError, match="'no-such-agent' is not installed; give") as caught:
-        decode_agent(node, oracle_job().ladder, roots=[], seed=0, limits=Limits())
+        decode_agent(data, AgentContext(oracle_job().ladder, [], 0, Limits()))
     assert "\n" not in str(caught.value)

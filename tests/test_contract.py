@@ -11,9 +11,9 @@ from oracle import ROOT
 
 from miniscale.run.runner.local import LocalRunner
 from miniscale.run.worker import PASSED_ON
-from miniscale.setting.decode import Node
+from miniscale.setting.decode import decode
 from miniscale.setting.rung import OURS, Folders, Rung, trial_spec
-from miniscale.setting.setting import Objective, Setting, decode_knob
+from miniscale.setting.setting import Knob, Objective, Setting
 from miniscale.setting.trial import Cause, MetricSource, TrialResult, TrialState
 from miniscale.tree.workspace import Workspace
 
@@ -79,7 +79,7 @@ def run(mode: str, folder: Path) -> tuple[TrialResult, Path]:
         editable=("train.py",),
         locked=("score.py",),
         env={"OURS": "1"},
-        knobs={"mode": decode_knob("mode", Node({"default": mode}, "mode"))},
+        knobs={"mode": decode(Knob, {"default": mode}, "mode", name="mode")},
     )
     trees = Workspace.create(
         folder,

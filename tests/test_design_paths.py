@@ -10,8 +10,8 @@ import pytest
 from oracle import ROOT, oracle_job
 
 from miniscale.setting.compose import compose, read_group
-from miniscale.setting.decode import InputError, Node
-from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, decode_rung, trial_spec
+from miniscale.setting.decode import InputError, decode
+from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, trial_spec
 from miniscale.setting.setting import Kind, Knob, Setting, decode_setting
 from transfer.design.race.knob_rules import FittedRule, factors
 from transfer.design.space.dials import Shrinkable, decode_design
@@ -63,14 +63,14 @@ def test_matched_data_keeps_data_a_parameter_and_epochs_whatever_is_rounded(s: f
 @pytest.mark.parametrize("name", ["nanochat", "vision", "tabular"])
 def test_the_design_section_of_a_shipped_setting_decodes_and_can_be_shrunk(name: str) -> None:
     known = compose([f"+ladder={name}"], [], name="config")["ladder"]
-    found = decode_design(decode_setting(Node(known["setting"], "setting"), roots=[]))
+    found = decode_design(decode_setting(known["setting"], "setting", roots=[]))
     path = decode_path("p", {"shrink": {"scale": 1, "data": "matched", "pool": "matched"}})
     assert len(sizes(path, found)) >= 3
 
 
 def test_matched_values_may_come_from_a_table_and_pools_keep_their_epochs_then_too() -> None:
     known = compose(["+ladder=nanochat", "ladder/nanochat=cpu"], [], name="config")["ladder"]
-    flops = decode_design(decode_setting(Node(known["setting"], "setting"), roots=[]))
+    flops = decode_design(decode_setting(known["setting"], "setting", roots=[]))
     path = decode_path("p", {"shrink": {"scale": 1, "data": "matched", "pool": "matched"}})
     found = sizes(path, flops)
     assert [(size.dials["depth"], size.dials["flops"]) for size in found] == [
@@ -211,7 +211,7 @@ def test_trials_of_rungs_without_rules_keep_their_names_and_rules_make_new_ones(
 
 @pytest.mark.parametrize(("rules", "said"), [({"rl": 2.0}, "no such knob"), ({"n": 2.0}, "is 3")])
 def test_a_rule_for_no_number_is_refused(rules: dict[str, float], said: str) -> None:
-    rung = decode_rung("r", Node({"scale": 1, "rules": rules}, "ladder.rungs.r"))
+    rung = decode(Rung, {"scale": 1, "rules": rules}, "ladder.rungs.r", name="r")
     with pytest.raises(InputError, match=said):
         check_placeholders(replace(setting({}), command=("run",)), rung)
 

@@ -212,11 +212,9 @@ def test_a_password_in_an_address_is_refused_since_addresses_are_written_down() 
 
 
 def test_a_hosted_services_key_is_not_sent_to_another_server() -> None:
-    from autoresearch.proposer.choose import _server
-    from miniscale.setting.decode import Node
+    from autoresearch.proposer.choose import OpenAIKeys
 
-    node = Node({"base_url": "http://localhost:1/v1"}, "agent")
-    assert _server(node).key_name == ""
+    assert OpenAIKeys("openai", base_url="http://localhost:1/v1").server().key_name == ""
 
 
 def test_an_unknown_price_is_unknown_and_not_nothing() -> None:

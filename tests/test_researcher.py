@@ -12,9 +12,9 @@ from researching import FAULTS, Played, faulty, idea, lab, play, reply
 
 from autoresearch.brief import Asking, TooLong, brief
 from autoresearch.brief.history import crash_to_mend, is_plateau, resting
-from autoresearch.proposer.choose import decode_agent
+from autoresearch.proposer.choose import AgentContext, decode_agent
 from autoresearch.proposer.turns import Turns
-from miniscale.setting.decode import InputError, Node
+from miniscale.setting.decode import InputError
 from transfer.events import CallBilled, Event, Proposed, Refused
 from transfer.journal.state import replay
 from transfer.report.expected import calibrations
@@ -191,9 +191,9 @@ def test_an_unknown_price_is_said_and_cannot_be_capped(tmp_path: Path) -> None:
 
     played = play(fresh, tmp_path, limits=Limits(changes=2), price=Price())
     assert "price unknown" in spend_words(played.lab.study.state)
-    node = Node({"name": "openai", "base_url": "http://localhost:1/v1"}, "agent")
+    data = {"name": "openai", "base_url": "http://localhost:1/v1"}
     with pytest.raises(InputError, match="price of the model is unknown"):
-        decode_agent(node, oracle_job().ladder, roots=[], seed=0, limits=Limits(usd=5.0))
+        decode_agent(data, AgentContext(oracle_job().ladder, [], 0, Limits(usd=5.0)))
 
 
 def crashing(n: int, request: dict[str, Any]) -> Step:

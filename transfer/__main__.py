@@ -79,17 +79,17 @@ STUDY_VERBS: dict[str, tuple[Callable[[Loaded, argparse.Namespace], None], str]]
 
 def audit(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Audit a ladder by known changes."""
-    from transfer.commands.audit import decode, run_audit
+    from transfer.commands.audit import decode_request, run_audit
 
-    print("\n".join(run_audit(decode(config, folders), _progress())))
+    print("\n".join(run_audit(decode_request(config, folders), _progress())))
     return 0
 
 
 def calibrate(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Measure what a ladder resolves on this machine."""
-    from transfer.commands.audit import decode, run_calibrate
+    from transfer.commands.audit import decode_request, run_calibrate
 
-    print("\n".join(run_calibrate(decode(config, folders), _progress())))
+    print("\n".join(run_calibrate(decode_request(config, folders), _progress())))
     return 0
 
 
@@ -144,13 +144,13 @@ def bench(argv: Sequence[str]) -> int:
 def design(argv: Sequence[str]) -> int:
     """Find the ladder of small sizes that decides as an expensive setting does."""
     from miniscale.setting.compose import split
-    from transfer.commands.design import arguments, decode, run
+    from transfer.commands.design import arguments, decode_request, run
 
     def main_(config: dict[str, Any], folders: Sequence[Path]) -> int:
         def say(words: str) -> None:
             print(f"{words} …", file=sys.stderr, flush=True)
 
-        print("\n".join(run(decode(config, folders), _progress(), say)))
+        print("\n".join(run(decode_request(config, folders), _progress(), say)))
         return 0
 
     _, folders, flags = split(argv)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from miniscale.setting.decode import InputError, Node
+from miniscale.setting.decode import InputError, Key
 from miniscale.setting.setting import Kind, Setting
 from miniscale.setting.trial import Scalar, digest
 
@@ -93,25 +93,68 @@ def checked(change: Change, setting: Setting) -> Change:
     return replace(typed, kind=kind_of(typed, setting))
 
 
-def decode_change(name: str, node: Node, *, setting: Setting, roots: Sequence[Path]) -> Change:
-    """Read one change of a panel's YAML; ``patch`` names a file."""
-    patch = node.text("patch", "")
-    kind = node.text("kind", Kind.STRUCTURAL.value)
-    if kind not in {known.value for known in Kind}:
-        raise InputError(f"{node.path}.kind: got '{kind}', must be one of {[*Kind]}")
-    change = Change(
-        title=node.text("title", name.replace("_", " ")),
-        hypothesis=node.text("hypothesis", ""),
-        category=node.text("category", ""),
-        kind=Kind(kind),
-        knobs=node.scalars("knobs"),
-        patch=_read_patch(patch, [setting.source, *roots], node.path) if patch else "",
-        is_control=node.flag("control", False),
-        known=node.text("known", ""),
-        proposer="panel",
-    )
-    node.finish()
-    return checked(change, setting)
+@dataclass(frozen=True)
+class ChangeKeys:
+    """A known change as a panel's YAML has it."""
+
+    name: str
+    title: str = ""
+    """In a few words what it does; absent: its name."""
+    hypothesis: str = ""
+    category: str = ""
+    kind: Kind = Kind.STRUCTURAL
+    knobs: Mapping[str, Scalar] = field(default_factory=dict)
+    patch: str = ""
+    """File with a diff, beside the setting's source or the configuration."""
+    is_control: Annotated[bool, Key("control")] = False
+    """An A/A control: it changes nothing and runs with other seeds."""
+    known: str = ""
+    """What is known of it, in words."""
+
+    def build(self, setting: Setting, roots: Sequence[Path], *, path: str) -> Change:
+        """Return the change, its patch read and its knobs checked.
+
+        Parameters
+        ----------
+        setting
+            What it changes.
+        roots
+            Folders that the patch is looked up in, after the setting's own.
+        path
+            Where it is written, for messages.
+
+        Raises
+        ------
+        InputError
+            If the patch is not there, or a knob or its value does not exist.
+        """
+        patch = _read_patch(self.patch, [setting.source, *roots], path) if self.patch else ""
+        change = Change(
+            title=self.title or self.name.replace("_", " "),
+            hypothesis=self.hypothesis,
+            category=self.category,
+            kind=self.kind,
+            knobs=self.knobs,
+            patch=patch,
+            is_control=self.is_control,
+            known=self.known,
+            proposer="panel",
+        )
+        return checked(change, setting)
+
+
+@dataclass(frozen=True)
+class PanelKeys:
+    """Known changes by name, as ``conf/panel/`` has them."""
+
+    changes: Mapping[str, ChangeKeys] = field(default_factory=dict)
+
+    def build(self, setting: Setting, roots: Sequence[Path], *, path: str) -> dict[str, Change]:
+        """Return the changes by name; see :meth:`ChangeKeys.build`."""
+        return {
+            name: keys.build(setting, roots, path=f"{path}.changes.{name}")
+            for name, keys in self.changes.items()
+        }
 
 
 def _read_patch(name: str, roots: Sequence[Path], path: str) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from miniscale.setting.decode import InputError, Node
-from miniscale.setting.rung import Rung, check_placeholders, decode_rung
-from miniscale.setting.setting import Setting, decode_setting
+from miniscale.setting.decode import InputError, Key, PartsOf, Positive, decode
+from miniscale.setting.rung import Rung, check_placeholders, decode_rungs
+from miniscale.setting.setting import Setting, with_source
 from miniscale.setting.trial import digest
-from transfer.change import Change, decode_change
+from transfer.change import Change, PanelKeys
 
 ON_DATA = ("repet", "repeat", "epoch", "tokens per param", "tokens a param", "tokens/param")
 """Words by which a declared difference bears on data."""
@@ -21,8 +21,63 @@ ON_DATA = ("repet", "repeat", "epoch", "tokens per param", "tokens a param", "to
 class PriorLaw:
     """The baseline's law as measured when the ladder was made; used before there are runs."""
 
-    floor: float
-    exponent: float
+    floor: Annotated[float, Key("E")]
+    exponent: Annotated[Positive, Key("alpha")]
+
+
+@dataclass(frozen=True)
+class ScaleKeys:
+    """What the ladder's sizes are counted in."""
+
+    name: str = "compute"
+    unit: str = "units"
+
+
+@dataclass(frozen=True)
+class TargetKeys:
+    """The scale that is never run."""
+
+    scale: Positive
+    name: str = "target"
+
+
+@dataclass(frozen=True)
+class BudgetKeys:
+    """Default budget of a study."""
+
+    compute: Positive | None = None
+    """In the ladder's unit; absent: 40 trials of every rung."""
+    changes: int | None = None
+    """Read by ``conf/config.yaml``."""
+
+
+@dataclass(frozen=True)
+class LadderKeys:
+    """A ladder as it is written in ``conf/ladder/``."""
+
+    name: str
+    setting: Setting
+    """Comes with ``- /setting: NAME`` in the defaults."""
+    target: TargetKeys
+    about: str = ""
+    scale: ScaleKeys = field(default_factory=ScaleKeys)
+    rung_defaults: Annotated[Mapping[str, Any], PartsOf(Rung)] = field(default_factory=dict)
+    """Holds for every rung and held-out size that does not say otherwise."""
+    rungs: Mapping[str, Rung] = field(default_factory=dict)
+    """From small to large; three or more can certify."""
+    holdout: Mapping[str, Rung] = field(default_factory=dict)
+    """Sizes that no study runs: for audits, designs and trials by hand."""
+    budget: BudgetKeys = field(default_factory=BudgetKeys)
+    law: PriorLaw | None = None
+    """The baseline's law as measured: loss = E + A scale^-alpha."""
+    panel: PanelKeys = field(default_factory=PanelKeys)
+    """Comes with ``- /panel: NAME`` in the defaults."""
+    matches: tuple[str, ...] = ()
+    """What every rung shares with the target, in words."""
+    unmatched: tuple[str, ...] = ()
+    """What it does not share."""
+    design: Mapping[str, Any] = field(default_factory=dict)
+    """What ``transfer design`` found of it; written by it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +100,8 @@ class Ladder:
     unmatched: tuple[str, ...] = ()
     design: Mapping[str, Any] = field(default_factory=dict)
     """What `transfer design` found of it, where it was designed; no part of its content."""
+    holdout: Mapping[str, Rung] = field(default_factory=dict)
+    """Sizes that no study runs; no part of its content."""
 
     @property
     def unmatched_data(self) -> str:
@@ -115,32 +172,6 @@ def _content(rung: Rung) -> dict[str, Any]:
     return {**content, "rules": dict(rung.rules)} if rung.rules else content
 
 
-def _decode_rungs(node: Node) -> tuple[Rung, ...]:
-    rungs = [decode_rung(name, child) for name, child in node.children("rungs")]
-    if not rungs:
-        raise InputError(
-            f"{node.path}.rungs: got none, a ladder needs at least one (three to certify); "
-            "add 'rungs: {small: {scale: …, params: {…}}, …}'"
-        )
-    for lower, upper in pairwise(rungs):
-        if upper.scale <= lower.scale:
-            raise InputError(
-                f"{node.path}.rungs.{upper.name}.scale: got {upper.scale:g}, must be above "
-                f"{lower.name}'s {lower.scale:g}; order rungs from small to large"
-            )
-    return tuple(rungs)
-
-
-def _decode_prior(node: Node) -> PriorLaw | None:
-    if "law" not in node:
-        node.raw("law")
-        return None
-    law = node.child("law")
-    prior = PriorLaw(law.number("E"), law.number("alpha", above=0.0))
-    law.finish()
-    return prior
-
-
 def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
     """Read a composed ladder.
 
@@ -156,56 +187,51 @@ def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
     InputError
         On the first thing that is wrong, with its path, the rule and the next step.
     """
-    node = Node(data, "ladder")
-    if "setting" not in node:
+    if not data.get("setting"):
         raise InputError("ladder.setting: missing; add '- /setting: NAME' to the ladder's defaults")
-    setting = decode_setting(node.child("setting"), roots=roots)
-    rungs = _decode_rungs(node)
-    for rung in rungs:
+    rungs, holdout = decode_rungs(data), decode_rungs(data, "holdout")
+    keys = decode(LadderKeys, {**data, "rungs": None, "holdout": None}, "ladder")
+    setting = with_source(keys.setting, "ladder.setting", roots=roots)
+    _check_order(tuple(rungs.values()), keys.target)
+    for rung in rungs.values():
         check_placeholders(setting, rung)
-    scale, budget = node.child("scale"), node.child("budget")
-    target_name, target = _decode_target(node.child("target"), rungs[-1])
-    ladder = Ladder(
-        name=node.text("name"),
-        about=node.text("about", ""),
+    return Ladder(
+        name=keys.name,
+        about=keys.about,
         setting=setting,
-        rungs=rungs,
-        target_name=target_name,
-        target=target,
-        scale_name=scale.text("name", "compute"),
-        unit=scale.text("unit", "units"),
-        budget=budget.number("compute", 40 * sum(rung.cost for rung in rungs), above=0.0),
-        panel=_decode_panel(node.child("panel"), setting, roots),
-        prior=_decode_prior(node),
-        matches=node.texts("matches"),
-        unmatched=node.texts("unmatched"),
-        design=node.raw("design", {}),
+        rungs=tuple(rungs.values()),
+        target_name=keys.target.name,
+        target=keys.target.scale,
+        scale_name=keys.scale.name,
+        unit=keys.scale.unit,
+        budget=keys.budget.compute or 40 * sum(rung.cost for rung in rungs.values()),
+        panel=tuple(keys.panel.build(setting, roots, path="ladder.panel").values()),
+        prior=keys.law,
+        matches=keys.matches,
+        unmatched=keys.unmatched,
+        design=keys.design,
+        holdout=holdout,
     )
-    node.raw("holdout")  # sizes that no study runs; read by entry points that do
-    budget.raw("changes")  # a default of the study, read by conf/config.yaml
-    for part in (scale, budget, node):
-        part.finish()
-    return ladder
 
 
-def _decode_target(node: Node, top: Rung) -> tuple[str, float]:
-    name, scale = node.text("name", "target"), node.number("scale", above=0.0)
-    node.finish()
-    if scale < top.scale:
+def _check_order(rungs: Sequence[Rung], target: TargetKeys) -> None:
+    """Check that rungs go up, and the target does not lie below them."""
+    if not rungs:
         raise InputError(
-            f"ladder.target.scale: got {scale:g}, must not be below the top rung {top.name}'s "
-            f"{top.scale:g}; raise the target or drop the rung"
+            "ladder.rungs: got none, a ladder needs at least one (three to certify); "
+            "add 'rungs: {small: {scale: …, params: {…}}, …}'"
         )
-    return name, scale
-
-
-def _decode_panel(node: Node, setting: Setting, roots: Sequence[Path]) -> tuple[Change, ...]:
-    panel = tuple(
-        decode_change(name, child, setting=setting, roots=roots)
-        for name, child in node.children("changes")
-    )
-    node.finish()
-    return panel
+    for lower, upper in pairwise(rungs):
+        if upper.scale <= lower.scale:
+            raise InputError(
+                f"ladder.rungs.{upper.name}.scale: got {upper.scale:g}, must be above "
+                f"{lower.name}'s {lower.scale:g}; order rungs from small to large"
+            )
+    if target.scale < rungs[-1].scale:
+        raise InputError(
+            f"ladder.target.scale: got {target.scale:g}, must not be below the top rung "
+            f"{rungs[-1].name}'s {rungs[-1].scale:g}; raise the target or drop the rung"
+        )
 
 
 def panel_digest(ladder: Ladder) -> str:

@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from autoresearch.tracking.projection import history, history_row, trial_card
 from miniscale.run.runner.protocol import Runner
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import decode
 from miniscale.setting.trial import digest
 from transfer.events import Accepted, Event, Request, TrialFinished, VerdictReached
 from transfer.report.findings import survey
 from transfer.study.loop import Observer
 from transfer.study.study import Study
 
-MODES = ("auto", "online", "offline")
 CLOSE_S = 60.0
 """Longest wait for the tracker at a study's end."""
 
@@ -29,9 +28,9 @@ CLOSE_S = 60.0
 class TrackerConfig:
     """Where the tracker sends a study, decoded from ``conf/tracker/``."""
 
-    name: str
+    name: Literal["wandb", "none"]
     project: str = "scale-transfer"
-    mode: str = "auto"
+    mode: Literal["auto", "online", "offline"] = "auto"
 
 
 def decode_tracker(config: Mapping[str, Any]) -> TrackerConfig:
@@ -42,20 +41,7 @@ def decode_tracker(config: Mapping[str, Any]) -> TrackerConfig:
     InputError
         For an unknown tracker, mode or key.
     """
-    node = Node(config, "tracker")
-    found = TrackerConfig(
-        name=node.text("name"),
-        project=node.text("project", "scale-transfer"),
-        mode=node.text("mode", "auto"),
-    )
-    node.finish()
-    for key, value, known in (
-        ("name", found.name, ("wandb", "none")),
-        ("mode", found.mode, MODES),
-    ):
-        if value not in known:
-            raise InputError(f"tracker.{key}: '{value}' is unknown; {nearest(value, known)}")
-    return found
+    return decode(TrackerConfig, config, "tracker")
 
 
 def has_key(environment: Mapping[str, str] = os.environ) -> bool:

@@ -4,9 +4,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from miniscale.setting.command import placeholders, render
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import (
+    Count,
+    InputError,
+    Positive,
+    Whole,
+    as_mapping,
+    decode,
+    keys_of,
+    nearest,
+)
 from miniscale.setting.hides import hidden_paths
 from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, TrialSpec, digest
@@ -19,35 +29,39 @@ OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs"})
 class Rung:
     """One size: what it costs, how often it is run and what a trial may use.
 
-    ``scale`` is the x of every law, in the ladder's unit; ``cost`` is what one trial takes from
-    the budget in the same unit.
+    ``scale`` is the x of every law, in the ladder's unit.
     """
 
     name: str
-    scale: float
-    cost: float
+    scale: Positive
+    cost: float = 0.0
+    """What one trial takes from the budget in the ladder's unit; 0 or absent: its scale."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
-    seeds: int = 2
-    max_seeds: int = 4
-    baseline_seeds: int = 2
-    timeout_s: float = 3600.0
-    memory_gb: float = 4.0
-    disk_gb: float = 8.0
-    processes: int = 256
-    threads: int = 1
-    gpus: int = 0
+    seeds: Count = 2
+    max_seeds: Whole = 0
+    """0 or absent: four, or as many as ``seeds``."""
+    baseline_seeds: Count = 2
+    timeout_s: Positive = 3600.0
+    memory_gb: Positive = 4.0
+    disk_gb: Positive = 8.0
+    processes: Count = 256
+    threads: Count = 1
+    gpus: Whole = 0
     seconds: float = 0.0
     """What a trial took where the ladder was made; 0 if not said. Only forecasts use it."""
     noise: float = 0.0
     """Seed noise of one run in nats of compute as measured there; 0 if not said. Likewise."""
-    rules: Mapping[str, float] = field(default_factory=dict)
+    rules: Mapping[str, Positive] = field(default_factory=dict)
     """Numeric knob -> factor on its value here, whatever an arm sets it to."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cost", self.cost or self.scale)
+        object.__setattr__(self, "max_seeds", self.max_seeds or max(self.seeds, 4))
+        if self.cost <= 0:
+            raise InputError(f"cost: got {self.cost:g}, must be above 0; leave it out or raise it")
         if self.max_seeds < self.seeds:
             raise InputError(
-                f"rung {self.name}: max_seeds {self.max_seeds} is below seeds {self.seeds}; "
-                "raise it"
+                f"max_seeds: got {self.max_seeds}, is below seeds {self.seeds}; raise it"
             )
 
 
@@ -80,36 +94,34 @@ def check_placeholders(setting: Setting, rung: Rung) -> None:
             )
 
 
-def decode_rung(name: str, node: Node) -> Rung:
-    """Read one rung of a ladder's YAML."""
-    scale = node.number("scale", above=0.0)
-    seeds = node.whole("seeds", 2, least=1)
-    rung = Rung(
-        name=name,
-        scale=scale,
-        cost=node.number("cost", scale, above=0.0),
-        params=node.scalars("params"),
-        seeds=seeds,
-        max_seeds=node.whole("max_seeds", max(seeds, 4), least=1),
-        baseline_seeds=node.whole("baseline_seeds", 2, least=1),
-        timeout_s=node.number("timeout_s", 3600.0, above=0.0),
-        memory_gb=node.number("memory_gb", 4.0, above=0.0),
-        disk_gb=node.number("disk_gb", 8.0, above=0.0),
-        processes=node.whole("processes", 256, least=1),
-        threads=node.whole("threads", 1, least=1),
-        gpus=node.whole("gpus", 0),
-        seconds=node.number("seconds", 0.0),
-        noise=node.number("noise", 0.0),
-        rules=_decode_rules(node.child("rules")),
-    )
-    node.finish()
-    return rung
+def decode_rungs(ladder: Mapping[str, Any], key: str = "rungs") -> dict[str, Rung]:
+    """Read the rungs of a composed ladder by name, or its ``holdout`` sizes.
+
+    What ``rung_defaults`` says holds for each of them that does not say otherwise; mappings such
+    as ``params`` are merged.
+
+    Raises
+    ------
+    InputError
+        On the first thing that is wrong, with its path.
+    """
+    path = f"ladder.{key}"
+    shared = as_mapping(ladder.get("rung_defaults") or {}, "ladder.rung_defaults")
+    for name in shared:
+        if name not in keys_of(Rung) or name == "name":
+            hint = nearest(name, keys_of(Rung))
+            raise InputError(f"ladder.rung_defaults.{name}: unknown key; {hint}")
+    return {
+        name: decode(Rung, _merged(shared, as_mapping(own, f"{path}.{name}")), f"{path}.{name}",
+                     name=name)
+        for name, own in as_mapping(ladder.get(key) or {}, path).items()
+    }  # fmt: skip
 
 
-def _decode_rules(node: Node) -> dict[str, float]:
-    found = {name: node.number(name, above=0.0) for name in node.names()}
-    node.finish()
-    return found
+def _merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: {**shared[key], **own[key]} for key in shared.keys() & own.keys()
+            if isinstance(shared[key], Mapping) and isinstance(own[key], Mapping)}  # fmt: skip
+    return {**shared, **own, **both}
 
 
 def scaled(knobs: Mapping[str, Scalar], rules: Mapping[str, float]) -> dict[str, Scalar]:

@@ -4,13 +4,13 @@ import hashlib
 import importlib.util
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import InputError, Key, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
 from miniscale.setting.trial import MetricSource, Scalar, digest
 
@@ -28,12 +28,18 @@ class Knob:
 
     name: str
     default: Scalar
-    kind: Kind
+    kind: Kind = Kind.HYPERPARAMETER
     low: float | None = None
     high: float | None = None
-    is_log: bool = False
+    is_log: Annotated[bool, Key("log")] = False
+    """Whether its values are compared by their ratio."""
     choices: tuple[Scalar, ...] = ()
     about: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.default, bool) and not self.choices:
+            object.__setattr__(self, "choices", (True, False))
+        self.check(self.default, where="default")
 
     def check(self, value: object, *, where: str) -> Scalar:
         """Return the value in the knob's own type.
@@ -82,29 +88,81 @@ class Objective:
         return value if self.is_minimized else -value
 
 
+class Direction(StrEnum):
+    """Which way a metric gets better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True)
+class ObjectiveKeys:
+    """An objective as it is written: ``file`` and ``key``, or ``line``."""
+
+    name: str
+    direction: Direction = Direction.MINIMIZE
+    file: str = ""
+    key: str = ""
+    line: str = ""
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> Objective:
+        """Return the objective."""
+        source = MetricSource(file=self.file, key=self.key, line=self.line)
+        return Objective(self.name, self.direction is Direction.MINIMIZE, source)
+
+
+class BoxNeed(StrEnum):
+    """Whether trials may run only where a box holds."""
+
+    REQUIRE = "require"
+    PREFER = "prefer"
+
+
 @dataclass(frozen=True)
 class Setting:
     """A training that can be run at several sizes."""
 
     name: str
-    about: str
     source: Path
-    prepare: tuple[str, ...]
+    """``package:NAME``, or a folder; a decoded setting has the folder that was found."""
     command: tuple[str, ...]
-    evaluator: tuple[str, ...]
-    objective: Objective
-    editable: tuple[str, ...]
-    locked: tuple[str, ...]
-    env: Mapping[str, str]
-    knobs: Mapping[str, Knob]
+    """The argv that trains; ``{name}`` is a rung's param, a knob or one of the harness's own."""
+    objective: Annotated[Objective, WrittenAs(ObjectiveKeys)]
+    about: str = ""
+    prepare: tuple[str, ...] = ()
+    """The argv that lays data into ``{cache}``, once."""
+    evaluator: tuple[str, ...] = ()
+    """The argv that makes the number after the trainer; without it the trainer's word is taken."""
+    editable: tuple[str, ...] = ()
+    """Files of the source that a change may edit."""
+    locked: tuple[str, ...] = ()
+    """Files that no change may touch, by pattern."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
     design: Mapping[str, Any] = field(default_factory=dict)
     """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
     reads: tuple[str, ...] = ("{cache}",)
     """What a trainer may read beside its tree and the interpreter; not the held-out data."""
     hides: tuple[str, ...] = ()
     """What no code of a trial may see though it lies among the programs that every box shows."""
-    is_box_required: bool = False
-    """Whether trials may run only where a box holds."""
+    box: BoxNeed = BoxNeed.PREFER
+
+    def __post_init__(self) -> None:
+        for text in self.hides:
+            name = text.partition(":")[2].partition("/")[0] if text.startswith(PACKAGE) else "a"
+            if not text or not all(part.isidentifier() for part in name.split(".")):
+                raise InputError(
+                    f"hides: got {text!r}, must be a path or '{PACKAGE}NAME/PATH' with the dotted "
+                    "name of a package; correct it"
+                )
+
+    @property
+    def is_box_required(self) -> bool:
+        """Whether trials may run only where a box holds."""
+        return self.box is BoxNeed.REQUIRE
 
     @property
     def is_measured_outside(self) -> bool:
@@ -188,72 +246,13 @@ def find_source(text: str, roots: Sequence[Path], *, path: str) -> Path:
     raise InputError(f"{path}: folder '{text}' not found (tried {tried}); give an existing folder")
 
 
-def decode_knob(name: str, node: Node) -> Knob:
-    """Read one knob of a setting's YAML."""
-    default = node.raw("default")
-    if not isinstance(default, bool | int | float | str):
-        raise InputError(f"{node.path}.default: got {default!r}, must be a plain value; add one")
-    kind_text = node.text("kind", Kind.HYPERPARAMETER.value)
-    if kind_text not in {kind.value for kind in Kind}:
-        raise InputError(f"{node.path}.kind: got '{kind_text}', must be one of {[*Kind]}")
-    raw_choices = node.raw("choices", [])
-    if isinstance(default, bool) and not raw_choices:
-        raw_choices = [True, False]
-    knob = Knob(
-        name=name,
-        default=default,
-        kind=Kind(kind_text),
-        low=node.optional_number("low"),
-        high=node.optional_number("high"),
-        is_log=node.flag("log", False),
-        choices=tuple(raw_choices),
-        about=node.text("about", ""),
-    )
-    node.finish()
-    knob.check(default, where=f"{node.path}.default")
-    return knob
-
-
-def decode_objective(node: Node) -> Objective:
-    """Read the ``objective`` of a setting's YAML."""
-    direction = node.text("direction", "minimize")
-    if direction not in {"minimize", "maximize"}:
-        raise InputError(f"{node.path}.direction: got '{direction}', must be minimize or maximize")
-    try:
-        reading = MetricSource(
-            file=node.text("file", ""), key=node.text("key", ""), line=node.text("line", "")
-        )
-    except ValueError as error:
-        raise InputError(f"{node.path}: {error}") from None
-    objective = Objective(node.text("name"), direction == "minimize", reading)
-    node.finish()
-    return objective
-
-
-def _is_required(node: Node) -> bool:
-    policy = node.text("box", "prefer")
-    if policy not in ("require", "prefer"):
-        raise InputError(f"{node.path}.box: got {policy!r}, must be require or prefer")
-    return policy == "require"
-
-
-def _decode_hides(node: Node) -> tuple[str, ...]:
-    found = node.texts("hides")
-    for text in found:
-        name = text.partition(":")[2].partition("/")[0] if text.startswith(PACKAGE) else "a"
-        if not text or not all(part.isidentifier() for part in name.split(".")):
-            raise InputError(
-                f"{node.path}.hides: got {text!r}, must be a path or '{PACKAGE}NAME/PATH' with the "
-                "dotted name of a package; correct it"
-            )
-    return found
-
-
-def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
+def decode_setting(data: object, path: str, *, roots: Sequence[Path]) -> Setting:
     """Read a setting's YAML.
 
     Parameters
     ----------
+    data
+        Plain data under the key ``path``.
     roots
         Folders that a relative ``source`` is looked up in, in order.
 
@@ -262,28 +261,21 @@ def decode_setting(node: Node, *, roots: Sequence[Path]) -> Setting:
     InputError
         On the first thing that is wrong, with its path.
     """
-    source = find_source(node.text("source"), roots, path=f"{node.path}.source")
-    setting = Setting(
-        name=node.text("name"),
-        about=node.text("about", ""),
-        source=source,
-        prepare=node.texts("prepare"),
-        command=node.texts("command"),
-        evaluator=node.texts("evaluator"),
-        objective=decode_objective(node.child("objective")),
-        editable=node.texts("editable"),
-        locked=node.texts("locked"),
-        env={key: str(value) for key, value in node.scalars("env").items()},
-        knobs={name: decode_knob(name, child) for name, child in node.children("knobs")},
-        design=node.raw("design", {}),
-        reads=node.texts("reads") if "reads" in node else ("{cache}",),
-        hides=_decode_hides(node),
-        is_box_required=_is_required(node),
-    )
-    node.finish()
+    return with_source(decode(Setting, data, path), path, roots=roots)
+
+
+def with_source(setting: Setting, path: str, *, roots: Sequence[Path]) -> Setting:
+    """Return a setting with its folder found, and its files in it.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, no command, or a named file is not there.
+    """
+    source = find_source(str(setting.source), roots, path=f"{path}.source")
     if not setting.command:
-        raise InputError(f"{node.path}.command: missing; give the argv that trains, as a list")
+        raise InputError(f"{path}.command: missing; give the argv that trains, as a list")
     for pattern in (*setting.editable, *setting.locked):
         if not any(source.glob(pattern)):
-            raise InputError(f"{node.path}: no file '{pattern}' in {source}; correct the name")
-    return setting
+            raise InputError(f"{path}: no file '{pattern}' in {source}; correct the name")
+    return replace(setting, source=source)

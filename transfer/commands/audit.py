@@ -3,14 +3,14 @@
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from miniscale.box import choose, policy_for
 from miniscale.run.runner.local import LocalRunner
-from miniscale.setting.decode import InputError, Node, nearest
-from miniscale.setting.rung import decode_rung
+from miniscale.setting.decode import Count, InputError, decode, nearest
+from miniscale.setting.keys import RootKeys, RunnerKeys
 from miniscale.setting.trial import digest
 from scaling.present.axes import render_png
 from transfer.audit import audit_text, calibrate, run_panel
@@ -43,7 +43,20 @@ def machine() -> str:
     return digest([platform.node(), platform.machine(), os.cpu_count()], length=8)
 
 
-def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> AuditRequest:
+@dataclass(frozen=True)
+class AuditKeys:
+    """What ``conf/audit.yaml`` holds."""
+
+    ladder: Mapping[str, Any]
+    table: str = ""
+    rungs: tuple[str, ...] = ()
+    holdout: str = ""
+    seeds: Count | None = None
+    study: RootKeys = field(default_factory=RootKeys)
+    runner: RunnerKeys = field(default_factory=RunnerKeys)
+
+
+def decode_request(config: Mapping[str, Any], folders: Sequence[Path]) -> AuditRequest:
     """Read a composed configuration.
 
     Raises
@@ -51,29 +64,21 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> AuditRequest:
     InputError
         On the first thing that is wrong.
     """
-    node = Node(config, "config")
-    raw = node.raw("ladder")
-    ladder = decode_ladder(raw, roots=[*folders, Path.cwd()])
-    study, runner = Node(node.raw("study", {}), "study"), Node(node.raw("runner", {}), "runner")
-    runner.text("name", "local")
-    slots = runner.whole("slots", least=1) if "slots" in runner else runner.raw("slots")
-    table = node.text("table", "")
-    asked = AuditRequest(
+    keys = decode(AuditKeys, config, "config")
+    ladder = decode_ladder(keys.ladder, roots=[*folders, Path.cwd()])
+    return AuditRequest(
         ladder=ladder,
-        audited=audited(ladder, raw, node.texts("rungs"), node.text("holdout", "")),
-        panel=named_panel(ladder, list((raw.get("panel") or {}).get("changes") or {})),
-        root=Path(study.text("root", "studies")).expanduser().resolve(),
-        table=Path(table).expanduser() if table else None,
-        seeds=node.whole("seeds", least=1) if "seeds" in node else node.raw("seeds"),
-        slots=slots,
-        box=policy_for(runner.text("box", "prefer"), ladder.setting),
+        audited=audited_ladder(ladder, keys.rungs, keys.holdout),
+        panel=named_panel(ladder, list((keys.ladder.get("panel") or {}).get("changes") or {})),
+        root=Path(keys.study.root).expanduser().resolve(),
+        table=Path(keys.table).expanduser() if keys.table else None,
+        seeds=keys.seeds,
+        slots=keys.runner.slots,
+        box=policy_for(keys.runner.box, ladder.setting),
     )
-    for part in (study, runner, node):
-        part.finish()
-    return asked
 
 
-def audited(ladder: Ladder, raw: Mapping[str, Any], names: Sequence[str], top: str) -> Ladder:
+def audited_ladder(ladder: Ladder, names: Sequence[str], top: str) -> Ladder:
     """Return the ladder of the rungs to look at, with a held-out size on top if one is named."""
     for name in names:
         if name not in {rung.name for rung in ladder.rungs}:
@@ -81,13 +86,12 @@ def audited(ladder: Ladder, raw: Mapping[str, Any], names: Sequence[str], top: s
             raise InputError(f"rungs: '{name}' is not on the ladder; {nearest(name, known)}")
     rungs = [rung for rung in ladder.rungs if not names or rung.name in names]
     if top:
-        held = raw.get("holdout") or {}
-        if top not in held:
+        if top not in ladder.holdout:
             raise InputError(
                 f"holdout: '{top}' is no held-out size of ladder {ladder.name}; "
-                f"{nearest(top, held)}"
+                f"{nearest(top, ladder.holdout)}"
             )
-        above = decode_rung(top, Node(held[top], f"ladder.holdout.{top}"))
+        above = ladder.holdout[top]
         if above.scale <= rungs[-1].scale:
             raise InputError(f"holdout: {top} is not above {rungs[-1].name}; choose a larger one")
         rungs.append(replace(above, seeds=1, baseline_seeds=max(above.baseline_seeds, 2)))

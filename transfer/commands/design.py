@@ -2,17 +2,27 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from miniscale.box import choose, policy_for
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.compose import conf_folder, read_group
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import (
+    Above,
+    Count,
+    InputError,
+    Key,
+    Positive,
+    decode,
+    nearest,
+    read_value,
+)
+from miniscale.setting.keys import RootKeys, RunnerKeys
 from miniscale.setting.setting import Setting, decode_setting
 from scaling.present.axes import render_png
-from transfer.change import Change, decode_change
+from transfer.change import Change, PanelKeys
 from transfer.design import design_text
 from transfer.design.answer import answer
 from transfer.design.bill import plan
@@ -82,7 +92,56 @@ def _names(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for place in places for path in place.glob("*.yaml")})
 
 
-def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> DesignRequest:
+@dataclass(frozen=True)
+class TrialPrice:
+    """What a trial of the lowest rung may cost: one of the two."""
+
+    seconds: Positive | None = None
+    compute: Positive | None = None
+
+
+@dataclass(frozen=True)
+class DesignSpend:
+    """What a design may spend; absent: whatever it takes."""
+
+    hours: Positive | None = None
+    compute: Positive | None = None
+
+
+@dataclass(frozen=True)
+class FromKeys:
+    """Names of the files that were asked for; filled in by :func:`arguments`."""
+
+    setting: str = ""
+    panel: str = ""
+
+
+@dataclass(frozen=True)
+class DesignKeys:
+    """What ``conf/design.yaml`` holds."""
+
+    setting: Mapping[str, Any]
+    panel: PanelKeys = field(default_factory=PanelKeys)
+    trial: TrialPrice = field(default_factory=TrialPrice)
+    budget: DesignSpend = field(default_factory=DesignSpend)
+    paths: tuple[str, ...] = ()
+    rungs: Count = 3
+    seeds: Count = 2
+    sizes: Count = 3
+    ratio: Annotated[float, Above(1.5)] = 4.0
+    holdout_changes: Any = None
+    """Names, or n for every n-th."""
+    check_rules: bool = False
+    table: str = ""
+    dry_run: bool = False
+    name: str = ""
+    out: str = ""
+    study: RootKeys = field(default_factory=RootKeys)
+    runner: RunnerKeys = field(default_factory=RunnerKeys)
+    source: Annotated[FromKeys, Key("from")] = field(default_factory=FromKeys)
+
+
+def decode_request(config: Mapping[str, Any], folders: Sequence[Path]) -> DesignRequest:
     """Read a composed configuration.
 
     Raises
@@ -91,45 +150,27 @@ def decode(config: Mapping[str, Any], folders: Sequence[Path]) -> DesignRequest:
         On the first thing that is wrong.
     """
     roots = [*folders, Path.cwd()]
-    node = Node(config, "config")
-    setting = decode_setting(Node(node.raw("setting"), "setting"), roots=roots)
-    changes = _changes(node.raw("panel") or {}, setting, roots)
-    study, runner = node.child("study"), node.child("runner")
-    runner.text("name", "local")
-    source = node.child("from")
-    name = node.text("name", f"{setting.name}_small")
-    table, out = node.text("table", ""), node.text("out", "")
-    asked = DesignRequest(
-        ladder=_carrier(name, setting, tuple(changes.values())),
+    keys = decode(DesignKeys, config, "config")
+    setting = decode_setting(keys.setting, "setting", roots=roots)
+    panel = keys.panel.build(setting, roots, path="panel")
+    # null changes say nothing of transfer
+    changes = {name: change for name, change in panel.items() if not change.is_control}
+    out = Path(keys.out).expanduser() if keys.out else folders[0] if folders else Path("designs")
+    return DesignRequest(
+        ladder=_carrier(keys.name or f"{setting.name}_small", setting, tuple(changes.values())),
         form=decode_design(setting),
         paths={n: decode_path(n, data) for n, data in read_group("path", folders).items()},
         changes=changes,
-        ask=_ask(node, tuple(changes)),
-        root=Path(study.text("root", "studies")).expanduser().resolve(),
-        out=Path(out).expanduser() if out else folders[0] if folders else Path("designs"),
-        table=Path(table).expanduser() if table else None,
-        slots=runner.whole("slots", least=1) if "slots" in runner else runner.raw("slots"),
-        box=policy_for(runner.text("box", "prefer"), setting),
-        is_dry=node.flag("dry_run", False),
-        setting_file=source.text("setting", setting.name),
-        panel_file=source.text("panel", ""),
+        ask=_ask(keys, tuple(changes)),
+        root=Path(keys.study.root).expanduser().resolve(),
+        out=out,
+        table=Path(keys.table).expanduser() if keys.table else None,
+        slots=keys.runner.slots,
+        box=policy_for(keys.runner.box, setting),
+        is_dry=keys.dry_run,
+        setting_file=keys.source.setting or setting.name,
+        panel_file=keys.source.panel,
     )
-    for part in (study, runner, source, node):
-        part.finish()
-    return asked
-
-
-def _changes(
-    panel: Mapping[str, Any], setting: Setting, roots: Sequence[Path]
-) -> dict[str, Change]:
-    """Return the panel's changes by name, null changes left out: they say nothing of transfer."""
-    node = Node(panel, "panel")
-    found = {
-        name: decode_change(name, child, setting=setting, roots=roots)
-        for name, child in node.children("changes")
-    }
-    node.finish()
-    return {name: change for name, change in found.items() if not change.is_control}
 
 
 def _carrier(name: str, setting: Setting, panel: tuple[Change, ...]) -> Ladder:
@@ -140,52 +181,43 @@ def _carrier(name: str, setting: Setting, panel: tuple[Change, ...]) -> Ladder:
     )  # fmt: skip
 
 
-def _ask(node: Node, arms: tuple[str, ...]) -> Ask:
-    trial, budget = node.child("trial"), node.child("budget")
-    seconds = trial.optional_number("seconds", above=0.0)
-    compute = trial.optional_number("compute", above=0.0)
+def _ask(keys: DesignKeys, arms: tuple[str, ...]) -> Ask:
+    seconds, compute = keys.trial.seconds, keys.trial.compute
+    hours, spend = keys.budget.hours, keys.budget.compute
     if (seconds is None) == (compute is None):
         raise InputError(
             "trial: say what a trial of the lowest rung may cost, in one of the two: "
             "trial.seconds=120 or trial.compute=1e12"
         )
-    hours, spend = (
-        budget.optional_number("hours", above=0.0),
-        budget.optional_number("compute", above=0.0),
-    )
     by_seconds = seconds is not None
     if (hours is not None and not by_seconds) or (spend is not None and by_seconds):
         raise InputError(
             "budget: counts in what trial counts in; give budget.hours with trial.seconds, "
             "budget.compute with trial.compute"
         )
-    ask = Ask(
+    return Ask(
         limit=float(seconds or compute or 0.0),
         by_seconds=by_seconds,
         budget=hours * 3600 if hours is not None else spend if spend is not None else float("inf"),
-        seeds=node.whole("seeds", 2, least=1),
-        sizes=node.whole("sizes", 3, least=1),
-        ratio=node.number("ratio", 4.0, above=1.5),
-        rungs=node.whole("rungs", 3, least=1),
-        paths=node.texts("paths"),
-        holdout=_holdout(node, arms),
-        checks_rules=node.flag("check_rules", False),
+        seeds=keys.seeds,
+        sizes=keys.sizes,
+        ratio=keys.ratio,
+        rungs=keys.rungs,
+        paths=keys.paths,
+        holdout=_holdout(keys.holdout_changes, arms),
+        checks_rules=keys.check_rules,
     )
-    for part in (trial, budget):
-        part.finish()
-    return ask
 
 
-def _holdout(node: Node, arms: tuple[str, ...]) -> tuple[str, ...]:
+def _holdout(written: Any, arms: tuple[str, ...]) -> tuple[str, ...]:
     """Return the changes to hold out: by name, or every n-th."""
-    raw = node.raw("holdout_changes")
-    if raw is None:
+    if written is None:
         return ()
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        if raw < 2:
-            raise InputError(f"holdout_changes: got {raw}, every n-th needs n of at least 2")
-        return arms[raw - 1 :: raw]
-    named = tuple(dict.fromkeys(node.texts("holdout_changes")))
+    if isinstance(written, int) and not isinstance(written, bool):
+        if written < 2:
+            raise InputError(f"holdout_changes: got {written}, every n-th needs n of at least 2")
+        return arms[written - 1 :: written]
+    named = tuple(dict.fromkeys(read_value(tuple[str, ...], written, "holdout_changes")))
     for name in named:
         if name not in arms:
             raise InputError(

@@ -1,13 +1,11 @@
 """Policies by name, read from plain configuration data; a stranger's by its dotted path."""
 
 import importlib
-import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
-from enum import Enum
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any
 
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import InputError, decode, nearest
 from transfer.policy.protocol import Policy
 from transfer.trust import Trust
 
@@ -50,7 +48,7 @@ def policy_class(name: str, *, path: str = "policy.name") -> type[Any]:
     return found
 
 
-def decode_policy(data: Node | Mapping[str, Any] | str) -> Policy:
+def decode_policy(data: Mapping[str, Any] | str) -> Policy:
     """Build a policy from its configuration, or from its name alone with every default.
 
     >>> decode_policy({"name": "ttest", "seeds": 6}).seeds
@@ -61,10 +59,11 @@ def decode_policy(data: Node | Mapping[str, Any] | str) -> Policy:
     InputError
         On the first key that is wrong, with its path.
     """
-    given = {"name": data} if isinstance(data, str) else data
-    node = given if isinstance(given, Node) else Node(given, "policy")
-    kind = policy_class(node.text("name"))
-    policy: Policy = _decoded(kind, node, skipped=("name",))
+    keys = {"name": data} if isinstance(data, str) else dict(data)
+    name = keys.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError(f"policy.name: got {name!r}, must be text; {nearest('', POLICIES)}")
+    policy: Policy = decode(policy_class(name), keys, "policy")
     return policy
 
 
@@ -90,73 +89,3 @@ def expecting(policy: Policy, n_changes: int) -> Policy:
     known = replace(rules, ideas=n_changes)  # type: ignore[type-var]
     told: Policy = replace(policy, rules=known)  # type: ignore[type-var]
     return told
-
-
-def _decoded(kind: type, node: Node, *, skipped: tuple[str, ...] = ()) -> Any:
-    """Build a frozen dataclass from a node; what is absent keeps its default."""
-    hints = get_type_hints(kind)
-    values = {}
-    for field in fields(kind):
-        if not field.init or field.name in skipped:
-            continue
-        if field.name in node:
-            values[field.name] = _value(hints[field.name], field, node)
-        node.raw(field.name)
-    node.finish()
-    missing = [f.name for f in fields(kind) if _is_required(f) and f.name not in values]
-    if missing:
-        raise InputError(f"{node.path}.{missing[0]}: missing; add '{missing[0]}: …'")
-    try:
-        return kind(**values)
-    except ValueError as error:
-        said = str(error)
-        raise InputError(said if said.startswith("policy") else f"{node.path}.{said}") from None
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.init and field.default is MISSING and field.default_factory is MISSING
-
-
-def _value(hint: Any, field: Field[Any], node: Node) -> Any:
-    """Read one field in its declared type."""
-    name, path = field.name, f"{node.path}.{field.name}"
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if hint is bool:
-        return node.flag(name, False)
-    if hint is int:
-        return node.whole(name)
-    if hint is float:
-        return node.number(name)
-    if hint is str:
-        return node.text(name)
-    if get_origin(hint) is tuple and len(get_args(hint)) == 2 and get_args(hint)[1] is Ellipsis:
-        return _row(get_args(hint)[0], node.raw(name), path)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        known = [str(member.value) for member in hint]
-        word = node.text(name)
-        if word not in known:
-            raise InputError(f"{path}: got '{word}'; {nearest(word, known)}")
-        return hint(word)
-    if isinstance(hint, type) and is_dataclass(hint):
-        return _decoded(hint, node.child(name))
-    raise InputError(f"{path}: cannot be set in configuration; leave it out")
-
-
-def _row(item: Any, values: Any, path: str) -> tuple[Any, ...]:
-    if isinstance(values, str) or not isinstance(values, list | tuple):
-        raise InputError(f"{path}: expected a list, got {values!r}; write [a, b]")
-    found: list[Any] = []
-    for place, value in enumerate(values):
-        node = Node({"item": value}, f"{path}[{place}]")
-        if item is int:
-            found.append(node.whole("item"))
-        elif item is float:
-            found.append(node.number("item"))
-        elif item is str:
-            found.append(node.text("item"))
-        elif isinstance(item, type) and is_dataclass(item):
-            found.append(_decoded(item, Node(value, f"{path}[{place}]")))
-        else:
-            raise InputError(f"{path}: cannot be set in configuration; leave it out")
-    return tuple(found)

@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
 
 from miniscale.setting.command import KNOBS, placeholders
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import InputError, Key, Positive, decode, nearest
 from miniscale.setting.setting import Knob, Setting
 from miniscale.setting.trial import Scalar
 
@@ -34,27 +35,45 @@ class Dial:
 
     ``power`` says how the number of parameters goes with a dial of scale, ``value^power``.
     ``step`` is what its values are multiples of, 0 for any. ``matched`` says what the dial is where
-    it matches, value by value of the dial of scale ``by``, where a power of the parameters would
-    not do: FLOPs for as many tokens a parameter. ``epochs`` is how often the expensive form sees
-    its pool, where data and pool are counted in different units.
+    it matches, value by value of a dial of scale, where a power of the parameters would not do:
+    ``{depth: {2: 1e11, 3: 6e11}}``, FLOPs for as many tokens a parameter. ``epochs`` is how often
+    the expensive form sees its pool, where data and pool are counted in different units.
     """
 
     name: str
     role: DialRole
-    value: float
-    low: float
-    is_whole: bool = False
-    power: float = 1.0
+    value: Positive
+    low: Positive
+    is_whole: Annotated[bool, Key("whole")] = False
+    power: Positive = 1.0
     step: float = 0.0
     about: str = ""
-    by: str = ""
-    matched: Mapping[float, float] = field(default_factory=dict)
-    epochs: float | None = None
+    matched: Mapping[str, Mapping[float, Positive]] = field(default_factory=dict)
+    epochs: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.low > self.value:
+            raise InputError(
+                f"low: the expensive form has {self.value:g}, below the lowest value "
+                f"{self.low:g} to try; 'value' is the expensive form, 'low' the least that makes "
+                "sense"
+            )
+        if self.matched and (len(self.matched) > 1 or len(self.matched[self.by]) < 2):
+            raise InputError(
+                f"matched: got {list(self.matched)}, must be one dial of scale with at least two "
+                "of its values: {depth: {2: 1.0e11, 3: 6.0e11}}"
+            )
+
+    @property
+    def by(self) -> str:
+        """The dial of scale that matched values go by; empty if there are none."""
+        return next(iter(self.matched), "")
 
     def matched_at(self, other: float) -> float:
         """Return the matched value at a value of the dial ``by``, between those known by a law."""
-        known = sorted(self.matched)
-        logs = [math.log(self.matched[x]) for x in known]
+        table = self.matched[self.by]
+        known = sorted(table)
+        logs = [math.log(table[x]) for x in known]
         return math.exp(float(np.interp(math.log(other), [math.log(x) for x in known], logs)))
 
     def at(self, wanted: float) -> float | None:
@@ -89,14 +108,14 @@ class Shrinkable:
         Of one trial of the expensive form, None if it is not known.
     """
 
-    cost: str
-    dials: Mapping[str, Dial]
+    cost: str = "seconds"
+    dials: Mapping[str, Dial] = field(default_factory=dict)
     params: Mapping[str, Scalar] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     priors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     built_in: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    seconds: float | None = None
+    seconds: Positive | None = None
     expensive_name: str = "expensive"
     matches: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
@@ -130,75 +149,12 @@ def decode_design(setting: Setting) -> Shrinkable:
             f"{path}: missing; say which placeholders make it smaller: "
             "'design: {cost: seconds, dials: {width: {role: scale, value: 512, low: 32}}}'"
         )
-    node = Node(setting.design, path)
-    dials = {name: _dial(name, child) for name, child in node.children("dials")}
-    limits = node.child("limits")
-    known = {n: limits.number(n, above=-0.5) for n in limits.names() if n in LIMITS}
-    found = Shrinkable(
-        cost=node.text("cost", "seconds"),
-        dials=dials,
-        params=node.scalars("params"),
-        limits=known,
-        rules=node.texts("rules"),
-        priors={name: _numbers(child) for name, child in node.children("priors")},
-        built_in={name: _numbers(child) for name, child in node.children("built_in")},
-        seconds=node.optional_number("seconds", above=0.0),
-        expensive_name=node.text("expensive_name", "expensive"),
-        matches=node.texts("matches"),
-        unmatched=node.texts("unmatched"),
-    )
-    for part in (limits, node):
-        part.finish()
-    _check(found, setting, path)
-    return found
+    form = decode(Shrinkable, setting.design, path)
+    _check(form, setting, path)
+    return form
 
 
 LIMITS = ("threads", "gpus", "memory_gb", "timeout_s")
-
-
-def _dial(name: str, node: Node) -> Dial:
-    role = node.text("role")
-    if role not in {known.value for known in DialRole}:
-        raise InputError(f"{node.path}.role: got '{role}', must be one of {[*map(str, DialRole)]}")
-    by, matched = _matched(node.child("matched"))
-    dial = Dial(
-        name=name,
-        role=DialRole(role),
-        value=node.number("value", above=0.0),
-        low=node.number("low", above=0.0),
-        is_whole=node.flag("whole", False),
-        power=node.number("power", 1.0, above=0.0),
-        step=node.number("step", 0.0),
-        about=node.text("about", ""),
-        by=by,
-        matched=matched,
-        epochs=node.optional_number("epochs", above=0.0),
-    )
-    node.finish()
-    if dial.low > dial.value:
-        raise InputError(
-            f"{node.path}: the expensive form has {dial.value:g}, below the lowest value "
-            f"{dial.low:g} to try; 'value' is the expensive form, 'low' the least that makes sense"
-        )
-    return dial
-
-
-def _matched(node: Node) -> tuple[str, dict[float, float]]:
-    """Read ``{depth: {2: 1e11, 3: 6e11}}``: a dial of scale and what is matched at its values."""
-    names = node.names()
-    if not names:
-        return "", {}
-    table = node.child(names[0])
-    if len(names) > 1 or len(table.names()) < 2:
-        raise InputError(
-            f"{node.path}: got {list(names)}, must be one dial of scale with at least two of its "
-            "values: {depth: {2: 1.0e11, 3: 6.0e11}}"
-        )
-    return names[0], {float(value): table.number(value, above=0.0) for value in table.names()}
-
-
-def _numbers(node: Node) -> dict[str, float]:
-    return {name: node.number(name) for name in node.names()}
 
 
 def _check(found: Shrinkable, setting: Setting, path: str) -> None:
@@ -208,6 +164,9 @@ def _check(found: Shrinkable, setting: Setting, path: str) -> None:
             f"{path}.dials: no dial can be turned down; name a placeholder of the command with "
             "'role: scale' (or data, pool, schedule, fidelity), its 'value' and a smaller 'low'"
         )
+    for name in found.limits:
+        if name not in LIMITS:
+            raise InputError(f"{path}.limits.{name}: unknown key; {nearest(name, LIMITS)}")
     _check_tables(found, path)
     needed = placeholders(setting.command) | placeholders(setting.evaluator)
     if KNOBS in needed:  # a rung's value counts before a knob's

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from miniscale.setting.decode import InputError, Node, nearest
+from miniscale.setting.decode import InputError, Key, decode, nearest
 from miniscale.setting.trial import Scalar
 from transfer.design.space.dials import Dial, DialRole, Shrinkable
 
@@ -35,8 +35,17 @@ class Path:
     shrink: Mapping[str, float | str]
     about: str = ""
     knobs: Mapping[str, Scalar] = field(default_factory=dict)
-    uses_rules: bool = True
+    uses_rules: Annotated[bool, Key("rules")] = True
     declares: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, how in self.shrink.items():
+            _check_power(key, how)
+        if not any(isinstance(how, float) and how for how in self.shrink.values()):
+            raise InputError(
+                "shrink: nothing shrinks; give a role or a dial a power of the shrink factor: "
+                "'shrink: {scale: 1, data: matched}'"
+            )
 
     def rule_for(self, dial: Dial) -> float | str:
         """Return how a dial goes with s; its own name counts before its role."""
@@ -59,36 +68,18 @@ def decode_path(name: str, data: Mapping[str, Any]) -> Path:
     InputError
         On the first thing that is wrong.
     """
-    node = Node(data, f"path.{name}")
-    shrink = node.child("shrink")
-    declares = node.scalars("declares")
-    path = Path(
-        name=node.text("name", name),
-        about=node.text("about", ""),
-        shrink={key: _power(shrink, key) for key in shrink.names()},
-        knobs=node.scalars("knobs"),
-        uses_rules=node.flag("rules", True),
-        declares={topic: str(how) for topic, how in declares.items()},
-    )
-    node.finish()
-    if not any(isinstance(how, float) and how for how in path.shrink.values()):
-        raise InputError(
-            f"path.{name}.shrink: nothing shrinks; give a role or a dial a power of the shrink "
-            "factor: 'shrink: {scale: 1, data: matched}'"
-        )
-    return path
+    return decode(Path, {"name": name, **data}, f"path.{name}")
 
 
-def _power(node: Node, key: str) -> float | str:
-    value = node.raw(key)
-    if value == MATCHED and key not in (DialRole.SCALE, DialRole.SCHEDULE, DialRole.FIDELITY):
-        return MATCHED
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+def _check_power(key: str, how: float | str) -> None:
+    """Check how a dial or role goes with the shrink factor."""
+    if how == MATCHED and key not in (DialRole.SCALE, DialRole.SCHEDULE, DialRole.FIDELITY):
+        return
+    if isinstance(how, str) or how < 0:
         raise InputError(
-            f"{node.path}.{key}: got {value!r}, must be a power of the shrink factor of 0 or more"
+            f"shrink.{key}: got {how!r}, must be a power of the shrink factor of 0 or more"
             " (1: in proportion), or 'matched' for data and pool"
         )
-    return float(value)
 
 
 def why_not(path: Path, form: Shrinkable, knobs: Collection[str] = ()) -> str:
