@@ -22,6 +22,14 @@ def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
     return run_study(job, config, command=typed_command())
 
 
+def show_sweep(done: Sequence[tuple[dict[str, Any], int]]) -> None:
+    """Say where the studies of a sweep lie, and how each ended."""
+    print(f"\nsweep    {len(done)} studies; the same command resumes them")
+    for config, code in done:
+        folder = Path(config["study"]["root"]) / config["study"]["name"]
+        print(f"         {folder}" + (f"   ended with exit code {code}" if code else ""))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -29,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from autoresearch.doctor import main as doctor
 
         return doctor()
-    return run_with(arguments, study, program="autoresearch")
+    return run_with(
+        arguments,
+        study,
+        program="autoresearch",
+        job_key="study.name",
+        after_sweep=show_sweep,
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from typing import Any
 from miniscale.hardware import device
 from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.misspelt import check_flags, chosen, unknown_key
+from miniscale.setting.sweep import MULTIRUN, sweep_jobs
 
+INTERRUPTED = 130
+"""Exit code of a program that was asked to stop, as shells have it."""
 FLAGS_WITH_VALUE = ("--config-dir", "-cd")
 
 
@@ -177,14 +180,40 @@ def run_with(
     program: str,
     name: str = "config",
     needs_ladder: bool = True,
+    job_key: str = "",
+    after_sweep: Callable[[Sequence[tuple[dict[str, Any], int]]], None] | None = None,
 ) -> int:
-    """Compose ``name`` from the command line and call ``main`` with plain data and folders.
+    """Compose a configuration from the command line and run it; return the exit code.
 
-    Hydra's own flags (``--help``, ``--cfg``, ``--multirun`` …) are Hydra's to answer.
+    Hydra's own flags (``--help``, ``--cfg`` …) are Hydra's to answer. ``--multirun`` composes every
+    combination of values before the first is run; one that is refused or fails ends no other.
+
+    Parameters
+    ----------
+    argv
+        What was typed after the program's name.
+    main
+        What to do with the configuration and the user's folders; returns an exit code.
+    program
+        The program's name, for messages.
+    name
+        The file in ``conf/`` to begin with.
+    needs_ladder
+        Whether a ladder must be named.
+    job_key
+        The key that takes the name of a job of a sweep, such as ``study.name``.
+    after_sweep
+        Told the configurations of a sweep, each with its exit code.
     """
     try:
         overrides, folders, flags = split(normalise(argv))
         check_flags(flags)
+        if flags and set(flags) <= set(MULTIRUN):
+            commands = _sweep_commands(overrides, job_key)
+            for command in commands if needs_ladder else ():
+                check_ladder(command, folders, program=program)
+            configs = [compose(command, folders, name=name) for command in commands]
+            return _run_sweep(configs, folders, main, after_sweep)
         if flags:
             return _by_hydra(normalise(argv), main, folders, name)
         if needs_ladder:
@@ -192,6 +221,40 @@ def run_with(
         return main(compose(overrides, folders, name=name), folders)
     except InputError as error:
         return fail(error)
+
+
+def _sweep_commands(overrides: Sequence[str], job_key: str) -> list[list[str]]:
+    """Return the overrides of every job of a sweep, each with a name of its own."""
+    from hydra.errors import HydraException
+
+    try:
+        jobs = sweep_jobs(overrides)
+    except HydraException as error:
+        raise InputError(" ".join(str(error).split())) from None
+    if not job_key:
+        return [list(job.overrides) for job in jobs]
+    return [job.named(job_key, "${ladder.name}") for job in jobs]
+
+
+def _run_sweep(
+    configs: Sequence[dict[str, Any]],
+    folders: Sequence[Path],
+    main: Callable[[dict[str, Any], Sequence[Path]], int],
+    after_sweep: Callable[[Sequence[tuple[dict[str, Any], int]]], None] | None,
+) -> int:
+    """Run the jobs of a sweep one after another; return the first exit code that is not 0."""
+    done: list[tuple[dict[str, Any], int]] = []
+    for config in configs:
+        try:
+            code = main(config, folders)
+        except InputError as error:
+            code = fail(error)
+        done.append((config, code))
+        if code == INTERRUPTED:
+            break
+    if after_sweep is not None:
+        after_sweep(done)
+    return next((code for _, code in done if code), 0)
 
 
 def _by_hydra(

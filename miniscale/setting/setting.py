@@ -49,7 +49,7 @@ class Knob:
         InputError
             If the value is none of the choices, outside the range or of another type.
         """
-        if self.choices:
+        if self.choices and (set(self.choices) != {True, False} or isinstance(value, bool)):
             for choice in self.choices:
                 if choice == value and isinstance(choice, bool) == isinstance(value, bool):
                     return choice

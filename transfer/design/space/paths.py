@@ -41,11 +41,6 @@ class Path:
     def __post_init__(self) -> None:
         for key, how in self.shrink.items():
             _check_power(key, how)
-        if not any(isinstance(how, float) and how for how in self.shrink.values()):
-            raise InputError(
-                "shrink: nothing shrinks; give a role or a dial a power of the shrink factor: "
-                "'shrink: {scale: 1, data: matched}'"
-            )
 
     def rule_for(self, dial: Dial) -> float | str:
         """Return how a dial goes with s; its own name counts before its role."""
@@ -68,7 +63,13 @@ def decode_path(name: str, data: Mapping[str, Any]) -> Path:
     InputError
         On the first thing that is wrong.
     """
-    return decode(Path, {"name": name, **data}, f"path.{name}")
+    path = decode(Path, {"name": name, **data}, f"path.{name}")
+    if not any(isinstance(how, float) and how for how in path.shrink.values()):
+        raise InputError(
+            f"path.{name}.shrink: nothing shrinks; give a role or a dial a power of the shrink "
+            "factor: 'shrink: {scale: 1, data: matched}'"
+        )
+    return path
 
 
 def _check_power(key: str, how: float | str) -> None:
