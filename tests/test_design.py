@@ -187,7 +187,7 @@ def oracle_asked(folder: Path, *more: str) -> design_command.DesignRequest:
         ["+setting=oracle", "+panel=mine", "trial.compute=4", f"study.root={folder}", *more],
         [folder],
     )
-    return design_command.decode(compose(argv, [folder], name="design"), [folder])
+    return design_command.decode_request(compose(argv, [folder], name="design"), [folder])
 
 
 def written(asked: design_command.DesignRequest) -> tuple[DesignRun, dict[str, Any]]:
@@ -320,7 +320,7 @@ def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, row: str, said:
 def test_nanochats_ladder_says_of_its_design_what_the_table_of_runs_gives(tmp_path: Path) -> None:
     table = ROOT / "benchmarks" / "results" / "nanochat_design.csv"
     argv = ["+setting=nanochat", "trial.compute=2.7e11", f"table={table}", f"out={tmp_path}"]
-    asked = design_command.decode(
+    asked = design_command.decode_request(
         compose(design_command.arguments(argv, []), [], name="design"), []
     )
     said = design_command.run(asked, lambda *_: None, lambda _: None)
