@@ -37,7 +37,7 @@ from transfer.study.study import Study
 from transfer.units import times
 
 PLAIN_EVERY_S = 30.0
-"""Time between lines on running trials where there is no terminal; a third in the first minute."""
+"""assumption: between lines on running trials without a terminal; a third in the first minute."""
 
 
 def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
@@ -129,9 +129,9 @@ class Console:
             case Dropped():
                 self._line(event.arm, "", f"off the branch: {event.reason}", style="red")
             case Stopped():
-                found = survey(study.ladder, study.state)
-                said = [*claim_lines(found), *exam_lines(found)]
-                self.lines([*said, f"stopped  {event.reason}"])
+                findings = survey(study.ladder, study.state)
+                closing = [*claim_lines(findings), *exam_lines(findings)]
+                self.lines([*closing, f"stopped  {event.reason}"])
 
     def _line(self, arm: str, title: str, text: str, style: str = "") -> None:
         self._rich.print(f"{arm:<4} {title:<36.36} {text}", style=style, markup=False)
@@ -157,9 +157,13 @@ class Console:
         return f"   forecast {times(forecast.mean)}, came {times(effect.gain)} {word}"
 
     def _judged(self, study: Study, event: VerdictReached) -> None:
-        look = event.gain_forecast
+        forecast = event.gain_forecast
         where = f"at {study.ladder.target_name} "
-        text = "" if look is None else f"{where}{multiplier(look)} compute, odds {look.odds:.2f}"
+        text = (
+            ""
+            if forecast is None
+            else f"{where}{multiplier(forecast)} compute, odds {forecast.odds:.2f}"
+        )
         outcome = str(event.outcome)
         style = "dim"
         if event.outcome.is_accepted:
@@ -168,8 +172,8 @@ class Console:
         if event.price:
             why += f"; deciding it would take {event.price:.2g} {study.ladder.unit}"
         title = study.state.changes[event.arm].change.title
-        said = f"{outcome}  {text}  ({why})" if text else f"{outcome}  ({why})"
-        self._line(event.arm, title, said, style=style)
+        line = f"{outcome}  {text}  ({why})" if text else f"{outcome}  ({why})"
+        self._line(event.arm, title, line, style=style)
 
     def progress(self, study: Study, runner: Runner) -> None:
         """Show the running trials: live on a terminal, else a line now and then."""

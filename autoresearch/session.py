@@ -67,8 +67,8 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
     check_writable(folder.path)
     box = choose(job.box)
     digests = prepare_data.prepare(setting, cache)
-    kept = {**config, "roots": [str(root) for root in job.roots]}
-    is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=kept)
+    stored = {**config, "roots": [str(root) for root in job.roots]}
+    is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=stored)
     console = Console(limits=job.limits)
     observers: list[Observer] = [console]
     with closing(Journal(folder.journal, clock=time.time)) as journal:

@@ -8,11 +8,11 @@ from transfer.events import Proposed
 from transfer.journal.state import StudyState
 
 MENDS = 2
-"""Times that a crash goes back to who proposed the change, and what came of it."""
+"""assumption: times that a crash goes back to who proposed the change, and what came of it."""
 RUT, RUT_SHARE = 6, 5
-"""A category is ground when it makes up so many of a proposer's last so many verdicts."""
+"""assumption: of a proposer's last six verdicts, five of one category mean that it is ground."""
 PLATEAU = 10
-"""Verdicts in a row without an accept that are a plateau."""
+"""assumption: verdicts in a row without an accept that are a plateau."""
 
 
 def known_programs(state: StudyState) -> dict[str, str]:

@@ -14,7 +14,7 @@ from transfer.report.expected import calibration_words
 from transfer.study.commit_message import multiplier
 
 NEAR_ODDS = 0.5
-"""Odds from which a change that was not accepted is a near-miss."""
+"""assumption: odds from which a change that was not accepted is a near-miss."""
 
 
 def sections(ladder: Ladder, state: StudyState, proposer: str) -> list[Section]:
@@ -78,14 +78,16 @@ def change_line(state: StudyState, proposed: Proposed, verdict: VerdictReached) 
     """Say one change, what it did on each rung and what that means at the target."""
     head = f"- {proposed.arm} {_named(proposed)}"
     if proposed.arm in state.broken:
-        said = (traceback(state, proposed.arm).strip().splitlines() or ["no reason given"])[-1]
-        return f"{head}: {said[:160]}"
+        last_line = (traceback(state, proposed.arm).strip().splitlines() or ["no reason given"])[-1]
+        return f"{head}: {last_line[:160]}"
     effects = ", ".join(effect_text(effect) for effect in verdict.effects)
-    look = verdict.gain_forecast
-    if look is None:
+    forecast = verdict.gain_forecast
+    if forecast is None:
         return f"{head}: {effects or verdict.reasons[0][:160]}"
-    trend = f", {trend_text(look.slope)}" if len(verdict.effects) > 1 else ""
-    return f"{head}: {effects}{trend}; at the target {multiplier(look)}, odds {look.odds:.2f}"
+    trend = f", {trend_text(forecast.slope)}" if len(verdict.effects) > 1 else ""
+    return (
+        f"{head}: {effects}{trend}; at the target {multiplier(forecast)}, odds {forecast.odds:.2f}"
+    )
 
 
 def effect_text(effect: Effect) -> str:

@@ -14,9 +14,10 @@ from transfer.ladder import Ladder
 from transfer.study.limits import Limits, spend_words
 from transfer.study.study import Study
 
-CURVES = 4
-POINTS = 6
+CURVES, POINTS = 4, 6
+"""assumption: changes whose curves are shown, and points of each."""
 NOTE_LINES, NOTE_CHARACTERS = 60, 20_000
+"""assumption: read of one note."""
 
 
 def trial_section(ladder: Ladder, state: StudyState, trials: Path) -> Section:
@@ -49,8 +50,8 @@ def _curve_text(path: Path) -> str:
     if not rows:
         return ""
     every = max(1, math.ceil(len(rows) / POINTS))
-    kept = rows[::-every][::-1]
-    points = " ".join(f"{row['train/step']:g}:{row['train/loss']:.3f}" for row in kept)
+    shown = rows[::-every][::-1]
+    points = " ".join(f"{row['train/step']:g}:{row['train/loss']:.3f}" for row in shown)
     return f"; training loss by step {points}"
 
 

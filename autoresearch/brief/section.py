@@ -60,15 +60,15 @@ def fitted(sections: Sequence[Section], *, budget: int) -> str:
     Raises
     ------
     TooLong
-        If those told in full take more than the budget.
+        If those filled in full take more than the budget.
     """
-    told = [section for section in sections if section.lines]
-    least = sum(tokens_of(section.text(0 if section.weight else None)) for section in told)
+    filled = [section for section in sections if section.lines]
+    least = sum(tokens_of(section.text(0 if section.weight else None)) for section in filled)
     if least > budget:
         raise TooLong(least)
     room = budget - least
-    counts = {section.title: 0 for section in told if section.weight}
-    elastic = sorted((s for s in told if s.weight), key=lambda section: -section.weight)
+    counts = {section.title: 0 for section in filled if section.weight}
+    elastic = sorted((s for s in filled if s.weight), key=lambda section: -section.weight)
     weights = sum(section.weight for section in elastic)
     for share in (True, False):
         for section in elastic:
@@ -80,7 +80,7 @@ def fitted(sections: Sequence[Section], *, budget: int) -> str:
                 room -= taken
         if share:
             room -= sum(_cost(s.lines[: counts[s.title]]) for s in elastic)
-    return "".join(s.text(counts[s.title] if s.weight else None) for s in told).rstrip() + "\n"
+    return "".join(s.text(counts[s.title] if s.weight else None) for s in filled).rstrip() + "\n"
 
 
 def _filled(section: Section, start: int, most: float) -> tuple[int, int]:

@@ -232,11 +232,11 @@ def lay_out(work: Path, tree: Path, brief: str) -> dict[str, bytes]:
 
 def installed(program: str) -> tuple[str, ...]:
     """Return the folders that a program found on the path is installed in."""
-    found = shutil.which(program)
-    if found is None:
+    located = shutil.which(program)
+    if located is None:
         return ()
     folders = []
-    for path in (Path(found), Path(os.path.realpath(found))):
+    for path in (Path(located), Path(os.path.realpath(located))):
         bin_folder = path.parent
         prefix = bin_folder.parent
         shared = ("/", "/usr", str(Path.home()), str(Path.home() / ".local"))
@@ -264,8 +264,8 @@ def check_end(ended: Mapping[str, Any], timeout_s: float) -> None:
 
 def idea_of(handed: Handed, ended: Mapping[str, Any]) -> Idea:
     """Return what was handed in as an idea; the agent's last words stand in for a title."""
-    said = (ended["last_words"].strip().splitlines() or [""])[-1]
-    title = handed.title or words(said, 60) or f"edit of {', '.join(handed.texts) or 'knobs'}"
+    last_line = (ended["last_words"].strip().splitlines() or [""])[-1]
+    title = handed.title or words(last_line, 60) or f"edit of {', '.join(handed.texts) or 'knobs'}"
     return Idea(
         title=title,
         hypothesis=handed.hypothesis,

@@ -17,7 +17,9 @@ from miniscale.tree.workspace import KNOBS_FILE
 PROPOSAL = "proposal.json"
 OURS = (".git", ".home", ".tmp", "BRIEF.md", PROPOSAL)
 MOST_FILES = 20_000
+"""assumption: an agent that leaves more has run away."""
 MOST_PROPOSAL_BYTES = 64_000
+"""assumption: room for every knob and many words."""
 
 
 class Misbehaved(ValueError):
@@ -75,9 +77,9 @@ def handed_in(
             raise Misbehaved(f"it left {name!r} in another form than UTF-8 text") from None
     if any(secret in text for text in texts.values() for secret in secrets):
         raise Misbehaved("it wrote a key into a file")
-    told = _told(work, secrets)
+    statement = _statement(work, secrets)
     try:
-        fields = stated(told)
+        fields = stated(statement)
     except Malformed as error:
         raise Misbehaved(f"{PROPOSAL}: {error}") from None
     return Handed(texts, **fields, left_behind=_others(work, given))
@@ -90,10 +92,10 @@ def _content(work: Path, name: str) -> bytes:
         folder = folder / part
         if folder.is_symlink():
             raise Misbehaved(f"it made a link of the folder of {name!r}")
-    found = _plain(work / name, most=MOST_BYTES)
-    if found is None:
+    content = _plain(work / name, most=MOST_BYTES)
+    if content is None:
         raise Misbehaved(f"it took {name!r} away, or made it no plain file")
-    return found
+    return content
 
 
 def _plain(path: Path, *, most: int) -> bytes | None:
@@ -111,7 +113,7 @@ def _plain(path: Path, *, most: int) -> bytes | None:
         return file.read(most)
 
 
-def _told(work: Path, secrets: Sequence[str]) -> object:
+def _statement(work: Path, secrets: Sequence[str]) -> object:
     content = _plain(work / PROPOSAL, most=MOST_PROPOSAL_BYTES)
     if content is None:
         return {}
@@ -119,15 +121,15 @@ def _told(work: Path, secrets: Sequence[str]) -> object:
     text = json.dumps(loads(content.decode("utf-8", "replace")), ensure_ascii=False)
     for secret in secrets:
         text = text.replace(secret, "[key]")
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    statement = json.loads(text)
+    if not isinstance(statement, dict):
         raise Misbehaved(f"{PROPOSAL} holds no JSON object")
-    return found
+    return statement
 
 
 def _others(work: Path, given: Mapping[str, bytes]) -> tuple[str, ...]:
     """Return the names of new files and links, at most a few of them."""
-    found: list[str] = []
+    names_left: list[str] = []
     seen = 0
     for root, folders, files in os.walk(work):
         where = Path(root)
@@ -138,5 +140,5 @@ def _others(work: Path, given: Mapping[str, bytes]) -> tuple[str, ...]:
         if seen > MOST_FILES:
             raise Misbehaved(f"it left more than {MOST_FILES} files")
         names = ((where / name).relative_to(work).as_posix() for name in files)
-        found += [name for name in names if name not in given][: 10 - len(found)]
-    return tuple(sorted(found))
+        names_left += [name for name in names if name not in given][: 10 - len(names_left)]
+    return tuple(sorted(names_left))

@@ -20,10 +20,10 @@ class ChangeList:
 
     def propose(self, request: ProposalRequest) -> Change | None:
         """Return the next change of the list, or None at its end."""
-        place = asked_before(request.state, self.name)
-        if place >= len(self.changes):
+        n_asked = asked_before(request.state, self.name)
+        if n_asked >= len(self.changes):
             return None
-        return replace(self.changes[place], proposer=self.name)
+        return replace(self.changes[n_asked], proposer=self.name)
 
 
 def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> ChangeList:
@@ -43,13 +43,13 @@ def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> C
         If there is no such file, folder or branch, or it holds no patch.
     """
     for root in roots:
-        found = (root / Path(path).expanduser()).resolve()
-        if found.is_file():
-            return ChangeList("patches", (_read(found),))
-        if found.is_dir():
-            files = sorted(p for p in found.iterdir() if p.suffix in {".diff", ".patch"})
+        resolved = (root / Path(path).expanduser()).resolve()
+        if resolved.is_file():
+            return ChangeList("patches", (_read(resolved),))
+        if resolved.is_dir():
+            files = sorted(p for p in resolved.iterdir() if p.suffix in {".diff", ".patch"})
             if not files:
-                raise InputError(f"agent.path: no *.diff or *.patch file in {found}; add one")
+                raise InputError(f"agent.path: no *.diff or *.patch file in {resolved}; add one")
             return ChangeList("patches", tuple(_read(file) for file in files))
     try:
         patch = patch_between(source, base, path, ".")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FAILED = 1.0
-"""What the sampler is told of a change that crashed: as bad as losing e times the compute."""
+"""assumption: to the sampler a crash is as bad as a loss of e times the compute."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,21 @@ class Search:
     def propose(self, request: ProposalRequest) -> Change | None:
         """Return the next change of the panel, or sampled knob values; None without knobs."""
         ladder, state = request.ladder, request.state
-        place = asked_before(state, self.name)
-        if place < len(ladder.panel):
-            return replace(ladder.panel[place], proposer=self.name)
+        n_asked = asked_before(state, self.name)
+        if n_asked < len(ladder.panel):
+            return replace(ladder.panel[n_asked], proposer=self.name)
         open_knobs = {n: k for n, k in ladder.setting.knobs.items() if distribution(k) is not None}
         if not open_knobs:
             return None
-        return self._sample(ladder, state, open_knobs, place)
+        return self._sample(ladder, state, open_knobs, n_asked)
 
     def _sample(
-        self, ladder: Ladder, state: StudyState, knobs: dict[str, Knob], place: int
+        self, ladder: Ladder, state: StudyState, knobs: dict[str, Knob], n_asked: int
     ) -> Change:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        rng = random.Random(f"{self.seed} {place}")
+        rng = random.Random(f"{self.seed} {n_asked}")
         moved = sorted(rng.sample(sorted(knobs), min(self.knobs_at_once, len(knobs))))
         base = accepted_knobs(ladder, state)
         fixed = {name: base[name] for name in knobs if name not in moved}

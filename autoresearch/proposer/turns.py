@@ -27,7 +27,7 @@ class Turns:
             if proposal is not None and not isinstance(proposal, Done | Paused):
                 return proposal
             paused |= isinstance(proposal, Paused)
-            said = "has no more to propose" if proposal is None else proposal.reason
-            reasons.append(f"{member.name}: {said}")
+            why = "has no more to propose" if proposal is None else proposal.reason
+            reasons.append(f"{member.name}: {why}")
         reason = "; ".join(reasons)
         return Paused(reason) if paused else Done(reason)

@@ -123,7 +123,7 @@ def history(events: Iterable[Event]) -> list[Record]:
 
 def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     """Return where a study stands just after an event; gains in nats of compute."""
-    looks = [state.verdicts[arm].gain_forecast for arm in state.accepted]
+    forecasts = [state.verdicts[arm].gain_forecast for arm in state.accepted]
     counts = count_changes(state)
     row: Record = {
         "study/trials": len(state.results),
@@ -133,7 +133,9 @@ def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
         "study/accepted": counts.n_accepted,
         "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
         "study/spent": state.spent,
-        "study/multiplier": math.exp(math.fsum(look.mean for look in looks if look)),
+        "study/multiplier": math.exp(
+            math.fsum(forecast.mean for forecast in forecasts if forecast)
+        ),
         **_calls(state),
     }
     if isinstance(event, VerdictReached) and event.gain_forecast is not None:
@@ -174,11 +176,11 @@ def scaling_rows(findings: Findings) -> list[Record]:
     for base in findings.state.bases:
         for compute, value in zip(*baseline_runs(findings, base), strict=True):
             rows.append({"scaling/compute": float(compute), f"scaling/runs_{base}": float(value)})
-    told = forecast_loss(fit, ladder.target)
-    rows.append({"scaling/compute": ladder.target, "scaling/target": sign * told.mean})
+    at_target = forecast_loss(fit, ladder.target)
+    rows.append({"scaling/compute": ladder.target, "scaling/target": sign * at_target.mean})
     if findings.stack is not None:
         moved = float(fit.law(ladder.target * math.exp(findings.stack.mean)))
-        moved += told.mean - float(fit.law(ladder.target))
+        moved += at_target.mean - float(fit.law(ladder.target))
         rows.append({"scaling/compute": ladder.target, "scaling/target_accepted": sign * moved})
     return rows
 
@@ -187,7 +189,7 @@ def summary(findings: Findings) -> Record:
     """Return the study's figures, each with its interval."""
     state, fit, stack = findings.state, findings.fit, findings.stack
     counts = count_changes(state)
-    found: Record = {
+    figures_by_name: Record = {
         "study/trials": len(state.results),
         "study/changes": counts.n_tried,
         "study/rescreens": counts.n_rescreens,
@@ -200,24 +202,24 @@ def summary(findings: Findings) -> Record:
         **_calls(state),
     }
     for status, n in counts.by_status.items():
-        found[f"verdicts/{status.name.lower()}"] = n
+        figures_by_name[f"verdicts/{status.name.lower()}"] = n
     if fit is not None:
-        told = forecast_loss(fit, findings.ladder.target)
+        at_target = forecast_loss(fit, findings.ladder.target)
         sign = 1.0 if findings.ladder.setting.objective.is_minimized else -1.0
-        ends = sorted((sign * told.low, sign * told.high))
-        found |= {
+        ends = sorted((sign * at_target.low, sign * at_target.high))
+        figures_by_name |= {
             "fit/E": sign * fit.law.E,
             "fit/A": fit.law.A,
             "fit/alpha": fit.law.alpha,
             "fit/status": str(fit.status),
             "fit/n_runs": fit.n_runs,
             "fit/n_scales": fit.n_scales,
-            "fit/target": sign * told.mean,
+            "fit/target": sign * at_target.mean,
             "fit/target_low": ends[0],
             "fit/target_high": ends[1],
         }
     if stack is not None:
-        found |= {
+        figures_by_name |= {
             "stack/multiplier": math.exp(stack.mean),
             "stack/multiplier_low": math.exp(stack.low),
             "stack/multiplier_high": math.exp(stack.high),
@@ -227,8 +229,8 @@ def summary(findings: Findings) -> Record:
         for one in account.foresight:
             figures = dataclasses.asdict(one)
             where = f"expected/{account.proposer}/{figures.pop('where')}"
-            found |= {f"{where}/{name}": value for name, value in figures.items()}
-    return found
+            figures_by_name |= {f"{where}/{name}": value for name, value in figures.items()}
+    return figures_by_name
 
 
 def sheets(findings: Findings) -> Mapping[str, TrackedTable]:
@@ -256,10 +258,12 @@ def sheets(findings: Findings) -> Mapping[str, TrackedTable]:
 
 
 def _verdicts(findings: Findings) -> TrackedTable:
-    columns = "change title kind is_twin verdict rungs gain low high multiplier odds reasons commit"
+    columns = (
+        "change title kind is_control verdict rungs gain low high multiplier odds reasons commit"
+    )
     rows = []
     for row in findings.rows:
-        look, verdict = row.gain_forecast, row.verdict
+        forecast, verdict = row.gain_forecast, row.verdict
         rows.append(
             (
                 row.arm,
@@ -268,11 +272,11 @@ def _verdicts(findings: Findings) -> TrackedTable:
                 row.is_control,
                 str(verdict.outcome) if verdict else row.group.value,
                 len(row.effects),
-                look.mean if look else None,
-                look.low if look else None,
-                look.high if look else None,
-                math.exp(min(look.mean, 700.0)) if look else None,
-                look.odds if look else None,
+                forecast.mean if forecast else None,
+                forecast.low if forecast else None,
+                forecast.high if forecast else None,
+                math.exp(min(forecast.mean, 700.0)) if forecast else None,
+                forecast.odds if forecast else None,
                 "; ".join(verdict.reasons) if verdict else "",
                 findings.state.accepted.get(row.arm, ""),
             )

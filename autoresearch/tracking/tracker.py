@@ -64,9 +64,9 @@ def wanted_mode(config: TrackerConfig, environment: Mapping[str, str] = os.envir
     """Return online, offline or disabled; wandb's own variable decides where ours says auto."""
     if config.mode != "auto":
         return config.mode
-    said = environment.get("WANDB_MODE", "")
-    if said in ("online", "offline", "disabled"):
-        return said
+    by_wandb = environment.get("WANDB_MODE", "")
+    if by_wandb in ("online", "offline", "disabled"):
+        return by_wandb
     return "online" if has_key(environment) else "offline"
 
 
@@ -206,8 +206,8 @@ def save_pictures(study: Study, folder: Path) -> dict[str, Path]:
     from transfer.report.plots.study_plots import draw_all
 
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    saved = {}
     for name, figure in draw_all(survey(study.ladder, study.state)).items():
-        found[name] = folder / f"{name}.png"
-        found[name].write_bytes(render_png(figure))
-    return found
+        saved[name] = folder / f"{name}.png"
+        saved[name].write_bytes(render_png(figure))
+    return saved

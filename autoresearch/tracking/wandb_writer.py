@@ -129,9 +129,9 @@ class WandbWriter:
         artifact = wandb.Artifact(f"{self._group}-changes", type="changes")
         for row in findings.rows:
             change = row.proposed.change
-            told = {key: value for key, value in change.to_json().items() if key != "patch"}
+            described = {key: value for key, value in change.to_json().items() if key != "patch"}
             with artifact.new_file(f"{row.arm}.json") as file:
-                file.write(json.dumps(told, indent=1))
+                file.write(json.dumps(described, indent=1))
             if change.patch:
                 with artifact.new_file(f"{row.arm}.patch") as file:
                     file.write(change.patch)
@@ -163,10 +163,10 @@ class WandbWriter:
             return init(run_id)
         except (wandb.errors.Error, OSError, TimeoutError) as error:
             self._mode = "offline"
-            said = str(error).replace("<no message>", "").strip().splitlines()
-            said = said or [f"no answer from the server in {INIT_S:.0f} s"]
+            reason = str(error).replace("<no message>", "").strip().splitlines()
+            reason = reason or [f"no answer from the server in {INIT_S:.0f} s"]
             self._warn(
-                f"wandb is offline from now on ({said[0][:160]}); the study's files upload "
+                f"wandb is offline from now on ({reason[0][:160]}); the study's files upload "
                 f"later with: wandb sync {self._files}/offline-run-*"
             )
         return init(f"{run_id}-offline")  # the first id stays in use by the run that failed

@@ -11,7 +11,7 @@ from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 
 WARNED_AT = 0.8
-"""Share of a cap from which a person is told."""
+"""assumption: share of a cap from which a person is told."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ class Watch:
         }
         if math.isfinite(limits.device_hours):
             used["device_hours"] = (device_hours(self._ladder, state), limits.device_hours)
-        found = []
+        texts = []
         for name, (have, most) in used.items():
             if have >= WARNED_AT * most and name not in self._warned:
                 self._warned.add(name)
-                found.append(f"{have:.4g} of budget.{name}={most:.4g} are used")
-        return found
+                texts.append(f"{have:.4g} of budget.{name}={most:.4g} are used")
+        return texts
 
 
 def spend_words(state: StudyState, limits: Limits | None = None) -> str:

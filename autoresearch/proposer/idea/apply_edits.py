@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LEAST_SIMILAR = 0.6
-"""Lines less alike than this are not shown as what was meant."""
+"""assumption: lines less alike than this are not shown as what was meant."""
 
 
 class EditRule(StrEnum):
@@ -113,8 +113,8 @@ def _one(edit: Edit, text: str, name: str) -> tuple[str, Applied]:
                 "until it stands once"
             )
         if places:
-            found = lines[places[0] : places[0] + len(search)]
-            new = _replacement(edit, found, search, rule)
+            matched = lines[places[0] : places[0] + len(search)]
+            new = _replacement(edit, matched, search, rule)
             rest = lines[places[0] + len(search) :]
             return "\n".join([*lines[: places[0]], *new, *rest]), Applied(name, places[0] + 1, rule)
     raise EditRefused("SEARCH is nowhere in the file. " + _nearest(lines, search))
@@ -130,18 +130,18 @@ def _places(lines: Sequence[str], search: Sequence[str], rule: EditRule) -> list
     return [at for at in range(len(lines) - n + 1) if _matches(lines[at : at + n], search, rule)]
 
 
-def _matches(found: Sequence[str], search: Sequence[str], rule: EditRule) -> bool:
+def _matches(present: Sequence[str], search: Sequence[str], rule: EditRule) -> bool:
     if rule is EditRule.EXACT:
-        return list(found) == list(search)
+        return list(present) == list(search)
     if rule is EditRule.TRAILING:
-        return all(a.rstrip() == b.rstrip() for a, b in zip(found, search, strict=True))
-    return _shift(found, search) is not None
+        return all(a.rstrip() == b.rstrip() for a, b in zip(present, search, strict=True))
+    return _shift(present, search) is not None
 
 
-def _shift(found: Sequence[str], search: Sequence[str]) -> tuple[str, str] | None:
-    """Return (whitespace to take away, whitespace to put before) that makes search the found."""
+def _shift(present: Sequence[str], search: Sequence[str]) -> tuple[str, str] | None:
+    """Return (whitespace to take away, whitespace to put before) that turns search into present."""
     shifts = set()
-    for have, want in zip(found, search, strict=True):
+    for have, want in zip(present, search, strict=True):
         if have.strip() != want.strip():
             return None
         if want.strip():
@@ -162,12 +162,12 @@ def _indent(line: str) -> str:
 
 
 def _replacement(
-    edit: EditBlock, found: Sequence[str], search: Sequence[str], rule: EditRule
+    edit: EditBlock, matched: Sequence[str], search: Sequence[str], rule: EditRule
 ) -> list[str]:
     new = _lines(edit.replace)
     if rule is not EditRule.SHIFTED:
         return new
-    off, on = _shift(found, search) or ("", "")
+    off, on = _shift(matched, search) or ("", "")
     low = [line for line in new if line.strip() and not line.startswith(off)]
     if low:
         raise EditRefused(
@@ -191,15 +191,15 @@ def _nearest(lines: Sequence[str], search: Sequence[str]) -> str:
         first = max(search, key=lambda line: len(line.strip()))
         close = difflib.get_close_matches(first, lines, n=3, cutoff=LEAST_SIMILAR)
         candidates = [max(lines.index(line) - search.index(first), 0) for line in close]
-    best, place = 0.0, 0
+    best, best_at = 0.0, 0
     for at in candidates:
         ratio = _likeness(words, lines[at : at + len(words)])
         if ratio > best:
-            best, place = ratio, at
+            best, best_at = ratio, at
     if best < LEAST_SIMILAR:
         return "No lines are like it; copy from the file as the brief shows it"
-    shown = "\n".join(lines[place : place + min(n, 20)])
-    return f"Nearest are lines {place + 1} to {place + n}, {best:.0%} alike:\n{shown}"
+    shown = "\n".join(lines[best_at : best_at + min(n, 20)])
+    return f"Nearest are lines {best_at + 1} to {best_at + n}, {best:.0%} alike:\n{shown}"
 
 
 def _likeness(one: Sequence[str], other: Sequence[str]) -> float:

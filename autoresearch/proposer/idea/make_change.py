@@ -14,7 +14,7 @@ from miniscale.tree.compare_programs import is_retuned, is_seed_change, program_
 from transfer.change import Change, checked
 
 MOST_BYTES = 300_000
-"""Of one edited file."""
+"""assumption: of one edited file."""
 
 
 class Unfit(ValueError):

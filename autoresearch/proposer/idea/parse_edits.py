@@ -44,26 +44,26 @@ def find_edits(text: str) -> ParsedEdits:
 def _blocks(lines: list[str]) -> ParsedEdits:
     edits: list[Edit] = []
     problems: list[str] = []
-    place, name = 0, ""
-    while place < len(lines):
-        opened = _OPEN.match(lines[place])
+    at, name = 0, ""
+    while at < len(lines):
+        opened = _OPEN.match(lines[at])
         if not opened:
-            name = _named(lines[place]) or name
-            place += 1
+            name = _named(lines[at]) or name
+            at += 1
             continue
         number = len(edits) + len(problems) + 1
-        end = next((i for i in range(place, len(lines)) if _CLOSE.match(lines[i])), None)
-        again = next((i for i in range(place + 1, len(lines)) if _OPEN.match(lines[i])), None)
+        end = next((i for i in range(at, len(lines)) if _CLOSE.match(lines[i])), None)
+        again = next((i for i in range(at + 1, len(lines)) if _OPEN.match(lines[i])), None)
         if end is None or (again is not None and again < end):
             problems.append(f"block {number} is not closed by '>>>>>>> REPLACE'")
-            place = len(lines) if again is None else again
+            at = len(lines) if again is None else again
             continue
-        block = _block(lines[place + 1 : end], opened[1] or name)
+        block = _block(lines[at + 1 : end], opened[1] or name)
         if isinstance(block, str):
             problems.append(f"block {number} {block}")
         else:
             edits.append(block)
-        place = end + 1
+        at = end + 1
     return ParsedEdits(tuple(edits), tuple(problems))
 
 
@@ -81,9 +81,9 @@ def _joined(lines: list[str]) -> str:
 
 def _named(line: str) -> str:
     """Return the file that a line of its own names, as models do before a block."""
-    found = _FILE.match(line) or _NAME.match(line)
-    if found:
-        return found[1]
+    naming = _FILE.match(line) or _NAME.match(line)
+    if naming:
+        return naming[1]
     fence = _FENCE.match(line)
     return fence[3] if fence and "." in fence[3] else ""
 
@@ -107,12 +107,12 @@ def _patch(lines: list[str]) -> ParsedEdits:
             _close_hunk(name, hunk, edits, problems)
             hunk.clear()
 
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         codex = _CODEX.match(line)
         is_header = (
             line.startswith("--- ")
-            and lines[place + 1 : place + 2] != []
-            and (lines[place + 1].startswith("+++ "))
+            and lines[number + 1 : number + 2] != []
+            and (lines[number + 1].startswith("+++ "))
         )
         if codex or is_header or line.startswith(("*** ", "```", "diff --git ")):
             close()
@@ -154,11 +154,11 @@ def _wholes(lines: list[str]) -> ParsedEdits:
     """Read ``FILE: name`` lines, each with a fenced part behind it."""
     edits: list[Edit] = []
     problems: list[str] = []
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         named = _FILE.match(line)
         if not named:
             continue
-        rest = [i for i in range(place + 1, len(lines)) if lines[i].strip()]
+        rest = [i for i in range(number + 1, len(lines)) if lines[i].strip()]
         fence = _FENCE.match(lines[rest[0]]) if rest else None
         if fence is None:
             problems.append(f"FILE: {named[1]} is not followed by a fenced part with its content")

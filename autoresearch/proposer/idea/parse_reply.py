@@ -13,10 +13,12 @@ from miniscale.process.logs import plain
 
 MOST_CHARACTERS = 400_000
 MOST_IDEAS = 16
+"""assumption: a reply beyond these has run away."""
 TITLE, HYPOTHESIS, CATEGORY = 80, 600, 32
-"""Characters kept of each."""
+"""assumption: characters kept of each."""
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL)
 _TOO_DEEP = 60
+"""assumption: levels of JSON; Python's own parser gives up near a thousand."""
 
 
 class Malformed(ValueError):
@@ -73,10 +75,10 @@ def read(text: str) -> Reply:
 def loads(text: str) -> object:
     """Parse JSON; None for what is none, is too deep, or holds numbers that are no numbers."""
     try:
-        found: object = json.loads(text, parse_constant=_no_number)
+        data: object = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
-    return found if _depth_of(found) <= _TOO_DEEP else None
+    return data if _depth_of(data) <= _TOO_DEEP else None
 
 
 def _no_number(word: str) -> float:
@@ -157,16 +159,16 @@ def _knobs(value: object) -> dict[str, Any]:
         pairs = [(one.get("name"), one.get("value")) for one in value]
     else:
         raise Malformed(f"'knobs' must be an object of names and values, got {_shown(value)}")
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for name, one in pairs:
         if not isinstance(name, str) or isinstance(one, dict | list) or one is None:
             raise Malformed(f"knob {_shown(name)}: {_shown(one)} is no plain value")
         if isinstance(one, int) and abs(one) > 2**53:
             raise Malformed(f"knob {name[:40]!r}: {_shown(one)} is too large a number")
-        if name in found and found[name] != one:
+        if name in by_name and by_name[name] != one:
             raise Malformed(f"knob {name[:40]!r} is given two values; give one")
-        found[name] = one
-    return found
+        by_name[name] = one
+    return by_name
 
 
 def _expected(value: object) -> dict[str, float]:
@@ -212,10 +214,10 @@ def _json_edits(data: object) -> tuple[Edit, ...]:
 
 
 def _edits_in(text: str) -> tuple[Edit, ...]:
-    found = parse_edits.find_edits(text)
-    if found.problems:
-        raise Malformed("; ".join(found.problems))
-    return found.edits
+    parsed = parse_edits.find_edits(text)
+    if parsed.problems:
+        raise Malformed("; ".join(parsed.problems))
+    return parsed.edits
 
 
 def _shown(value: object) -> str:
@@ -229,9 +231,9 @@ def _from_text(text: str) -> Reply:
     """Read headers and, behind each up to the next one, its edits."""
     headers = _headers(text)
     if not headers:
-        found = parse_edits.find_edits(text)
-        what = f"{len(found.edits)} edits but " if found.edits else ""
-        shown = "; ".join(found.problems)
+        parsed = parse_edits.find_edits(text)
+        what = f"{len(parsed.edits)} edits but " if parsed.edits else ""
+        shown = "; ".join(parsed.problems)
         raise Malformed(
             f"the reply has {what}no JSON object with a title that can be read"
             + (f"; {shown}" if shown else "")
@@ -252,15 +254,15 @@ def _from_text(text: str) -> Reply:
 def _headers(text: str) -> list[tuple[int, int, dict[str, Any]]]:
     """Return (start, end, object) of JSON objects that begin a line and have one of our keys."""
     decoder = json.JSONDecoder(parse_constant=_no_number)
-    found: list[tuple[int, int, dict[str, Any]]] = []
-    place = 0
+    headers: list[tuple[int, int, dict[str, Any]]] = []
+    read_to = 0
     for match in re.finditer(r"^[ \t]*(?=\{)", text, re.MULTILINE):
-        if match.end() < place or len(found) >= MOST_IDEAS:
+        if match.end() < read_to or len(headers) >= MOST_IDEAS:
             continue
         try:
-            data, place = decoder.raw_decode(text, match.end())
+            data, read_to = decoder.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict) and {"title", "ideas"} & data.keys():
-            found.append((match.start(), place, data))
-    return found
+            headers.append((match.start(), read_to, data))
+    return headers

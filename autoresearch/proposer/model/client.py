@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 120.0
+"""assumption: between tries, doubled each time, unless the server names a wait."""
 PROBE_TOKENS = 2_000
-"""Room for models that think before they answer."""
+"""assumption: room for models that think before they answer."""
 FORM_WORDS = ("response_format", "schema", "grammar", "json")
 """By these a server says that it is the form of reply that it does not take."""
 
@@ -218,33 +219,33 @@ class Endpoint:
 
     def _sort(self, error: Any, structure: Structure) -> None:
         """Turn a refusal of the server into what to do about it; always raises."""
-        status, said = int(error.status_code), self.redact(str(error.message)[:300])
+        status, why = int(error.status_code), self.redact(str(error.message)[:300])
         code = str(error.code or "")
-        if code == "insufficient_quota" or "insufficient_quota" in said:
-            raise Unavailable(f"the account has no money left ({said}); see to its billing")
+        if code == "insufficient_quota" or "insufficient_quota" in why:
+            raise Unavailable(f"the account has no money left ({why}); see to its billing")
         if (
             status in (400, 422)
-            and "max_completion_tokens" in said
+            and "max_completion_tokens" in why
             and (self._limit_name == "max_tokens")
         ):
             self._limit_name = "max_completion_tokens"
             raise _Again("the model wants max_completion_tokens", 0.0)
-        is_formal = any(word in said.lower() for word in FORM_WORDS)
+        is_formal = any(word in why.lower() for word in FORM_WORDS)
         is_probe = self.structure is Structure.AUTO
         is_refused = status in (400, 404, 415, 422) or (status in (500, 501) and is_probe)
         if structure is not Structure.TEXT and is_refused and (is_formal or is_probe):
-            raise _Unsupported(said)
+            raise _Unsupported(why)
         if status in (408, 409, 425, 429) or status >= 500:
-            raise _Again(f"status {status}, {said}", retry_after(error.response.headers))
+            raise _Again(f"status {status}, {why}", retry_after(error.response.headers))
         if status in (401, 403):
             name = self.server.key_name or "NAME"
-            raise Unavailable(f"the key is refused ({said}); set {name}, or name it by agent.key")
+            raise Unavailable(f"the key is refused ({why}); set {name}, or name it by agent.key")
         if status == 404:
             raise Unavailable(
-                f"no such model or address ({said}); correct agent.model or agent.base_url"
+                f"no such model or address ({why}); correct agent.model or agent.base_url"
             )
         raise Unavailable(
-            f"the server refuses the request: status {status}, {said}; a brief that is too long is "
+            f"the server refuses the request: status {status}, {why}; a brief that is too long is "
             "shortened by agent.brief_tokens"
         )
 
@@ -263,7 +264,7 @@ class _Unsupported(Exception):
 
 def _is_ok(text: str) -> bool:
     try:
-        found = json.loads(text)
+        reply = json.loads(text)
     except ValueError:
         return False
-    return isinstance(found, dict) and isinstance(found.get("ok"), bool)
+    return isinstance(reply, dict) and isinstance(reply.get("ok"), bool)
