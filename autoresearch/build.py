@@ -14,7 +14,7 @@ from transfer.audit.archive import trust_for
 from transfer.journal.folder import StudyFolder
 from transfer.ladder import Ladder, decode_ladder
 from transfer.policy.protocol import Policy
-from transfer.policy.registry import content, decode_policy, expecting, trusting
+from transfer.policy.registry import content, decode_policy, expecting
 from transfer.study.limits import Limits
 from transfer.study.proposer import Proposer
 from transfer.study.study import RoundRule, StudyPlan
@@ -46,6 +46,7 @@ class StudyJob:
         return {
             "ladder": self.ladder.content(),
             "policy": content(self.policy),
+            "trust": asdict(self.plan.trust),
             "seed": self.plan.seed,
             "in_flight": self.plan.in_flight,
             "round": asdict(self.plan.round),
@@ -153,8 +154,8 @@ def decode_job(config: Mapping[str, Any], folders: Sequence[Path]) -> StudyJob:
         name=name,
         folder=folder,
         ladder=replace(ladder, budget=plan.budget),
-        plan=plan,
-        policy=trusting(expecting(policy, limits.changes), trust),
+        plan=replace(plan, trust=trust),
+        policy=expecting(policy, limits.changes),
         proposer=decode_agent(keys.agent, context),
         limits=limits,
         slots=keys.runner.slots,

@@ -12,7 +12,9 @@ from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
+from transfer.trust import Light, Trust
 
+GREEN = Trust(light=Light.GREEN)
 SCALES = (1.0, 6.0, 36.0, 216.0)
 LR = Knob("lr", 0.01, Kind.HYPERPARAMETER, low=1e-5, high=1.0, is_log=True)
 
@@ -62,7 +64,11 @@ def change_view(
 
 
 def view(
-    *change_views: ChangeView, spent: float = 100.0, budget: float = 4000.0, sd: float = 0.02
+    *change_views: ChangeView,
+    spent: float = 100.0,
+    budget: float = 4000.0,
+    sd: float = 0.02,
+    trust: Trust = GREEN,
 ) -> StudyView:
     """Return a view of the study in which a run's noise is ``sd`` nats on every rung."""
     names = [f"r{n}" for n in range(len(SCALES))]
@@ -74,6 +80,7 @@ def view(
         noise=noise,
         slopes=dict.fromkeys(names, 0.1),
         ladder=ladder(),
+        trust=trust,
         spent_closing=sum(
             seen.n * ladder().rung(seen.rung).cost
             for s in change_views

@@ -1,8 +1,9 @@
 """A stranger's policy and worlds, as docs/bench.md shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from miniscale.setting.setting import Kind
+from transfer.belief.utility import Utility
 from transfer.bench.worlds.families import PLAN
 from transfer.bench.worlds.world import Held, Mechanism, World, patch
 from transfer.change import Change
@@ -17,6 +18,7 @@ class Never:
 
     takes_all: bool = False
     name: str = "never"
+    utility: Utility = field(default_factory=Utility)
 
     def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         """Return nothing."""

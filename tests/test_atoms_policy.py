@@ -4,22 +4,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from atoms_scenes import SCALES, change_view, crash_on, effect, evidence, idea, ladder, view
+from atoms_scenes import (
+    GREEN,
+    SCALES,
+    change_view,
+    crash_on,
+    effect,
+    evidence,
+    idea,
+    ladder,
+    view,
+)
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
 from transfer.events import Action, Effect, Outcome, VerdictReached
 from transfer.policy.protocol import ChangeView, Review, StudyView
-from transfer.policy.voi.context import VoiRules
+from transfer.policy.voi.context import VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.trust import Light, Trust
 
-GREEN = Trust(light=Light.GREEN)
-POLICY = AtomsPolicy(trust=GREEN)
+POLICY = AtomsPolicy()
 
 
 def flat(gain: float, rungs: int = 4, *, se: float = 0.008, n: int = 2) -> tuple[Effect, ...]:
     return tuple(effect(place, gain, se=se, n=n) for place in range(rungs))
+
+
+def price(policy: AtomsPolicy, at: StudyView) -> float:
+    """Return the price of compute in a view of the study."""
+    return read_study(at, ladder(), policy.rules).price
 
 
 def test_a_new_change_starts_on_the_lowest_rung() -> None:
@@ -51,7 +65,7 @@ def test_a_gain_that_is_gone_at_the_top_is_scale_bound() -> None:
 
 
 def test_no_hyperparameter_edit_is_taken_by_one_rung_alone() -> None:
-    dear = AtomsPolicy(rules=VoiRules(price_greed=1e4), trust=GREEN)
+    dear = AtomsPolicy(rules=VoiRules(price_greed=1e4))
     change = idea(kind=Kind.HYPERPARAMETER)
     seen = (effect(0, 0.3, se=0.005, n=8),)
     decision = dear.decide(evidence(seen, change=change))
@@ -70,8 +84,8 @@ def test_compute_gets_cheaper_where_the_budget_would_outlast_the_ideas() -> None
     few = [change_view(f"c{n}", (), outcome=Outcome.REJECTED) for n in range(90)]
     knowing = AtomsPolicy(rules=VoiRules(ideas=100))
     late, early = view(*few, spent=400.0), view(*few[:5], spent=2000.0)
-    assert knowing.read(late, ladder()).price < 0.1 * POLICY.read(late, ladder()).price
-    assert knowing.read(early, ladder()).price > 10 * POLICY.read(early, ladder()).price
+    assert price(knowing, late) < 0.1 * price(POLICY, late)
+    assert price(knowing, early) > 10 * price(POLICY, early)
 
 
 def test_with_hardly_any_noise_and_a_persistent_kind_it_decides_on_few_runs() -> None:
@@ -117,8 +131,8 @@ def test_a_forecast_of_a_rung_is_the_outlook_there() -> None:
 
 def test_deciding_is_pure_whatever_was_decided_before() -> None:
     seen = (effect(0, 0.04, se=0.02, shared=0.01),)
-    fresh = AtomsPolicy(trust=GREEN).decide(evidence(seen))
-    used = AtomsPolicy(trust=GREEN)
+    fresh = AtomsPolicy().decide(evidence(seen))
+    used = AtomsPolicy()
     for gain in (-0.1, 0.0, 0.1):
         used.decide(evidence((effect(0, gain, se=0.02),)))
     assert used.decide(evidence(seen)) == fresh
@@ -151,11 +165,12 @@ def closed(
     *change_views: ChangeView,
     worth: dict[str, float],
     crash: Sequence[str] = (),
+    trust: Trust = GREEN,
 ) -> tuple[Review, StudyView]:
     """Play a round's end: stacks gain the sum of ``worth``; sets that hold all of crash fail."""
     found = {s.arm: s for s in change_views}
     for _ in range(40):
-        at = replace(view(*found.values()), is_closing=True)
+        at = replace(view(*found.values(), trust=trust), is_closing=True)
         review = policy.review(at)
         if review.is_settled:
             return review, at
@@ -166,7 +181,7 @@ def closed(
                 found[arm] = ChangeView(arm, "b0", Change("stack", members=members), ())
         for arm, one in list(found.items()):
             if one.change.members and one.verdict is None:
-                found[arm] = stepped(policy, one, found, worth, crash)
+                found[arm] = stepped(policy, one, found, worth=worth, crash=crash, trust=trust)
     raise AssertionError("the review never settles")
 
 
@@ -174,10 +189,12 @@ def stepped(
     policy: AtomsPolicy,
     one: ChangeView,
     found: dict[str, ChangeView],
+    *,
     worth: dict[str, float],
     crash: Sequence[str],
+    trust: Trust,
 ) -> ChangeView:
-    at = view(*found.values())
+    at = view(*found.values(), trust=trust)
     decision = policy.decide(
         evidence(one.effects, change=one.change, arm=one.arm, at=at, failure=one.failure)
     )
@@ -223,10 +240,10 @@ def test_a_stack_that_holds_to_the_top_certifies_its_members() -> None:
 def test_nothing_is_certified_where_data_do_not_match_and_no_audit_says_they_need_not(
     unmatched: str, source: str, certified: int
 ) -> None:
-    policy = AtomsPolicy(trust=replace(GREEN, source=source))
+    trust = replace(GREEN, source=source)
     arms = [taken(f"c{n}", 0.12, rungs=4) for n in (1, 2)]
-    _, at = closed(policy, *arms, worth={"c1": 0.12, "c2": 0.12})
-    review = policy.review(replace(at, ladder=replace(ladder(), unmatched=(unmatched,))))
+    _, at = closed(POLICY, *arms, worth={"c1": 0.12, "c2": 0.12}, trust=trust)
+    review = POLICY.review(replace(at, ladder=replace(ladder(), unmatched=(unmatched,))))
     assert list(outcomes(review).values()).count(Outcome.CERTIFIED) == certified
     said = f"not certified: the ladder does not match the target in {unmatched}, and no audit"
     told = [any(said in reason for reason in verdict.reasons) for verdict in review.verdicts]
@@ -297,16 +314,16 @@ def test_a_single_accept_climbs_alone_to_be_certified() -> None:
 
 
 def test_a_red_audit_certifies_nothing() -> None:
-    red = AtomsPolicy(trust=Trust(light=Light.RED))
+    red = Trust(light=Light.RED)
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
-    review, _ = closed(red, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08))
+    review, _ = closed(POLICY, *arms, worth=dict.fromkeys(("c1", "c2", "c3"), 0.08), trust=red)
     assert set(outcomes(review).values()) == {Outcome.PROVISIONAL}
     assert "red" in review.verdicts[0].reasons[-1]
 
 
 def test_nothing_is_certified_that_was_not_on_the_highest_rung() -> None:
     arms = [taken(f"c{n}", 0.08) for n in range(1, 4)]
-    poor = AtomsPolicy(rules=VoiRules(closing_share=0.12), trust=GREEN)
+    poor = AtomsPolicy(rules=VoiRules(closing_share=0.12))
     old = Change("old", members=("x",))
     spent = change_view(
         "g0", (effect(3, 0.1, n=2),), change=old, base="b9", outcome=Outcome.UNDECIDED

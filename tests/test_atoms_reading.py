@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 from atoms_scenes import change_view, effect, view
 
+from transfer.belief.utility import Utility
 from transfer.bench.worlds.catalogue import maker
 from transfer.bench.worlds.world import world_runner
 from transfer.events import GainForecast, Outcome
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
-from transfer.policy.voi.context import PolicyContext
+from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.policy.voi.tally import Tally
 from transfer.study.in_memory import KnobTrees, light_spec, simulate
@@ -23,6 +24,7 @@ class Twice:
     differ: list[object] = field(default_factory=list)
     seen: list[PolicyContext] = field(default_factory=list)
     name: str = "twice"
+    utility: Utility = field(default_factory=Utility)
 
     @property
     def reserve(self) -> float:
@@ -30,23 +32,25 @@ class Twice:
 
     def decide(self, evidence: Evidence) -> Decision:
         found = self.kept.decide(evidence)
-        self._compare(found, AtomsPolicy().decide(evidence))
+        self._compare(found, AtomsPolicy().decide(replace(evidence, view=blank(evidence.view))))
         self._compare_readings(evidence.view)
         return found
 
     def foresee(self, evidence: Evidence, rung: str) -> GainForecast | None:
         found = self.kept.foresee(evidence, rung)
-        self._compare(found, AtomsPolicy().foresee(evidence, rung))
+        self._compare(
+            found, AtomsPolicy().foresee(replace(evidence, view=blank(evidence.view)), rung)
+        )
         return found
 
     def review(self, view: StudyView) -> Review:
         found = self.kept.review(view)
-        self._compare(found, AtomsPolicy().review(view))
+        self._compare(found, AtomsPolicy().review(blank(view)))
         return found
 
     def _compare_readings(self, view: StudyView) -> None:
         assert view.ladder is not None
-        kept, fresh = (policy.read(view, view.ladder) for policy in (self.kept, AtomsPolicy()))
+        kept, fresh = (read_study(v, view.ladder, VoiRules()) for v in (view, blank(view)))
         self.seen[:] = [kept]
         for one in ("model", "price", "edits", "prior_digest", "room"):
             self._compare(getattr(kept, one), getattr(fresh, one))
@@ -55,6 +59,11 @@ class Twice:
     def _compare(self, kept: object, fresh: object) -> None:
         if kept != fresh:
             self.differ.append((kept, fresh))
+
+
+def blank(view: StudyView) -> StudyView:
+    """Return a view in whose study nothing was computed yet."""
+    return replace(view, scratch={})
 
 
 def walked(view: StudyView, base: str) -> list[ChangeView]:

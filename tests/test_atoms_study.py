@@ -24,8 +24,8 @@ from transfer.study.rejudge import rejudge
 from transfer.study.study import Study
 from transfer.trust import Light, Trust
 
-POLICY = AtomsPolicy(trust=Trust(light=Light.GREEN))
-PLAN = StudyPlan(budget=3000.0, idea_cost=2.0, tops_up=True)
+POLICY = AtomsPolicy()
+PLAN = StudyPlan(trust=Trust(light=Light.GREEN), budget=3000.0, idea_cost=2.0, tops_up=True)
 
 
 def planter(trees: KnobTrees) -> InProcessRunner:
@@ -72,8 +72,8 @@ def truth(study: Study, arm: str) -> float:
 @pytest.mark.level1
 def test_every_verdict_comes_out_again_from_the_journal() -> None:
     study = played(0)
-    fresh = AtomsPolicy(trust=POLICY.trust)
-    again = rejudge(study.ladder, study.events, policy=fresh, budget=PLAN.budget)
+    fresh = AtomsPolicy()
+    again = rejudge(study.ladder, study.events, policy=fresh, plan=PLAN)
     judged = {event.arm: event for event in study.events if isinstance(event, VerdictReached)}
     assert len(judged) > 150
     assert again == judged

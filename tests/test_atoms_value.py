@@ -11,6 +11,7 @@ from miniscale.setting.setting import Kind
 from transfer.belief.mixture import Mixture
 from transfer.belief.posterior import Belief, Model, believe
 from transfer.belief.stack import Claim, Normal, Part, examine, together
+from transfer.belief.utility import Utility, expected_best
 from transfer.change import Change
 from transfer.events import Effect, Outcome
 from transfer.policy.voi.baseline_error import baseline_error
@@ -19,15 +20,13 @@ from transfer.policy.voi.value import (
     Prospects,
     RungOption,
     SearchTerms,
-    expected_best,
-    normal_utility,
     plans,
     price_of_compute,
     settling,
 )
 
 MODEL = Model()
-TERMS = SearchTerms(target=7.68, price=0.0)
+TERMS = SearchTerms(target=7.68, utility=Utility(), price=0.0)
 POSITIONS = {f"r{n}": ladder().position(rung.scale) for n, rung in enumerate(ladder().rungs)}
 
 
@@ -76,7 +75,7 @@ def test_the_spread_is_that_of_the_posterior_mean_over_what_could_be_seen() -> N
     rng = np.random.default_rng(0)
     k = rng.choice(belief.weights.size, 1_000_000, p=belief.weights)
     x = POSITIONS["r1"]
-    utility = belief.utility(7.68, harm=1.5, cost=0.004, last=x)[k]
+    utility = belief.worth_by_atom(7.68, Utility(), last=x)[k]
     misfit = MODEL.misfit**2 + MODEL.misfit_share**2 * float(belief.weights @ belief.curve(x) ** 2)
     seen = rng.normal(belief.curve(x)[k], math.sqrt(0.02**2 + 0.01**2 + misfit))
     spread = abs(np.cov(utility, seen)[0, 1]) / math.sqrt(np.var(seen))
@@ -91,7 +90,7 @@ def test_the_best_after_looking_is_the_normal_expectation() -> None:
 def test_harm_counts_as_often_as_asked() -> None:
     drawn = np.random.default_rng(0).normal(0.01, 0.02, 400_000)
     expected = np.where(drawn > 0, drawn, 4 * drawn).mean() - 0.004
-    assert normal_utility(0.01, 0.02, harm=4.0, cost=0.004) == pytest.approx(expected, abs=2e-4)
+    assert Utility(harm=4.0).of_normal(0.01, 0.02) == pytest.approx(expected, abs=2e-4)
 
 
 def test_compute_gets_dearer_with_success_and_cheaper_with_spending() -> None:
@@ -190,7 +189,7 @@ def test_a_stack_that_holds_narrows_the_claim_and_lifts_its_members() -> None:
 
 def test_what_moves_a_normal_belief_moves_one_normal_component_the_same() -> None:
     one = Mixture(np.ones(1), np.array([0.05]), np.array([0.03]))
-    told = one.told((0.05, 0.03), (0.02, 0.01))
+    told = one.moved((0.05, 0.03), (0.02, 0.01))
     assert (told.mean, told.sd) == pytest.approx((0.02, 0.01))
 
 
@@ -205,12 +204,12 @@ def test_what_moves_a_belief_is_weighed_by_bayes_rule_against_a_mixture() -> Non
     weights = np.exp(-0.5 * (y - gain) ** 2 / v)
     mean = float(weights @ gain / weights.sum())
     # effective draws above 50,000: sd of the mean below .0002
-    assert mix.told((0.03, 0.04), (0.06, 0.02)).mean == pytest.approx(mean, abs=0.001)
+    assert mix.moved((0.03, 0.04), (0.06, 0.02)).mean == pytest.approx(mean, abs=0.001)
 
 
 def test_a_wider_belief_tells_nothing() -> None:
     one = Mixture(np.ones(1), np.array([0.05]), np.array([0.03]))
-    assert one.told((0.05, 0.03), (0.02, 0.04)) is one
+    assert one.moved((0.05, 0.03), (0.02, 0.04)) is one
 
 
 def test_a_stack_that_falls_short_says_so() -> None:

@@ -86,5 +86,5 @@ def test_a_second_chance_is_journaled_and_judged_again_alike() -> None:
     played = study(("c1", "medium", 0), policy="atoms")
     events = [decode(encode(event)) for event in played.events]
     assert events == played.events
-    again = rejudge(JOB.ladder, events, policy=played.policy, budget=PLAN.budget)
+    again = rejudge(JOB.ladder, events, policy=played.policy, plan=PLAN)
     assert again == played.state.verdicts

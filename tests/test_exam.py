@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from atoms_scenes import effect
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import oracle_job
 from stacking import Stacking
 from test_stacks import GAINS, PLAN, Lab, ladder, whole
 
 from miniscale.setting.setting import Kind
 from transfer.belief.exam import Exam
 from transfer.belief.posterior import Model, believe
-from transfer.belief.stack import BEYOND, Claim, examine, together
+from transfer.belief.stack import BEYOND, Claim, Part, examine, together
+from transfer.belief.utility import Utility
 from transfer.change import Change
 from transfer.events import (
     AblationConcluded,
@@ -33,9 +37,13 @@ from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import StudyState, replay
+from transfer.policy.voi.context import VoiRules
+from transfer.policy.voi.policy import AtomsPolicy
 from transfer.report.findings import survey
 from transfer.report.text import status
+from transfer.study.ablation import answer
 from transfer.study.final_exam import fresh_seeds
+from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 from transfer.study.study import Study
@@ -243,7 +251,7 @@ def test_an_exam_with_no_change_that_holds_ends_with_the_first_baseline() -> Non
 
 def test_verdicts_on_questions_come_out_again_from_the_journal() -> None:
     study = flattered()
-    again = rejudge(ladder(), study.events, policy=study.policy, budget=PLAN.budget)
+    again = rejudge(ladder(), study.events, policy=study.policy, plan=PLAN)
     assert again == study.state.verdicts
     assert [decode(encode(event)) for event in study.events] == study.events
 
@@ -265,3 +273,76 @@ def test_killed_after_any_event_of_a_short_exam_a_study_ends_the_same() -> None:
         first = lab.study(cut=place + 1)
         assert first.events == events[: place + 1]
         assert lab.study(first.events).events == events, place
+
+
+# -- one utility, one belief ------------------------------------------------------------------
+
+
+@cache
+def greedy() -> Study:
+    """Return the shipped oracle study under the greedy policy, its panel alone."""
+    job = oracle_job("policy=greedy")
+    changes = [*job.ladder.panel, Change("drift", knobs={"drift": -0.997})]
+    return simulate(job.ladder, changes, policy=job.policy, plan=job.plan)
+
+
+def test_a_greedy_study_keeps_its_planted_gain_and_drops_what_hurts() -> None:
+    state = greedy().state
+    kept = {state.changes[arm].change.title for arm in state.accepted}
+    dropped = {state.changes[arm].change.title for arm in state.dropped}
+    assert "a gain that holds" in kept
+    assert "drift" in dropped
+    (gain,) = (a for a in state.accepted if state.changes[a].change.title == "a gain that holds")
+    assert state.verdicts[gain].outcome.is_accepted
+
+
+def test_no_reason_of_an_ablation_contradicts_its_verdict() -> None:
+    for study in (greedy(), flattered()):
+        for answered in study.state.answers.values():
+            assert answered.verdicts
+            for verdict in answered.verdicts:
+                assert verdict.outcome is Outcome.REJECTED
+                assert verdict.gain_forecast is not None
+                is_worse_in = "better without it" in verdict.reasons[0]
+                is_weak = verdict.gain_forecast.mean < study.policy.utility.complexity_cost
+                assert is_worse_in or is_weak
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    gains=st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=4),
+    harms=st.floats(-6.0, 0.0),
+    place=st.integers(0, 2),
+)
+def test_who_did_as_expected_does_not_answer_for_another(
+    gains: list[float], harms: float, place: int
+) -> None:
+    arms = [f"c{n}" for n in range(len(gains) + 1)]
+    each = [believe([effect(0, g, se=0.01)], Kind.STRUCTURAL, model=Model()) for g in (*gains, 0.0)]
+    means = [float(b.moments([effect(place, 0.0).position])[0][0]) for b in each]
+    lost = harms * np.arange(1, 5)  # by the last one, more on each rung
+    measured = [effect(n, sum(means[:-1]) + float(lost[n]), se=0.005) for n in range(4)]
+    rung = f"r{place}"
+    parts = [
+        Part(a, rung, m, 0.005, whole_sd=0.003) for a, m in zip(arms, means[:-1], strict=False)
+    ]
+    parts.append(Part(arms[-1], rung, float(lost[place]), 0.005, whole_sd=0.003))
+    told = examine(arms, each, measured=measured, parts=parts, positions=POSITIONS, target=TARGET)
+    for arm, belief in zip(arms[:-1], each, strict=False):
+        before, after = belief.at(TARGET), told.members[arm]
+        assert abs(after.mean - before.mean) < 2 * before.sd + 0.05 * abs(before.mean)
+    if harms < -0.2:
+        assert told.members[arms[-1]].worth(Utility()) < 0
+
+
+def test_what_a_user_says_of_harm_and_complexity_holds_in_ablations_too() -> None:
+    study = flattered()
+    (asked,) = study.state.questions.values()
+    mild, severe = (
+        {v.arm for v in answer(study.analysis, asked, utility=utility)}
+        for utility in (Utility(), Utility(complexity_cost=1.0))
+    )
+    assert mild == {"c3"}
+    assert severe == set(asked.parts.values())
+    rules = VoiRules(head_harm=4.0, complexity_cost=0.02)
+    assert AtomsPolicy(rules=rules).utility == Utility(harm=4.0, complexity_cost=0.02)

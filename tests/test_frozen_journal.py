@@ -57,7 +57,7 @@ def differences(stored: object, again: object, path: str) -> list[str]:
 
 def test_every_stored_verdict_comes_out_again(frozen: Loaded) -> None:
     stored = {event.arm: event for event in frozen.events if isinstance(event, VerdictReached)}
-    again = rejudge(job().ladder, frozen.events, policy=job().policy, budget=frozen.budget)
+    again = rejudge(job().ladder, frozen.events, policy=job().policy, plan=job().plan)
     assert len(stored) == 44
     assert stored.keys() == again.keys()
     assert not [line for arm in stored for line in differences(stored[arm], again[arm], arm)]

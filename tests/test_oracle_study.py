@@ -92,7 +92,7 @@ def test_a_planted_gain_comes_back_as_compute_multiplier() -> None:
 def test_verdicts_come_out_again_from_the_journal() -> None:
     study, _ = planted_study(3)
     events = study.events
-    again = rejudge(study.ladder, events, policy=study.policy, budget=study.plan.budget)
+    again = rejudge(study.ladder, events, policy=study.policy, plan=study.plan)
     assert again == {event.arm: event for event in events if isinstance(event, VerdictReached)}
     assert len(again) == 15
 

@@ -16,12 +16,12 @@ from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.journal.store import Journal
+from transfer.plan import RoundRule, StudyPlan
 from transfer.report.pace import Pace, pace_of
 from transfer.report.track_record import ScoredClaim, TrackRecord, lines, score, survey_root
 from transfer.study.import_runs import take
 from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
-from transfer.study.study import RoundRule
 
 TREND = "policy=trend"
 CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}
@@ -80,7 +80,8 @@ def test_importing_twice_changes_nothing_and_verdicts_stand(study: Loaded, tmp_p
     after = load(study.folder.path)
     assert len(after.events) == len(study.events) + 8
     assert after.state.verdicts == study.state.verdicts
-    found = rejudge(after.ladder, after.events, policy=oracle_job(TREND).policy, budget=1e5)
+    policy, plan = oracle_job(TREND).policy, StudyPlan(budget=1e5)
+    found = rejudge(after.ladder, after.events, policy=policy, plan=plan)
     assert found == study.state.verdicts
 
 

@@ -176,7 +176,7 @@ def test_a_new_baseline_takes_over_the_runs_of_the_stack_it_equals() -> None:
 
 def test_verdicts_of_changes_and_reviews_come_out_again_from_the_journal() -> None:
     study = whole()
-    again = rejudge(ladder(), study.events, policy=study.policy, budget=PLAN.budget)
+    again = rejudge(ladder(), study.events, policy=study.policy, plan=PLAN)
     assert again == study.state.verdicts
     assert any(reviewed.verdicts for reviewed in kinds(study.events, RoundReviewed))  # type: ignore[attr-defined]
 
@@ -245,7 +245,7 @@ def test_members_that_crash_together_do_not_stop_a_study() -> None:
 
 def test_what_stacks_took_is_what_their_trials_cost_crashed_ones_too() -> None:
     state = Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25")).study().state
-    told = Schedule(ladder(), state, Stacking(), budget=1.0).view().spent_closing
+    told = Schedule(ladder(), state, policy=Stacking(), plan=PLAN).view().spent_closing
     measured = sum(
         len(state.ended.get((arm, rung.name), ())) * rung.cost
         for arm, one in state.changes.items()
@@ -265,7 +265,7 @@ def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_ag
     assert any(p.base == "b2" and p.rescreens for p in state.changes.values())
     assert {"c1", "c3"}.isdisjoint(state.accepted)
     assert state.accepted
-    again = rejudge(ladder(), study.events, policy=study.policy, budget=plan.budget)
+    again = rejudge(ladder(), study.events, policy=study.policy, plan=plan)
     assert again == state.verdicts
     events = study.events
     retreat = next(n for n, event in enumerate(events) if isinstance(event, Dropped))

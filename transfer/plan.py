@@ -1,6 +1,8 @@
 """How a study searches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from transfer.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -25,5 +27,7 @@ class StudyPlan:
     """What each new idea takes from the budget, in the ladder's unit."""
     tops_up: bool = False
     """Whether baselines get more seeds as more changes are measured against them."""
+    trust: Trust = field(default_factory=Trust)
+    """What an audit found of the ladder: what policy, exam and ablation may believe of it."""
     exam_share: float = 0.0
     """Share of the budget that comparing the head with the first baseline may take at the end."""

@@ -31,3 +31,13 @@ def percent(share: float, form: str = ".0f") -> str:
     ('80 %', '−2.1 %')
     """
     return f"{100 * share:{form}} %".replace("-", "−")
+
+
+def compute_share(gain: float) -> str:
+    """Write a gain in nats as the share of compute that it is worth.
+
+    >>> compute_share(0.0178), compute_share(-0.01), compute_share(1.1)
+    ('+1.8 %', '-1.0 %', '+200 %')
+    """
+    share = 100 * math.expm1(gain)
+    return f"{share:+.1f} %" if abs(share) < 100 else f"{share:+.0f} %"

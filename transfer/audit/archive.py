@@ -106,7 +106,7 @@ def trust_for(study: StudyFolder, ladder: Ladder) -> tuple[Trust, str]:
     if not study.exists:
         return now, words
     content = json.loads(study.config.read_text()).get("content", {})
-    kept = content.get("policy", {}).get("trust")
+    kept = content.get("trust")
     if kept is None:
         return Trust(), words
     began = Trust(**{**kept, "light": Light(kept["light"])})

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from transfer.belief.posterior import Belief, Model, believe
-from transfer.belief.prior import Prior
+from transfer.belief.posterior import Belief, believe, model_for
 from transfer.belief.stack import Claim, Part, examine
 from transfer.events import Effect, ExamRequested, GainForecast
 from transfer.measure.analysis import Analysis
@@ -126,7 +125,7 @@ def beliefs_of(
     analysis: Analysis, arms: Sequence[str], asked: ExamRequested | None
 ) -> list[Belief]:
     """Return what is believed of changes by the rungs that each was judged on."""
-    model = Model.trusting(Trust() if asked is None else asked.trust, Prior())
+    model = model_for(Trust() if asked is None else asked.trust)
     changes, verdicts = analysis.state.changes, analysis.state.verdicts
     return [believe(verdicts[a].effects, changes[a].change.kind, model=model) for a in arms]
 

@@ -7,15 +7,16 @@ import numpy as np
 from scipy.special import ndtr
 
 from transfer.belief.prior import Array
+from transfer.belief.utility import HARM, Utility, odds_of
 from transfer.events import GainForecast
 
-HARM = 0.005
-"""A loss at the target beyond this is harm, nats."""
 CELLS = 48
 """Cells in which atoms of nearly the same value are taken together for quantiles."""
 SECTIONS = np.linspace(0.0, 1.0, 11)
 """Where each round of the search for a quantile looks."""
 CONFIDENCE = 0.8
+Z80 = 1.2815515655446004
+"""Half-width of that interval in sd, for a normal."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Mixture:
         """The probability that the gain is positive."""
         return min(max(float(self.weights @ ndtr(self.value / self.doubt)), 0.0), 1.0)
 
-    def worth(self, *, harm: float, cost: float) -> float:
-        """Return the expected utility of accepting, with harm counted ``harm`` times."""
-        return float(self.weights @ utility_of(self.value, self.doubt, harm=harm, cost=cost))
+    def worth(self, utility: Utility) -> float:
+        """Return the expected utility of accepting."""
+        return float(self.weights @ utility.of_normals(self.value, self.doubt))
 
     def gain_forecast(self) -> GainForecast:
         """Return mean, sd, 80 % interval and odds."""
@@ -61,7 +62,14 @@ class Mixture:
             harm=min(max(harm, 0.0), 1.0),
         )
 
-    def told(self, before: tuple[float, float], after: tuple[float, float]) -> "Mixture":
+    def stretched(self, factor: float) -> "Mixture":
+        """Return the same belief with deviations from its mean ``factor`` times as large."""
+        if factor == 1:
+            return self
+        value = self.mean + factor * (self.value - self.mean)
+        return Mixture(self.weights, value, factor * self.doubt, self.widen)
+
+    def moved(self, before: tuple[float, float], after: tuple[float, float]) -> "Mixture":
         """Add what moved a normal belief of the same gain from ``before`` to ``after``.
 
         The move is that of one observation y with variance v (as in expectation propagation),
@@ -83,13 +91,36 @@ class Mixture:
         return Mixture(weights / weights.sum(), value, np.sqrt(v * variance / total), self.widen)
 
 
-def utility_of(value: Array, doubt: Array, *, harm: float, cost: float) -> Array:
-    """Return E max(g, 0) + h E min(g, 0) - kappa for g ~ N(value, doubt^2)."""
-    z = value / doubt
-    density = doubt * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    gain = value * ndtr(z) + density
-    result: Array = gain + harm * (value - gain) - cost
-    return result
+def normal_forecast(
+    mean: float, sd: float, *, slope: float = 0.0, widen: float = 1.0
+) -> GainForecast:
+    """Return the forecast of a normal belief in a gain, with its 80 % interval.
+
+    Parameters
+    ----------
+    mean, sd
+        In nats of compute.
+    slope
+        Of the mean over scale, nats a nat.
+    widen
+        Factor on the interval.
+
+    Examples
+    --------
+    >>> look = normal_forecast(0.1, 0.05)
+    >>> f"{look.low:.3f} {look.high:.3f} {look.odds:.3f}"
+    '0.036 0.164 0.977'
+    """
+    half = widen * Z80 * sd
+    return GainForecast(
+        mean=mean,
+        sd=sd,
+        low=mean - half,
+        high=mean + half,
+        odds=odds_of(mean, sd),
+        slope=slope,
+        harm=odds_of(-HARM - mean, sd),
+    )
 
 
 def _quantiles(weights: Array, value: Array, doubt: Array, confidence: float) -> Array:

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr
 
 from miniscale.setting.setting import Kind
-from transfer.belief.mixture import Mixture, utility_of
+from transfer.belief.mixture import Mixture
 from transfer.belief.prior import Array, Prior, atoms, rise
+from transfer.belief.utility import Utility
 from transfer.events import Effect, GainForecast
 from transfer.trust import Trust
 
@@ -78,6 +80,15 @@ class Model:
                 for kind, doubt in DOUBTS.items()
             },
         )
+
+
+@lru_cache(maxsize=64)
+def model_for(trust: Trust) -> Model:
+    """Return what is believed before a study teaches anything: one object for one trust.
+
+    Policy, exam and ablation of a study all start from it.
+    """
+    return Model.trusting(trust, Prior())
 
 
 @dataclass(frozen=True)
@@ -189,19 +200,11 @@ class Belief:
         covariance = (centred * self.weights) @ centred.T + np.outer(beyond, beyond) + np.diag(own)
         return mean, covariance
 
-    def utility(
-        self, position: float, *, harm: float, cost: float, last: float | None = None
+    def worth_by_atom(
+        self, position: float, utility: Utility, *, last: float | None = None
     ) -> Array:
-        """Return each atom's expected utility of accepting, with harm counted ``harm`` times.
-
-            u = E[max(g, 0)] + h E[min(g, 0)] - kappa,   g ~ N(t, m^2)
-
-        Parameters
-        ----------
-        cost
-            kappa: what carrying a change costs, nats.
-        """
-        return utility_of(*self.ahead(position, last=last), harm=harm, cost=cost)
+        """Return each atom's expected utility of accepting, g ~ N(t, m^2) at a position, (K,)."""
+        return utility.of_normals(*self.ahead(position, last=last))
 
 
 def surprise(residual: Array, variance: Array) -> Array:

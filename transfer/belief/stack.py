@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfer.belief.mixture import CONFIDENCE, HARM, Mixture
+from transfer.belief.mixture import Mixture, normal_forecast
 from transfer.belief.posterior import Belief
 from transfer.belief.prior import DECADES, Array
+from transfer.belief.utility import Utility
 from transfer.events import Effect, GainForecast
-from transfer.policy.voi.value import odds_of
 
 COMMON, COMMON_GROWTH = 0.15, 0.40
 """Error that all forecasts share, as a share of them at the lowest rung and three decades above."""
@@ -24,9 +24,11 @@ VISIBLE = 1.5
 """Sd that a typical member's gain must be worth on a rung for leaving it out to show."""
 AGAINST = -1.28
 """Sd below what was expected of it from which leaving a member out contradicts it."""
+SURPRISING = 3.0
+"""Sd from what was believed of a member beyond which its leave-one-out makes it doubtful."""
+# assumption: luck does that once in 370 parts; a study has a dozen
 UNLUCKY = 0.8
 """Sd below its forecast from which that share counts."""
-Z80 = 1.2815515655446004
 
 
 @dataclass(frozen=True)
@@ -168,36 +170,87 @@ def examine(
         The stack's effects, against the baseline of its members.
     parts
         Leave-one-out differences of these members.
-    positions
-        Rung -> position of every rung, from the lowest.
-    target
-        Position of the target.
+    positions, target
+        Rung -> position of every rung, from the lowest; position of the target.
     earlier
         Some of the members and what they gained together on other runs: known to the forecast.
     """
     width = len(positions) + 1
     places = {name: place for place, name in enumerate(positions)}
     alone = together(beliefs, [*positions.values(), target])
+    stretches = _stretches(alone, arms, parts, places)
+    wide = _stretched(alone, stretches, width)
     total = np.tile(np.eye(width), (1, len(arms)))
     forecast = _with_earlier(alone, arms, earlier, places)
     ratio, short, falls_at = _against_forecast(forecast, total, measured, places)
-    rows, seen, noise = _observations(arms, measured, parts, places, total)
-    state = forecast.given(rows, seen, noise) if seen.size else forecast
+    state = _with_earlier(wide, arms, earlier, places)
+    if measured or parts:
+        state = state.given(*_observations(arms, measured, parts, places, total))
     stacked = [effect.position for _, effects in earlier for effect in effects]
     last = max(stacked or [belief.last for belief in beliefs])
     top = max((effect.position for effect in measured), default=last)
     ends = range(width - 1, width * len(arms), width)
     members = {
-        arm: belief.at(target).told(alone.marginal(i), state.marginal(i))
-        for i, arm, belief in zip(ends, arms, beliefs, strict=True)
+        arm: belief.at(target).stretched(factor).moved(wide.marginal(i), state.marginal(i))
+        for i, arm, belief, factor in zip(ends, arms, beliefs, stretches, strict=True)
     }
     widen = beliefs[0].model.conformal
-    after = _whole(state, total[-1], target - top, widen=widen)
     return Claim(
-        *(after, ratio, short, falls_at, members),
+        *(_whole(state, total[-1], target - top, widen=widen), ratio, short, falls_at, members),
         before=_whole(forecast, total[-1], target - last, widen=widen),
         predicted={name: _whole(forecast, total[at], 0.0) for name, at in places.items()},
     )
+
+
+def _stretches(
+    alone: Normal, arms: Sequence[str], parts: Sequence[Part], places: Mapping[str, int]
+) -> list[float]:
+    """Return by how much members' sd must grow for their parts to lie within 3 sd; 1 for none.
+
+    One whose part lies beyond was known worse than thought, on all rungs: so it answers for what
+    the stack falls short, and not those that did as was expected.
+    """
+    factors = dict.fromkeys(arms, 1.0)
+    for part in parts:
+        offset = list(arms).index(part.arm) * (len(places) + 1)
+        mean, sd = alone.marginal(offset + places[part.rung])
+        square = (part.gain - mean) ** 2 / SURPRISING**2 - part.sd**2
+        factors[part.arm] = max(factors[part.arm], math.sqrt(max(square, 0.0)) / sd)
+    return list(factors.values())
+
+
+def _stretched(state: Normal, factors: Sequence[float], width: int) -> Normal:
+    """Return the state with members' sd so many times as large; what they share stays."""
+    covariance = state.covariance.copy()
+    for place, factor in enumerate(factors):
+        block = slice(place * width, (place + 1) * width)
+        covariance[block, block] *= factor**2
+    return Normal(state.mean, covariance)
+
+
+def is_contradicted(
+    part: Part, belief: Belief, *, position: float, target: float, utility: Utility
+) -> bool:
+    """Whether a member adds so much less than alone that nothing is left of it at the target.
+
+    One that was known to lose on the rung, and to win above, is not contradicted by losing there.
+
+    Parameters
+    ----------
+    part
+        What leaving the member out did.
+    belief
+        What its own rungs say of it.
+    position, target
+        Of the part's rung and of the target, nats above the lowest rung.
+    utility
+        What is left must be worth its complexity.
+    """
+    mean, covariance = belief.moments([position])
+    missing = part.gain - float(mean[0])
+    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
+    left = belief.at(target).mean + missing
+    return missing < AGAINST * sd and left < utility.complexity_cost
 
 
 def _whole(state: Normal, row: Array, beyond: float, *, widen: float = 1.0) -> GainForecast:
@@ -205,7 +258,7 @@ def _whole(state: Normal, row: Array, beyond: float, *, widen: float = 1.0) -> G
     mean = float(row @ state.mean)
     doubt = BEYOND * abs(mean) * max(beyond, 0.0)
     sd = math.sqrt(max(float(row @ state.covariance @ row), 1e-18) + doubt**2)
-    return as_gain_forecast(mean, sd, widen=widen)
+    return normal_forecast(mean, sd, widen=widen)
 
 
 def _with_earlier(
@@ -277,18 +330,3 @@ def _observations(
                 shared = own.get(part.rung, 0.0) if apart is None else apart**2
                 noise[i, j] = min(shared, 0.9 * part.sd * other.sd)
     return np.array(rows).reshape(len(seen), total.shape[1]), np.array(seen), noise
-
-
-def as_gain_forecast(mean: float, sd: float, *, widen: float = 1.0) -> GainForecast:
-    """Return a normal's forecast with its 80 % interval, widened by a factor."""
-    assert CONFIDENCE == 0.8
-    half = widen * Z80 * sd
-    return GainForecast(
-        mean=mean,
-        sd=sd,
-        low=mean - half,
-        high=mean + half,
-        odds=odds_of(mean, sd),
-        slope=0.0,
-        harm=odds_of(-HARM - mean, sd),
-    )

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from transfer.belief.utility import Utility
 from transfer.bench.score import StudyScore, oracle, score
 from transfer.bench.worlds.world import World, world_runner
 from transfer.events import GainForecast
@@ -47,6 +48,11 @@ class Timed:
     def name(self) -> str:
         """The policy's own."""
         return self.policy.name
+
+    @property
+    def utility(self) -> Utility:
+        """The policy's own."""
+        return self.policy.utility
 
     def decide(self, evidence: Evidence) -> Decision:
         """Return the policy's decision."""

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from transfer.arm import read_arm
+from transfer.belief.utility import HARM
 from transfer.bench.worlds.world import Held, World
 from transfer.change import Change
 from transfer.events import GainForecast, Outcome
 from transfer.journal.state import StudyState
 from transfer.measure.trend import Z80
-from transfer.policy.plain import HARM
 from transfer.study.in_memory import KnobTrees
 
 BINS = 10
@@ -163,7 +163,7 @@ def score(
         n_found=len({_origin(state, arm) for arm in accepted} & good),
         n_accepted=len(accepted),
         n_right=sum(gains[arm] > 0 for arm in accepted),
-        n_harm=sum(gains[arm] < HARM for arm in accepted),
+        n_harm=sum(gains[arm] < -HARM for arm in accepted),
         n_useful=sum(truth.useful(arm) > 0 for arm in accepted),
         spent=state.spent,
         stack=stack,

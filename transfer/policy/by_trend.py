@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
+from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.measure.trend import NORMAL, TrendPrior, gain_forecast
@@ -35,6 +36,7 @@ class TrendPolicy:
     min_gain: float = 0.004
     prior: TrendPrior = field(default_factory=TrendPrior)
     name: str = "trend"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         odds = (*self.futility, self.confidence, self.hopeful, self.prior.confidence)

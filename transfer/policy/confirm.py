@@ -1,7 +1,8 @@
 """Confirm: what wins on the lowest rung is run once more, one rung up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from transfer.belief.utility import Utility
 from transfer.events import Action, GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
@@ -20,6 +21,7 @@ class ConfirmPolicy:
     rungs: int = 2
     seeds: int = 1
     name: str = "confirm"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         if self.rungs < 1 or self.seeds < 1:

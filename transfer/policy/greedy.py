@@ -1,7 +1,8 @@
 """Greedy: one run on the lowest rung, lower is kept. What most loops do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from transfer.belief.utility import Utility
 from transfer.events import GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
@@ -17,6 +18,7 @@ class GreedyPolicy:
 
     seeds: int = 1
     name: str = "greedy"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         if self.seeds < 1:

@@ -1,8 +1,9 @@
 """Successive halving: on each rung only the best part of a round's changes goes up."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast
 from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
@@ -28,6 +29,7 @@ class HalvingPolicy:
     batch: int = 3
     seeds: int = 1
     name: str = "halving"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         if self.eta <= 1:

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from scaling import fit_power_law
+from transfer.belief.mixture import normal_forecast
+from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast
 from transfer.ladder import Ladder
-from transfer.policy.plain import accept, carried, normal, opening, refuse
+from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
 
 MOST = 3.0
@@ -29,6 +31,7 @@ class PowerLawPolicy:
     confidence: float = 0.8
     seeds: int = 1
     name: str = "powerlaw"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
@@ -88,4 +91,4 @@ def extrapolated(effects: Sequence[Effect], ladder: Ladder, *, position: float) 
     at = np.array([law(math.exp(position)) for law in (fit.law, *fit.ensemble)]) - base
     gains = np.log(there / np.maximum(at, there * math.exp(-MOST * alpha))) / alpha
     gains = np.clip(gains, -MOST, MOST)
-    return normal(float(gains[0]), float(np.std(gains[1:])))
+    return normal_forecast(float(gains[0]), max(float(np.std(gains[1:])), 1e-9))

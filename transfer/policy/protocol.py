@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from transfer.arm import FIRST_BASELINE
+from transfer.belief.utility import Utility
 from transfer.change import Change
 from transfer.events import Action, Effect, GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
+from transfer.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class StudyView:
         Whether the round is due to end: no more changes are taken in until it has.
     ladder
         The study's; a review needs its rungs, costs and target.
+    trust
+        What an audit found of the ladder, as the study began.
+    scratch
+        One for all views of a study: a policy may keep there, by a name of its own, what it
+        computed once, but nothing that changes an answer.
     """
 
     change_views: Mapping[str, ChangeView] = field(default_factory=dict)
@@ -63,6 +70,8 @@ class StudyView:
     is_closing: bool = False
     ladder: Ladder | None = None
     spent_closing: float = 0.0
+    trust: Trust = field(default_factory=Trust)
+    scratch: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,10 @@ class Policy(Protocol):
     def name(self) -> str:
         """The name in configuration and records."""
 
+    @property
+    def utility(self) -> Utility:
+        """What accepting a change is worth; ablations judge by it too."""
+
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step."""
 
@@ -153,6 +166,14 @@ class Reviewer(Policy, Protocol):
 
     def review(self, view: StudyView) -> Review:
         """Say what is to be measured together, and what was concluded from it."""
+
+
+@runtime_checkable
+class Expecting(Policy, Protocol):
+    """A policy that plans for a number of changes."""
+
+    def expecting(self, n_changes: int) -> Policy:
+        """Return the policy that knows how many changes will come."""
 
 
 def reserve_of(policy: Policy) -> float:

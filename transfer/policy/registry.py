@@ -2,12 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from miniscale.setting.decode import InputError, decode, nearest
-from transfer.policy.protocol import Policy
-from transfer.trust import Trust
+from transfer.policy.protocol import Expecting, Policy
 
 POLICIES: dict[str, str] = {
     "atoms": "transfer.policy.voi.policy:AtomsPolicy",
@@ -42,8 +41,8 @@ def policy_class(name: str, *, path: str = "policy.name") -> type[Any]:
         ) from None
     if not (isinstance(found, type) and is_dataclass(found) and hasattr(found, "decide")):
         raise InputError(
-            f"{path}: '{dotted}' is no policy; it must be a frozen dataclass with decide, foresee "
-            "and name"
+            f"{path}: '{dotted}' is no policy; it must be a frozen dataclass with decide, "
+            "foresee, name and utility"
         )
     return found
 
@@ -73,19 +72,8 @@ def content(policy: Policy) -> dict[str, Any]:
     return found
 
 
-def trusting(policy: Policy, trust: Trust) -> Policy:
-    """Return a policy that knows what an audit found, if it is one that asks."""
-    if "trust" not in {field.name for field in fields(policy)}:  # type: ignore[arg-type]
-        return policy
-    told: Policy = replace(policy, trust=trust)  # type: ignore[type-var]
-    return told
-
-
 def expecting(policy: Policy, n_changes: int) -> Policy:
     """Return a policy that knows how many changes will come, if it is one that asks."""
-    rules = getattr(policy, "rules", None)
-    if not (n_changes and is_dataclass(rules) and hasattr(rules, "ideas")):
-        return policy
-    known = replace(rules, ideas=n_changes)  # type: ignore[type-var]
-    told: Policy = replace(policy, rules=known)  # type: ignore[type-var]
-    return told
+    if n_changes > 0 and isinstance(policy, Expecting):
+        return policy.expecting(n_changes)
+    return policy

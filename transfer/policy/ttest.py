@@ -1,11 +1,12 @@
 """A test on the lowest rung: k runs, a t-test, and a bound on false discoveries if wanted."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scipy.special import stdtr
 
+from transfer.belief.utility import Utility
 from transfer.events import Effect, GainForecast
 from transfer.measure.noise import PRIOR_DF
 from transfer.policy.plain import accept, carried, opening, refuse
@@ -42,6 +43,7 @@ class TTestPolicy:
     level: float = 0.05
     control: Control = Control.NONE
     name: str = "ttest"
+    utility: Utility = field(default_factory=Utility)
 
     def __post_init__(self) -> None:
         if self.seeds < 1:

@@ -11,17 +11,15 @@ from dataclasses import replace
 
 from transfer.arm import part_without
 from transfer.belief.exam import Exam, beliefs_of, exam_of
-from transfer.belief.posterior import Belief
-from transfer.belief.stack import AGAINST, VISIBLE, Part
+from transfer.belief.stack import VISIBLE, Part, is_contradicted
+from transfer.belief.utility import Utility
 from transfer.events import AblationRequested, Outcome, VerdictReached
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
-from transfer.policy.voi.reasons import percent
+from transfer.units import compute_share
 
 RUNS, FEWEST_RUNS = 8, 2
 """Runs of the head and of each part; fewer where the room is short, but no fewer than two."""
-HARM, CARRYING = 1.5, 0.004
-"""How often harm counts in the worth of keeping a change, and what carrying it costs, nats."""
 
 
 def question(
@@ -80,7 +78,9 @@ def _visible(analysis: Analysis, exam: Exam, costs: Mapping[str, float], room: f
     return analysis.ladder.rungs[0].name
 
 
-def answer(analysis: Analysis, asked: AblationRequested) -> tuple[VerdictReached, ...]:
+def answer(
+    analysis: Analysis, asked: AblationRequested, *, utility: Utility
+) -> tuple[VerdictReached, ...]:
     """Return the verdicts on the changes that fail: those the head is not better with."""
     analysis.refresh()
     parts = _parts(analysis, asked)
@@ -88,38 +88,49 @@ def answer(analysis: Analysis, asked: AblationRequested) -> tuple[VerdictReached
     if exam is None:
         return ()
     beliefs = beliefs_of(analysis, exam.arms, analysis.state.exams.get(exam.base))
-    known = dict(zip(exam.arms, beliefs, strict=True))
-    return tuple(
-        _rejected(analysis, exam, part)
-        for part in parts
-        if is_contradicted(part, known[part.arm], analysis.ladder)
-        or exam.claim.members[part.arm].worth(harm=HARM, cost=CARRYING) <= 0
-    )
+    by_arm = dict(zip(exam.arms, beliefs, strict=True))
+    ladder = analysis.ladder
+    target = ladder.position(ladder.target)
+    rejected = []
+    for part in parts:
+        position = ladder.position(ladder.rung(part.rung).scale)
+        belief = by_arm[part.arm]
+        if is_contradicted(part, belief, position=position, target=target, utility=utility):
+            alone = float(belief.moments([position])[0][0])
+            why = _words(part, f"where alone it was believed to add {compute_share(alone)}")
+        elif exam.claim.members[part.arm].worth(utility) <= 0:
+            left = exam.claim.members[part.arm].mean
+            why = _words(part, f"but by all rungs it brings {compute_share(left)} at the target")
+        else:
+            continue
+        rejected.append(_rejected(analysis, exam, part, why))
+    return tuple(rejected)
 
 
-def is_contradicted(part: Part, belief: Belief, ladder: Ladder) -> bool:
-    """Whether a change adds so much less than alone that nothing is left of it at the target."""
-    mean, covariance = belief.moments([ladder.position(ladder.rung(part.rung).scale)])
-    missing = part.gain - float(mean[0])
-    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
-    left = belief.at(ladder.position(ladder.target)).mean + missing
-    return missing < AGAINST * sd and left < CARRYING
+def _words(part: Part, rest: str) -> str:
+    """Say what leaving a change out did and, where the head was not better so, what tells more."""
+    error = compute_share(part.sd).removeprefix("+")
+    if part.gain <= 0:
+        gain = compute_share(-part.gain).removeprefix("+")
+        return f"on fresh seeds the head is {gain} +- {error} better without it at {part.rung}"
+    return f"on fresh seeds it adds {compute_share(part.gain)} +- {error} at {part.rung}, {rest}"
 
 
 def _parts(analysis: Analysis, asked: AblationRequested) -> Sequence[Part]:
-    found = []
+    parts = []
     for part, arm in asked.parts.items():
         for effect in analysis.compared(asked.arm, part, {asked.rung: asked.seeds}):
             own = math.sqrt(max(effect.gain_se**2 - effect.shared_se**2, 1e-18))
-            found.append(Part(arm, effect.rung, effect.gain, effect.gain_se, whole_sd=own))
-    return found
+            parts.append(Part(arm, effect.rung, effect.gain, effect.gain_se, whole_sd=own))
+    return parts
 
 
-def _rejected(analysis: Analysis, exam: Exam, part: Part) -> VerdictReached:
+def _rejected(analysis: Analysis, exam: Exam, part: Part, why: str) -> VerdictReached:
     before = analysis.state.verdicts[part.arm]
-    told = (
-        f"the exam of {exam.base} fell short, and on fresh seeds it loses {percent(part.gain)} +- "
-        f"{percent(part.sd)} without it at {part.rung}"
+    return replace(
+        before,
+        outcome=Outcome.REJECTED,
+        gain_forecast=exam.claim.members[part.arm].gain_forecast(),
+        reasons=(f"the exam of {exam.base} fell short, and {why}",),
+        price=0.0,
     )
-    look = exam.claim.members[part.arm].gain_forecast()
-    return replace(before, outcome=Outcome.REJECTED, gain_forecast=look, reasons=(told,), price=0.0)

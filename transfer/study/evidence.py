@@ -7,6 +7,7 @@ from transfer.arm import FIRST_BASELINE
 from transfer.events import Proposed
 from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
+from transfer.plan import StudyPlan
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
 
 Numbers = tuple[Mapping[str, Noise], Mapping[str, float]]
@@ -20,10 +21,11 @@ class ViewBuilder:
     that is measured by all that is known, as a change in flight is, and so are its stacks.
     """
 
-    def __init__(self, analysis: Analysis, *, budget: float) -> None:
+    def __init__(self, analysis: Analysis, plan: StudyPlan) -> None:
         self._analysis = analysis
         self._state = analysis.state
-        self._budget = budget
+        self._plan = plan
+        self._scratch: dict[str, object] = {}
         self._change_views: dict[str, ChangeView] = {}
         self._seen = 0
         self._fresh: dict[str, None] = {}
@@ -42,12 +44,14 @@ class ViewBuilder:
             change_views=MappingProxyType(self._change_views),
             base=state.base if state.bases else FIRST_BASELINE,
             spent=state.spent,
-            budget=self._budget,
+            budget=self._plan.budget,
             noise=noise,
             slopes=slopes,
             is_closing=bool(state.closing),
             ladder=analysis.ladder,
             spent_closing=state.spent_closing,
+            trust=self._plan.trust,
+            scratch=self._scratch,
         )
 
     def evidence(self, proposed: Proposed) -> Evidence:

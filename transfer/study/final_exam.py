@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from miniscale.tree.patch import PatchRefused
 from transfer.belief.exam import exam_of
+from transfer.belief.utility import Utility
 from transfer.events import AblationConcluded, Accepted, BaselineSet, Dropped, Event, ExamRequested
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
@@ -13,7 +14,6 @@ from transfer.study.ablation import RUNS, answer, least_cost, question
 from transfer.study.checkout import Checkouts, next_baseline
 from transfer.study.commit_message import message
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
-from transfer.trust import Trust
 
 EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
 """Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
@@ -32,7 +32,7 @@ class FinalExam:
         ladder: Ladder,
         state: StudyState,
         *,
-        trust: Trust,
+        utility: Utility,
         plan: StudyPlan,
         analysis: Analysis,
         checkouts: Checkouts,
@@ -40,7 +40,7 @@ class FinalExam:
     ) -> None:
         self._ladder = ladder
         self._state = state
-        self._trust = trust
+        self._utility = utility
         self._plan = plan
         self._analysis = analysis
         self._checkouts = checkouts
@@ -54,7 +54,11 @@ class FinalExam:
             self._carry_out(state.answers[base])
             return True
         if base in state.questions and base not in state.answers:
-            self._record(AblationConcluded(base, answer(self._analysis, state.questions[base])))
+            self._record(
+                AblationConcluded(
+                    base, answer(self._analysis, state.questions[base], utility=self._utility)
+                )
+            )
             return True
         if base in state.exams:
             return base not in state.answers and self._question(base)
@@ -64,7 +68,7 @@ class FinalExam:
         state = self._state
         seeds = self._seeds(self._room())
         if seeds:
-            self._record(ExamRequested(state.base, seeds, tuple(state.accepted), self._trust))
+            self._record(ExamRequested(state.base, seeds, tuple(state.accepted), self._plan.trust))
         return bool(seeds)
 
     def _room(self) -> float:

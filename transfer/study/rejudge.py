@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from transfer.events import AblationConcluded, Event, RoundReviewed, StepChosen, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
+from transfer.plan import StudyPlan
 from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.ablation import answer
 from transfer.study.schedule import Schedule
 
 
 def rejudge(
-    ladder: Ladder, events: Iterable[Event], *, policy: Policy, budget: float
+    ladder: Ladder, events: Iterable[Event], *, policy: Policy, plan: StudyPlan
 ) -> dict[str, VerdictReached]:
     """Take every decision of a journal again, from what was known just before it.
 
@@ -20,8 +21,10 @@ def rejudge(
 
     Parameters
     ----------
-    budget
-        The study's, in the ladder's unit.
+    ladder, events, plan
+        The study's.
+    policy
+        Its own, or another one.
 
     Returns
     -------
@@ -29,7 +32,7 @@ def rejudge(
         Arm -> verdict.
     """
     state = StudyState()
-    schedule = Schedule(ladder, state, policy, budget=budget)
+    schedule = Schedule(ladder, state, policy=policy, plan=plan)
     found: dict[str, VerdictReached] = {}
     for event in events:
         if isinstance(event, StepChosen):
@@ -39,7 +42,7 @@ def rejudge(
         elif isinstance(event, RoundReviewed) and isinstance(policy, Reviewer):
             found |= {verdict.arm: verdict for verdict in policy.review(schedule.view()).verdicts}
         elif isinstance(event, AblationConcluded):
-            verdicts = answer(schedule.analysis, state.questions[event.arm])
+            verdicts = answer(schedule.analysis, state.questions[event.arm], utility=policy.utility)
             found |= {verdict.arm: verdict for verdict in verdicts}
         state.apply(event)
     return found

@@ -27,12 +27,11 @@ from transfer.events import (
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.plan import StudyPlan
-from transfer.policy.protocol import Policy, Reviewer, reserve_of
+from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.checkout import Checkouts, next_baseline, stack_of
 from transfer.study.commit_message import message
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
-from transfer.trust import Trust
 
 REVIEWS = 40
 """Looks at one round, at most."""
@@ -63,14 +62,15 @@ class Rounds:
         self._exams = FinalExam(
             ladder,
             self._state,
-            trust=getattr(policy, "trust", Trust()),
+            utility=policy.utility,
             plan=plan,
             analysis=schedule.analysis,
             checkouts=checkouts,
             record=record,
         )
-        is_reviewer = isinstance(policy, Reviewer) and reserve_of(policy) > 0
-        self.reviewer: Reviewer | None = policy if is_reviewer else None  # type: ignore[assignment]
+        self.reviewer: Reviewer | None = None
+        if isinstance(policy, Reviewer) and policy.reserve > 0:
+            self.reviewer = policy
 
     def settle(self) -> None:
         """Go as far towards the round's end as the trials that ended allow."""

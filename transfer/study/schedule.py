@@ -10,6 +10,7 @@ from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen,
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.analysis import Analysis
+from transfer.plan import StudyPlan
 from transfer.policy.protocol import Decision, Evidence, Policy, StudyView, reserve_of
 from transfer.study.evidence import ViewBuilder
 
@@ -35,14 +36,16 @@ class ScheduledStep:
 class Schedule:
     """Decides for one change after another, each by all that stands in the state by then."""
 
-    def __init__(self, ladder: Ladder, state: StudyState, policy: Policy, *, budget: float) -> None:
+    def __init__(
+        self, ladder: Ladder, state: StudyState, *, policy: Policy, plan: StudyPlan
+    ) -> None:
         self.analysis = Analysis(ladder, state)
         self._ladder = ladder
         self._state = state
         self._policy = policy
-        self._budget = budget
-        self._reserve = reserve_of(policy) * budget
-        self._views = ViewBuilder(self.analysis, budget=budget)
+        self._budget = plan.budget
+        self._reserve = reserve_of(policy) * plan.budget
+        self._views = ViewBuilder(self.analysis, plan)
         self._planned: dict[str, set[Trial]] = {}
         self._planned_at = -1
 

@@ -85,7 +85,7 @@ class Study:
         self._specs = specs
         self._on_event = on_event
         self._checkouts = Checkouts(trees, self.state, ladder.setting)
-        self._schedule = Schedule(ladder, self.state, policy, budget=plan.budget)
+        self._schedule = Schedule(ladder, self.state, policy=policy, plan=plan)
         self._rounds = Rounds(
             ladder,
             self.state,

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transfer.belief.posterior import Belief, Hint, Model
-from transfer.belief.prior import Array, Prior
+from transfer.belief.prior import Array
 from transfer.policy.voi.knobs import KnobEdit
 from transfer.policy.voi.tally import Tally
-from transfer.trust import Trust
 
 MOST, MOST_LARGE = 8192, 256
 """Entries of one sort from which all are forgotten, and large ones from which that sort is."""
@@ -51,10 +50,3 @@ class Memory:
         if max(len(kept) for kept in every) > MOST:
             for kept in every:
                 kept.clear()
-
-    def start(self, trust: Trust, prior: Prior) -> Model:
-        """Return the model before a study teaches anything: one object for one trust and prior."""
-        key = ("start", trust, id(prior))
-        if key not in self.models:
-            self.models[key] = (Model.trusting(trust, prior), prior)
-        return self.models[key][0]

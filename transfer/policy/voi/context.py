@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
-from transfer.belief.posterior import Belief, Hint, Model, SharedError, believe
-from transfer.belief.prior import Prior
+from transfer.belief.posterior import Belief, Hint, Model, SharedError, believe, model_for
+from transfer.belief.utility import Utility
 from transfer.change import Change
 from transfer.events import Effect, VerdictReached
 from transfer.ladder import Ladder
@@ -23,10 +23,8 @@ from transfer.policy.voi.value import (
     Prospects,
     RungOption,
     SearchTerms,
-    normal_utility,
     price_of_compute,
 )
-from transfer.trust import Trust
 
 ASSUMED_NOISE = 0.02
 """Noise of a run in nats where nothing says better: 2 % of compute."""
@@ -63,8 +61,8 @@ class VoiRules:
         the budget would outlast them, and dearer where it would not.
     """
 
-    head_harm: float = 1.5
-    complexity_cost: float = 0.004
+    head_harm: float = Utility.harm
+    complexity_cost: float = Utility.complexity_cost
     odds: float = 0.6
     first_seeds: int = 2
     replicates: tuple[int, ...] = (1, 2, 4)
@@ -79,6 +77,11 @@ class VoiRules:
     part_seeds: int = 4
     is_learning: bool = True
     ideas: int = 0
+
+    @property
+    def utility(self) -> Utility:
+        """What the working head gains by a change; ablations judge by it too."""
+        return Utility(self.head_harm, self.complexity_cost)
 
     def __post_init__(self) -> None:
         for name in ("odds", "closing_share", "parts_share", "reserve"):
@@ -101,6 +104,25 @@ class VoiRules:
             )
 
 
+@dataclass
+class StudyMemo:
+    """What the policy keeps of one study in the scratch of its views."""
+
+    memory: Memory = field(default_factory=Memory)
+    latest: "PolicyContext | None" = None
+
+
+def read_study(view: StudyView, ladder: Ladder, rules: VoiRules) -> "PolicyContext":
+    """Return a view's reading, the last one again where it is asked for again."""
+    notes = view.scratch.setdefault(__name__, StudyMemo())
+    assert isinstance(notes, StudyMemo)
+    latest = notes.latest
+    is_same = latest is not None and latest.view is view and latest.ladder is ladder
+    if latest is None or not is_same or latest.rules != rules:
+        latest = notes.latest = PolicyContext(view, ladder, rules=rules, memory=notes.memory)
+    return latest
+
+
 class PolicyContext:
     """A study read for decisions; valid as long as the view it was read from."""
 
@@ -110,16 +132,16 @@ class PolicyContext:
         ladder: Ladder,
         *,
         rules: VoiRules,
-        trust: Trust,
-        prior: Prior,
         memory: Memory,
     ) -> None:
         self.view = view
         self.ladder = ladder
         self.rules = rules
-        self.trust = trust
+        self.trust = view.trust
+        self.utility = rules.utility
+        self.certified_utility = replace(rules.utility, harm=view.trust.certified_harm)
         memory.trim()
-        self._start = memory.start(trust, prior)
+        self._start = model_for(view.trust)
         self._memory = memory
         self._errors: dict[tuple[str, str], tuple[float, float] | None] = {}
         self.target = ladder.position(ladder.target)
@@ -146,7 +168,7 @@ class PolicyContext:
         if n == 0:
             return self._start
         kept = self._memory.models
-        now = ("learned", id(self._start.prior), self.trust, n, self.tally.stamp("taught"))
+        now = ("learned", self.trust, n, self.tally.stamp("taught"))
         if now not in kept:
             kept[now] = self._learned(taught[:n])
         return kept[now][0]
@@ -154,13 +176,13 @@ class PolicyContext:
     def _learned(self, taught: Sequence[tuple[Kind, VerdictReached]]) -> tuple[Model, object]:
         """Return the model that verdicts teach, with what it must keep alive."""
         verdicts = [verdict for _, verdict in taught]
-        key = (id(self._start.prior), self.trust, tuple(map(id, verdicts)))
+        key = (self.trust, tuple(map(id, verdicts)))
         if key not in self._memory.models:
             rows = [JudgedEffects(kind, verdict.effects) for kind, verdict in taught]
             learned = learn(
                 rows, self._start, is_audited=bool(self.trust.source), known=self._memory.rows
             )
-            self._memory.models[key] = (learned, (verdicts, self._start.prior))
+            self._memory.models[key] = (learned, verdicts)
         return self._memory.models[key]
 
     @cached_property
@@ -189,14 +211,13 @@ class PolicyContext:
 
     def _earned(self) -> float:
         """Return what accepted changes are worth."""
-        harm, cost = self.rules.head_harm, self.rules.complexity_cost
-        key = (self.tally.stamp("accepted"), harm, cost)
+        key = (self.tally.stamp("accepted"), self.utility)
         if key not in self._memory.earned:
             earned = 0.0
             for verdict in self.tally.accepted():
                 look = verdict.gain_forecast
                 if look is not None:
-                    earned += max(normal_utility(look.mean, look.sd, harm=harm, cost=cost), 0.0)
+                    earned += max(self.utility.of_normal(look.mean, look.sd), 0.0)
             self._memory.earned[key] = earned
         return self._memory.earned[key]
 
@@ -307,9 +328,7 @@ class PolicyContext:
 
     def terms(self) -> SearchTerms:
         """Return what counts for the working head."""
-        return SearchTerms(
-            self.target, self.rules.head_harm, self.rules.complexity_cost, self.price
-        )
+        return SearchTerms(self.target, self.utility, self.price)
 
     def steps(self, effects: Sequence[Effect]) -> list[RungOption]:
         """Return every rung as a plan for a change sees it."""

@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Belief
-from transfer.belief.prior import Prior
+from transfer.belief.utility import Utility
 from transfer.events import Action, GainForecast, Outcome
 from transfer.failure import Failure, describe_failure
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Decision, Evidence, Review, StudyView
-from transfer.policy.voi.cache import Memory
-from transfer.policy.voi.context import PolicyContext, VoiRules
+from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.knobs import KnobTrend, rule
-from transfer.policy.voi.reasons import beyond, likeness, measured, percent, settle
+from transfer.policy.voi.reasons import beyond, likeness, measured, settle
 from transfer.policy.voi.review import close
-from transfer.policy.voi.stacks import decide_stack, worth_of
+from transfer.policy.voi.stacks import decide_stack
 from transfer.policy.voi.value import Prospects, RungOption, RunPlan, plans, settling
-from transfer.trust import Trust
+from transfer.units import compute_share
 
 WON_BELOW = 0.9
 """Odds of a gain on the lowest rung from which a change that fails at the target is scale-bound."""
@@ -35,45 +33,24 @@ class AtomsPolicy:
 
     rules
         How it searches and accepts.
-    trust
-        What an audit found of the ladder.
-    prior
-        What is believed of effects; learned ones come from earlier studies.
     """
 
     rules: VoiRules = field(default_factory=VoiRules)
-    trust: Trust = field(default_factory=Trust)
-    prior: Prior = field(default_factory=Prior)
     name: str = "atoms"
+
+    @property
+    def utility(self) -> Utility:
+        """What accepting a change is worth."""
+        return self.rules.utility
 
     @property
     def reserve(self) -> float:
         """Share of the budget kept for closing rounds."""
         return self.rules.reserve
 
-    @cached_property
-    def _memory(self) -> Memory:
-        return Memory()
-
-    @cached_property
-    def _latest(self) -> list[PolicyContext]:
-        return []
-
-    def read(self, view: StudyView, ladder: Ladder) -> PolicyContext:
-        """Return a view's reading; the last one is kept."""
-        latest = self._latest
-        if not latest or latest[0].view is not view or latest[0].ladder is not ladder:
-            latest[:] = [
-                PolicyContext(
-                    view,
-                    ladder,
-                    rules=self.rules,
-                    trust=self.trust,
-                    prior=self.prior,
-                    memory=self._memory,
-                )
-            ]
-        return latest[0]
+    def expecting(self, n_changes: int) -> "AtomsPolicy":
+        """Return the policy that knows how many changes will come."""
+        return replace(self, rules=replace(self.rules, ideas=n_changes))
 
     # -- one change -------------------------------------------------------------------------
 
@@ -81,13 +58,13 @@ class AtomsPolicy:
         """Predict the gain on a rung before it is run."""
         if not evidence.effects or evidence.change.members:
             return None
-        study = self.read(evidence.view, evidence.ladder)
+        study = read_study(evidence.view, evidence.ladder, self.rules)
         position = evidence.ladder.position(evidence.ladder.rung(rung).scale)
         return self._belief(study, evidence).gain_forecast(position)
 
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step for a change or a stack, with the prior that it rests on."""
-        study = self.read(evidence.view, evidence.ladder)
+        study = read_study(evidence.view, evidence.ladder, self.rules)
         return replace(self._decided(study, evidence), prior=study.prior_digest)
 
     def _decided(self, study: PolicyContext, evidence: Evidence) -> Decision:
@@ -150,12 +127,12 @@ class AtomsPolicy:
         step = steps[place]
         look = belief.gain_forecast(study.target)
         action = Action.REPEAT if step.n else Action.PROMOTE
-        gain, cost = percent(plan.value), study.price * plan.cost
+        gain, cost = compute_share(plan.value), study.price * plan.cost
         reasons = (
             measured(evidence.effects),
             likeness(evidence.change, look, beyond(evidence.ladder, evidence.effects)),
             f"{more} run{'s' if more > 1 else ''} at {step.name} promise {gain} against a price "
-            f"of {percent(cost)}",
+            f"of {compute_share(cost)}",
         )
         return Decision(action, step.name, reasons, look, seeds=step.n + more)
 
@@ -167,7 +144,7 @@ class AtomsPolicy:
         steps: Sequence[RungOption],
     ) -> Decision:
         look = belief.gain_forecast(study.target)
-        worth = worth_of(study, belief.at(study.target))
+        worth = belief.at(study.target).worth(study.utility)
         last = evidence.ladder.rungs[self._top(evidence)]
         said = (
             measured(evidence.effects),
@@ -211,7 +188,7 @@ class AtomsPolicy:
             return Decision(Action.STOP, name, (*said, reason), look, outcome=Outcome.UNDECIDED)
         assumed = any(n.df == 0 for rung, n in study.view.noise.items() if rung == name)
         more = ("noise is assumed, not measured",) if assumed else ()
-        reasons = (*said, f"worth {percent(look.mean)} of compute at the target", *more)
+        reasons = (*said, f"worth {compute_share(look.mean)} of compute at the target", *more)
         return Decision(Action.ACCEPT, name, reasons, look, outcome=Outcome.PROVISIONAL)
 
     def _failed(self, study: PolicyContext, evidence: Evidence, failure: Failure) -> Decision:
@@ -240,11 +217,11 @@ class AtomsPolicy:
         """
         if view.ladder is None:
             raise ValueError("review: the view of the study has no ladder; set StudyView.ladder")
-        return close(self.read(view, view.ladder))
+        return close(read_study(view, view.ladder, self.rules))
 
     def rules_of_knobs(self, view: StudyView, ladder: Ladder) -> tuple[KnobTrend, ...]:
         """Return how each edited knob should scale, as data for a proposer."""
-        study = self.read(view, ladder)
+        study = read_study(view, ladder, self.rules)
         knobs = ladder.setting.knobs
         return tuple(
             rule(name, knobs[name], edits, target=study.target)

@@ -8,14 +8,9 @@ from transfer.change import Change
 from transfer.events import Effect, GainForecast
 from transfer.ladder import Ladder
 from transfer.policy.voi.value import RungOption, RunPlan
+from transfer.units import compute_share
 
 WORDS = {Kind.STRUCTURAL: "structural change", Kind.HYPERPARAMETER: "hyper-parameter edit"}
-
-
-def percent(gain: float) -> str:
-    """Return a gain in nats as what it is worth in compute, e.g. ``+1.8 %``."""
-    share = 100 * math.expm1(gain)
-    return f"{share:+.1f} %" if abs(share) < 100 else f"{share:+.0f} %"
 
 
 def measured(effects: Sequence[Effect]) -> str:
@@ -23,7 +18,7 @@ def measured(effects: Sequence[Effect]) -> str:
     said = []
     for effect in effects:
         verb = "wins" if effect.gain > 0 else "loses"
-        size = percent(abs(effect.gain)).removeprefix("+")
+        size = compute_share(abs(effect.gain)).removeprefix("+")
         said.append(f"{verb} {size} of compute at {effect.rung} (n {effect.n})")
     return ", ".join(said) or "not measured"
 

@@ -10,7 +10,7 @@ from transfer.events import GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure, describe_failure
 from transfer.policy.protocol import ChangeView, Review
 from transfer.policy.voi.context import PolicyContext
-from transfer.policy.voi.reasons import measured, percent
+from transfer.policy.voi.reasons import measured
 from transfer.policy.voi.stacks import (
     Stacks,
     allowance,
@@ -23,9 +23,9 @@ from transfer.policy.voi.stacks import (
     highest,
     parts_of,
     stacks_of,
-    worth_of,
 )
 from transfer.trust import Light
+from transfer.units import compute_share
 
 CERTIFIED_RUNGS, CERTIFIED_SPAN = 3, 15.0
 MOST_MEMBERS = 12
@@ -45,7 +45,7 @@ def candidates(study: PolicyContext) -> list[str]:
         if change_view.change.kind is Kind.HYPERPARAMETER and len(change_view.effects) < 2:
             continue
         gain = belief_of(study, change_view).at(study.target)
-        worth = worth_of(study, gain)
+        worth = gain.worth(study.utility)
         if worth > 0 and gain.odds > study.rules.odds:
             scored.append((worth, change_view))
     kept: list[ChangeView] = []
@@ -58,7 +58,7 @@ def candidates(study: PolicyContext) -> list[str]:
 
 def _alone(study: PolicyContext, change_view: ChangeView) -> tuple[GainForecast, float]:
     gain = belief_of(study, change_view).at(study.target)
-    return gain.gain_forecast(), worth_of(study, gain)
+    return gain.gain_forecast(), gain.worth(study.utility)
 
 
 def close(study: PolicyContext) -> Review:
@@ -177,7 +177,10 @@ def _after_crash(
 def _against_words(part: Part | None) -> str:
     if part is None:
         return "the measured stack leaves nothing for it"
-    return f"left out, the stack loses {percent(part.gain)} +- {percent(part.sd)} at {part.rung}"
+    gain, error = compute_share(abs(part.gain)), compute_share(part.sd)
+    if part.gain <= 0:
+        return f"the stack is {gain} +- {error} better without it at {part.rung}"
+    return f"the stack gains no more than {gain} +- {error} by it at {part.rung}"
 
 
 def _why_left(study: PolicyContext, change_view: ChangeView, members: Sequence[str]) -> str:
@@ -208,7 +211,7 @@ def _judge_alone(
         )
     look, worth = _alone(study, change_view)
     gain = belief_of(study, change_view).at(study.target)
-    severe = worth_of(study, gain, study.trust.certified_harm)
+    severe = gain.worth(study.certified_utility)
     short = _short_of_certified(study, (change_view,), severe)
     return _verdict(study, change_view, look, worth, short, ())
 
@@ -221,12 +224,12 @@ def _judge_member(
     if len(stack.change.members) == 1:
         return _judge_alone(study, arm, further=stack)
     gain = claim.members[arm]
-    look, harm = gain.gain_forecast(), study.trust.certified_harm
-    short = _short_of_certified(study, (change_view, stack), worth_of(study, gain, harm))
+    look = gain.gain_forecast()
+    short = _short_of_certified(study, (change_view, stack), gain.worth(study.certified_utility))
     if not short and claim.is_doubtful:
         short = "the stack falls short of its forecast"
     words = exam_words(claim, stack)
-    return _verdict(study, change_view, look, worth_of(study, gain), short, (words,))
+    return _verdict(study, change_view, look, gain.worth(study.utility), short, (words,))
 
 
 def _verdict(
@@ -237,7 +240,7 @@ def _verdict(
     short: str,
     words: tuple[str, ...],
 ) -> VerdictReached:
-    odds = f"P(gain) {look.odds:.2f}, {percent(look.mean)} of compute at the target"
+    odds = f"P(gain) {look.odds:.2f}, {compute_share(look.mean)} of compute at the target"
     reasons = (measured(change_view.effects), *words, odds)
     if worth <= 0 or look.odds <= study.rules.odds:
         outcome, why = Outcome.REJECTED, "not worth taking by what the stack showed"

@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from transfer.belief.mixture import Mixture
 from transfer.belief.posterior import Belief
-from transfer.belief.stack import AGAINST, VISIBLE, Claim, Part, examine
+from transfer.belief.stack import VISIBLE, Claim, Part, examine, is_contradicted
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.policy.protocol import ChangeView, Decision, Evidence
 from transfer.policy.voi.context import PolicyContext, rungs_of
-from transfer.policy.voi.reasons import measured, percent
+from transfer.policy.voi.reasons import measured
+from transfer.units import compute_share
 
 FALLS_SHORT = 3.0
 """Sd below its forecast from which a stack is not climbed further."""
@@ -170,7 +170,7 @@ def _decide_part(
     if is_seen and against == [left_out] and n_above > 0:
         return _schedule(study, evidence)
     part = part_of(study, stacks, left_out)
-    worth = "" if part is None else f"{left_out} adds {percent(part.gain)} at {part.rung}"
+    worth = "" if part is None else f"{left_out} adds {compute_share(part.gain)} at {part.rung}"
     return _measured(evidence, None, (f"stack without {left_out}", worth))
 
 
@@ -241,22 +241,18 @@ def contradicted(study: PolicyContext, stacks: Stacks) -> list[str]:
     return [
         arm
         for arm in root.change.members
-        if arm in clear or (parts and worth_of(study, claim.members[arm]) <= 0)
+        if arm in clear or (parts and claim.members[arm].worth(study.utility) <= 0)
     ]
 
 
 def _falls_short(study: PolicyContext, part: Part) -> bool:
-    """Whether a member adds so much less on a rung than alone that nothing is left at the target.
-
-    A member that was known to lose there, and to win above, is not contradicted by losing there.
-    """
-    belief = belief_of(study, study.view.change_views[part.arm])
-    position = study.ladder.position(study.ladder.rung(part.rung).scale)
-    mean, covariance = belief.moments([position])
-    missing = part.gain - float(mean[0])
-    sd = math.hypot(part.sd, math.sqrt(float(covariance[0, 0])))
-    left = belief.at(study.target).mean + missing
-    return missing < AGAINST * sd and left < study.rules.complexity_cost
+    return is_contradicted(
+        part,
+        belief_of(study, study.view.change_views[part.arm]),
+        position=study.ladder.position(study.ladder.rung(part.rung).scale),
+        target=study.target,
+        utility=study.utility,
+    )
 
 
 # -- beliefs --------------------------------------------------------------------------------
@@ -296,17 +292,14 @@ def claim_of(
     )
 
 
-def worth_of(study: PolicyContext, gain: Mixture, harm: float | None = None) -> float:
-    """Return the utility of accepting a gain, with harm counted as for the head or more."""
-    return gain.worth(harm=harm or study.rules.head_harm, cost=study.rules.complexity_cost)
-
-
 def exam_words(claim: Claim, stack: ChangeView | Evidence) -> str:
     """Say how a stack's forecast did: measured, share of the forecast, what is claimed."""
     last = stack.effects[-1]
     ratio = "" if math.isnan(claim.ratio) else f", {claim.ratio:.2f} of the forecast"
     look = claim.gain_forecast
+    low, mean, high = map(compute_share, (look.low, look.mean, look.high))
+    gain = compute_share(last.gain)
     return (
-        f"stack of {len(claim.members)} {percent(last.gain)} at {last.rung}{ratio}; at the target "
-        f"{percent(look.mean)} [{percent(look.low)}, {percent(look.high)}]"
+        f"stack of {len(claim.members)} {gain} at {last.rung}{ratio}; at the target "
+        f"{mean} [{low}, {high}]"
     )

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from transfer.belief.posterior import Belief
 from transfer.belief.prior import Array
+from transfer.belief.utility import Utility, expected_best, normal_cdf
 
 SETTLED = 0.8
 """Share of what a rung could ever teach that counts as settling a change."""
@@ -51,9 +51,8 @@ class SearchTerms:
     """
 
     target: float
-    harm: float = 1.5
-    complexity_cost: float = 0.004
-    price: float = 0.0
+    utility: Utility
+    price: float
 
 
 @dataclass(frozen=True)
@@ -77,27 +76,6 @@ class RunPlan:
     def net(self, price: float) -> float:
         """Return the value less the cost."""
         return self.value - price * self.cost
-
-
-def expected_best(mean: float, spread: float) -> float:
-    """Return E max(m', 0) for m' ~ N(mean, spread^2): what a choice after looking is worth.
-
-        m Phi(m / tau) + tau phi(m / tau)
-
-    Examples
-    --------
-    >>> round(expected_best(-0.01, 0.02), 5), expected_best(0.03, 0.0)
-    (0.00396, 0.03)
-    """
-    if spread <= 1e-12:
-        return max(mean, 0.0)
-    z = mean / spread
-    density = math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    return mean * _cdf(z) + spread * density
-
-
-def _cdf(z: float) -> float:
-    return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
 class Prospects:
@@ -130,9 +108,7 @@ class Prospects:
         """Return mean utility, its covariance with each rung, and its value under certainty."""
         if last not in self._by_last:
             terms = self._terms
-            utility = self._belief.utility(
-                terms.target, harm=terms.harm, cost=terms.complexity_cost, last=last
-            )
+            utility = self._belief.worth_by_atom(terms.target, terms.utility, last=last)
             weights = self._belief.weights
             certain = float(weights @ np.maximum(utility, 0.0))
             self._by_last[last] = (float(weights @ utility), self._weighted @ utility, certain)
@@ -149,7 +125,7 @@ class Prospects:
         cost = legs[0][1] * self._steps[legs[0][0]].cost
         if len(legs) > 1:
             first_mean, first_spread, _ = self._after(legs[:1])
-            odds = _cdf(first_mean / max(first_spread, 1e-12))
+            odds = normal_cdf(first_mean / max(first_spread, 1e-12))
             cost += odds * sum(n * self._steps[place].cost for place, n in legs[1:])
         value = max(min(expected_best(mean, spread), certain), mean, 0.0)
         return RunPlan(legs, value, cost, spread)
@@ -238,20 +214,3 @@ def price_of_compute(
     """
     n = share * budget
     return greed * (prior * n + earned) / (n + spent)
-
-
-def normal_utility(mean: float, sd: float, *, harm: float, cost: float) -> float:
-    """Return E max(g, 0) + h E min(g, 0) - kappa for g ~ N(mean, sd^2).
-
-    Examples
-    --------
-    >>> normal_utility(0.02, 0.0, harm=4.0, cost=0.004)
-    0.016
-    """
-    gain = expected_best(mean, sd)
-    return gain + harm * (mean - gain) - cost
-
-
-def odds_of(mean: float, sd: float) -> float:
-    """Return P(g > 0) for g ~ N(mean, sd^2)."""
-    return float(ndtr(mean / max(sd, 1e-12)))
