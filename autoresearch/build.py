@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from autoresearch.proposer.choose import AgentContext, decode_agent
+from autoresearch.proposer.make_proposer import AgentContext, decode_agent
 from miniscale.box import policy_for
 from miniscale.setting.decode import Count, InputError, Positive, Whole, WrittenAs, decode
 from miniscale.setting.keys import RunnerKeys

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoresearch.bill import bill_lines
 from autoresearch.build import StudyJob
 from autoresearch.console import Console
+from autoresearch.model_bill import bill_lines
 from miniscale.box import choose
 from miniscale.run import prepare_data
 from miniscale.run.progress import progress
@@ -20,8 +20,8 @@ from miniscale.tree.workspace import workspace_of
 from transfer.arm import FIRST_BASELINE
 from transfer.audit import agreement as audit_figures
 from transfer.audit.archive import stored_audit
+from transfer.audit.audit_result import Audit, RungAudit
 from transfer.audit.calibrate import Calibration, RungCalibration, power_line, stored_calibration
-from transfer.audit.finding import Audit, RungAudit
 from transfer.commands.audit import machine
 from transfer.ladder import design_line
 from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO

@@ -10,9 +10,9 @@ from importlib import metadata
 from types import FrameType
 from typing import Any
 
-from autoresearch.bill import bill_lines
 from autoresearch.build import StudyJob
 from autoresearch.console import Console, budget_words, header
+from autoresearch.model_bill import bill_lines
 from autoresearch.tracking.tracker import make_tracker
 from miniscale.box import BoxReport, choose
 from miniscale.run import prepare_data

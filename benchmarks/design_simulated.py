@@ -16,7 +16,7 @@ from typing import Any
 
 import simulated_setting as planted
 
-from transfer.design.race.layout import Ask
+from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import design
 
 RESULTS = Path(__file__).parent / "results" / "design_simulated.json"

@@ -25,9 +25,9 @@ from scaling.present.axes import render_png
 from transfer.arm_table import BASELINE
 from transfer.audit import audit_text
 from transfer.audit.audit_plot import forecasts
-from transfer.audit.finding import Audit
+from transfer.audit.audit_result import Audit
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import Run, Runs, checked, named_panel, read_runs
+from transfer.audit.load_panel_runs import Run, Runs, checked, named_panel, read_runs
 from transfer.change import Change
 from transfer.commands.audit import audited_ladder
 from transfer.ladder import Ladder, decode_ladder

@@ -23,10 +23,10 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
-from scaling.extrapolate import extrapolate
 from scaling.fit.form_fit import fit_form
 from scaling.forecast import Forecast
 from scaling.law.laws import HOFFMANN, POWER
+from scaling.weighted_forecast import extrapolate
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scaling_coverage.jsonl"
 CUTS = (3e19, 1e20, 3e20, 1e21)

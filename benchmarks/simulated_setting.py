@@ -27,7 +27,7 @@ from transfer.audit.agreement import accuracy
 from transfer.change import Change
 from transfer.design.space.cells import Cell, Seen, Trial
 from transfer.design.space.dials import Shrinkable, decode_design
-from transfer.design.space.paths import Path, decode_path, sizes
+from transfer.design.space.shrink_rules import Path, decode_path, sizes
 from transfer.ladder import Ladder
 
 R = 6.0

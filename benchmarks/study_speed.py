@@ -26,7 +26,7 @@ from transfer.bench.play import Timed, TimedReviewer, parsed
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Reviewer
-from transfer.study.in_memory import KnobTrees, light_spec, simulate
+from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 from transfer.study.study import RoundRule, StudyPlan
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,8 +10,8 @@ converged 1.50 0.16
 1.748
 
 Tables of any kind go through ``scaling.table``; any form of ``scaling.law.laws`` is fitted by
-:func:`fit_form` and refitted by :func:`resample`; ``scaling.extrapolate`` averages forms and
-forecasts, ``scaling.compare`` reads gains between arms, ``scaling.isoflop`` finds optima and
+:func:`fit_form` and refitted by :func:`resample`; ``scaling.weighted_forecast`` averages forms and
+forecasts, ``scaling.compare_arms`` reads gains between arms, ``scaling.isoflop`` finds optima and
 ``scaling.design`` plans ladders. ``python -m scaling`` does it all.
 """
 

@@ -7,9 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scaling.compare import Gain, arm_of, compare
+from scaling.compare_arms import Gain, arm_of, compare
 from scaling.design import PlannedRung, design
-from scaling.extrapolate import Extrapolation, extrapolate
 from scaling.fit.bootstrap import Ensemble, paired_runs, resample, variance_components
 from scaling.fit.form_fit import fit_form
 from scaling.fit.status import FitStatus
@@ -28,6 +27,7 @@ from scaling.report.report import Report, Sheet, write_count, write_interval, wr
 from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable
+from scaling.weighted_forecast import Extrapolation, extrapolate
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from transfer.change import Change
 from transfer.events import Effect, Outcome, VerdictReached
 from transfer.failure import Failure
 from transfer.ladder import Ladder
+from transfer.ladder_trust import Light, Trust
 from transfer.measure.effect import Noise
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
-from transfer.trust import Light, Trust
 
 GREEN = Trust(light=Light.GREEN)
 SCALES = (1.0, 6.0, 36.0, 216.0)

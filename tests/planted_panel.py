@@ -9,7 +9,7 @@ from oracle import oracle_job
 from miniscale.setting.setting import Kind
 from scaling import PowerLaw
 from transfer.arm_table import BASELINE
-from transfer.audit.panel_runs import Run, Runs
+from transfer.audit.load_panel_runs import Run, Runs
 from transfer.change import Change
 from transfer.ladder import Ladder
 

@@ -17,10 +17,10 @@ from autoresearch.proposer.model.server import Server as Asked
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Folders
 from miniscale.settings.oracle.planted_law import result_of
-from transfer.study.in_memory import NOWHERE, KnobTrees, MemoryLedger
 from transfer.study.limits import Limits
 from transfer.study.loop import run
 from transfer.study.proposer import ProposalRequest, Proposer, Session
+from transfer.study.simulated_study import NOWHERE, KnobTrees, MemoryLedger
 from transfer.study.study import Study
 
 PRICE = Price(input=1.0, output=4.0)

@@ -12,8 +12,8 @@ from transfer.failure import describe_failure
 from transfer.ladder import Ladder
 from transfer.policy.by_trend import TrendPolicy
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
-from transfer.study.in_memory import KnobTrees
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
+from transfer.study.simulated_study import KnobTrees
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from atoms_scenes import (
 from miniscale.setting.setting import Kind
 from transfer.change import Change
 from transfer.events import Action, Effect, Outcome, VerdictReached
+from transfer.ladder_trust import Light, Trust
 from transfer.policy.protocol import ChangeView, Review, StudyView
 from transfer.policy.voi.context import VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
-from transfer.trust import Light, Trust
 
 POLICY = AtomsPolicy()
 

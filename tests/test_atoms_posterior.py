@@ -11,8 +11,8 @@ from atoms_scenes import effect
 from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Hint, Model, SharedError, believe, surprise
 from transfer.belief.prior import Prior, atoms, rise
+from transfer.ladder_trust import Trust
 from transfer.policy.voi.learn import JudgedEffects, learn
-from transfer.trust import Trust
 
 MODEL = Model()
 

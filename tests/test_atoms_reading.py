@@ -13,7 +13,7 @@ from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, Stu
 from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.policy.voi.tally import Tally
-from transfer.study.in_memory import KnobTrees, light_spec, simulate
+from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 
 
 @dataclass(frozen=True)

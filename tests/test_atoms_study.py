@@ -16,13 +16,13 @@ from transfer.change import Change
 from transfer.events import Outcome, VerdictReached
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
-from transfer.plan import StudyPlan
+from transfer.ladder_trust import Light, Trust
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.report.text import show
-from transfer.study.in_memory import KnobTrees, light_spec, simulate
 from transfer.study.rejudge import rejudge
+from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 from transfer.study.study import Study
-from transfer.trust import Light, Trust
+from transfer.study_plan import StudyPlan
 
 POLICY = AtomsPolicy()
 PLAN = StudyPlan(trust=Trust(light=Light.GREEN), budget=3000.0, idea_cost=2.0, tops_up=True)

@@ -10,7 +10,7 @@ from atoms_scenes import LR, change_view, effect, ladder
 from miniscale.setting.setting import Kind
 from transfer.belief.mixture import Mixture
 from transfer.belief.posterior import Belief, Model, believe
-from transfer.belief.stack import Claim, Normal, Part, examine, together
+from transfer.belief.stack_members import Claim, Normal, Part, examine, together
 from transfer.belief.utility import Utility, expected_best
 from transfer.change import Change
 from transfer.events import Effect, Outcome

@@ -12,10 +12,10 @@ from planted_panel import GAINS, holds, ladder, planted
 from miniscale.setting.setting import Kind
 from transfer.audit import agreement
 from transfer.audit.archive import store, stored_audit, trust_of
+from transfer.audit.audit_result import Audit
 from transfer.audit.audit_text import lines
-from transfer.audit.finding import Audit
 from transfer.audit.judge_panel import audit, measure
-from transfer.trust import Light, Trust
+from transfer.ladder_trust import Light, Trust
 
 
 @pytest.mark.level1

@@ -11,8 +11,8 @@ from miniscale.setting.trial import TrialResult, TrialState
 from transfer.arm_table import BASELINE
 from transfer.audit.calibrate import Calibration, calibrate
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import Run, Runs, named_panel, read_runs
-from transfer.trust import Light, Trust
+from transfer.audit.load_panel_runs import Run, Runs, named_panel, read_runs
+from transfer.ladder_trust import Light, Trust
 
 
 def without(runs: Runs, *, arms: tuple[str, ...] = (), rungs: tuple[str, ...] = ()) -> Runs:

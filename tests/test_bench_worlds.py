@@ -24,7 +24,7 @@ from transfer.bench.worlds.world import (
     power_law,
 )
 from transfer.change import Change
-from transfer.study.in_memory import NOWHERE, light_spec
+from transfer.study.simulated_study import NOWHERE, light_spec
 
 X = [math.log(scale) for scale in SCALES]
 

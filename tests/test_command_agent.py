@@ -12,8 +12,8 @@ import pytest
 from llm_server import serving
 from oracle import oracle_job
 
-from autoresearch.proposer.choose import AgentContext, decode_agent
 from autoresearch.proposer.command import Command
+from autoresearch.proposer.make_proposer import AgentContext, decode_agent
 from miniscale.box import BoxKind, choose
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders
@@ -21,9 +21,9 @@ from miniscale.setting.setting import Kind, Knob
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
-from transfer.study.in_memory import NOWHERE, MemoryLedger
 from transfer.study.limits import Limits
 from transfer.study.proposer import Done, Proposal, ProposalRequest, Session
+from transfer.study.simulated_study import NOWHERE, MemoryLedger
 from transfer.study.study import Study
 
 AGENT = Path(__file__).with_name("stand_in_agent.py")

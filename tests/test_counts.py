@@ -10,7 +10,7 @@ from oracle import oracle_job
 
 from autoresearch.build import StudyJob
 from autoresearch.console import budget_words
-from autoresearch.tracking.projection import summary
+from autoresearch.tracking.study_rows import summary
 from transfer.arm import FIRST_BASELINE
 from transfer.change import Change
 from transfer.events import (
@@ -30,7 +30,7 @@ from transfer.journal.state import replay
 from transfer.report.findings import survey
 from transfer.report.text import status
 from transfer.report.write import write_report
-from transfer.study.in_memory import simulate
+from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 
 

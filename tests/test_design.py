@@ -20,12 +20,12 @@ from transfer.__main__ import main
 from transfer.change import Change
 from transfer.commands import design as design_command
 from transfer.design import design_text
-from transfer.design.answer import answer
+from transfer.design.chosen_ladder import answer
 from transfer.design.design_file import flow, ladder_yaml
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
-from transfer.design.race.choose import Fate
-from transfer.design.race.layout import Ask
+from transfer.design.race.race_result import Fate
+from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import DesignRun, design
 from transfer.ladder import decode_ladder, design_line
 

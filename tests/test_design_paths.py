@@ -15,7 +15,7 @@ from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, tria
 from miniscale.setting.setting import Kind, Knob, Setting, decode_setting
 from transfer.design.race.knob_rules import FittedRule, factors
 from transfer.design.space.dials import Shrinkable, decode_design
-from transfer.design.space.paths import (
+from transfer.design.space.shrink_rules import (
     among,
     data_share,
     decode_path,

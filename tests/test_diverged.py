@@ -12,8 +12,8 @@ from miniscale.settings.oracle.planted_law import result_of
 from transfer.change import Change
 from transfer.events import Outcome, StepChosen
 from transfer.journal.codec import decode, encode
-from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
+from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 
 JOB = oracle_job()

@@ -212,7 +212,7 @@ def test_a_password_in_an_address_is_refused_since_addresses_are_written_down() 
 
 
 def test_a_hosted_services_key_is_not_sent_to_another_server() -> None:
-    from autoresearch.proposer.choose import OpenAIKeys
+    from autoresearch.proposer.make_proposer import OpenAIKeys
 
     assert OpenAIKeys("openai", base_url="http://localhost:1/v1").server().key_name == ""
 

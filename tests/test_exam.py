@@ -17,7 +17,7 @@ from test_stacks import GAINS, PLAN, Lab, ladder, whole
 from miniscale.setting.setting import Kind
 from transfer.belief.exam import Exam
 from transfer.belief.posterior import Model, believe
-from transfer.belief.stack import BEYOND, Claim, Part, examine, together
+from transfer.belief.stack_members import BEYOND, Claim, Part, examine, together
 from transfer.belief.utility import Utility
 from transfer.change import Change
 from transfer.events import (
@@ -37,17 +37,17 @@ from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import StudyState, replay
+from transfer.ladder_trust import Light, Trust
 from transfer.policy.voi.context import VoiRules
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.report.findings import survey
 from transfer.report.text import status
 from transfer.study.ablation import answer
 from transfer.study.final_exam import fresh_seeds
-from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
+from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
-from transfer.trust import Light, Trust
 
 POSITIONS = {f"r{place}": effect(place, 0.0).position for place in range(4)}
 TARGET = 7.68

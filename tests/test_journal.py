@@ -32,7 +32,7 @@ from transfer.events import (
 )
 from transfer.journal.codec import VERSION
 from transfer.journal.store import Journal, read_journal, sealed
-from transfer.study.in_memory import simulate
+from transfer.study.simulated_study import simulate
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)
 OUTLOOK = GainForecast(0.1, 0.05, 0.04, 0.16, 0.97, -0.01)

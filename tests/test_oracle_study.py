@@ -12,8 +12,8 @@ from autoresearch.build import StudyJob
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import ForecastMade, Outcome, TrialsRequested, VerdictReached
-from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
+from transfer.study.simulated_study import simulate
 from transfer.study.study import RoundRule, Study
 
 NO_EPOCHS = RoundRule(accepts=99, budget_share=99.0)

@@ -20,7 +20,7 @@ from transfer.policy.power_law import PowerLawPolicy, extrapolated
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
 from transfer.policy.registry import POLICIES, decode_policy
 from transfer.policy.ttest import Control, TTestPolicy, lord_level
-from transfer.study.in_memory import simulate
+from transfer.study.simulated_study import simulate
 
 
 @cache

@@ -11,10 +11,10 @@ from oracle import oracle_job
 from miniscale.setting.setting import Kind
 from transfer.change import Change
 from transfer.journal.state import StudyState
-from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise, odd_spread
 from transfer.measure.noise import ExactSum, Pool, share_of
-from transfer.study.in_memory import simulate
+from transfer.measure.study_effects import Analysis
+from transfer.study.simulated_study import simulate
 from transfer.study.study import RoundRule, Study, StudyPlan
 
 SLOPES = {"low": 0.1, "high": 0.05}

@@ -12,10 +12,10 @@ from autoresearch.proposer.search import Search
 from miniscale.setting.decode import InputError
 from transfer.change import Change
 from transfer.journal.state import replay
-from transfer.study.in_memory import simulate
 from transfer.study.limits import Limits
 from transfer.study.loop import guarded, propose
 from transfer.study.proposer import ProposalRequest, Session
+from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 
 PATCH = """longer steps are cheaper

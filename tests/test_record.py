@@ -16,12 +16,12 @@ from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.journal.store import Journal
-from transfer.plan import RoundRule, StudyPlan
 from transfer.report.pace import Pace, pace_of
 from transfer.report.track_record import ScoredClaim, TrackRecord, lines, score, survey_root
 from transfer.study.import_runs import take
-from transfer.study.in_memory import simulate
 from transfer.study.rejudge import rejudge
+from transfer.study.simulated_study import simulate
+from transfer.study_plan import RoundRule, StudyPlan
 
 TREND = "policy=trend"
 CHANGES = {"good": 0.2, "bad": -0.3, "small": 0.06}

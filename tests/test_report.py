@@ -31,7 +31,7 @@ from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
 from transfer.report.findings import ChangeGroup, Findings, survey
 from transfer.report.write import write_report
-from transfer.study.in_memory import simulate
+from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 from transfer.units import times
 

@@ -12,15 +12,15 @@ from researching import FAULTS, Played, faulty, idea, lab, play, reply
 
 from autoresearch.brief import Asking, TooLong, brief
 from autoresearch.brief.history import crash_to_mend, is_plateau, resting
-from autoresearch.proposer.choose import AgentContext, decode_agent
+from autoresearch.proposer.make_proposer import AgentContext, decode_agent
 from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import InputError
 from transfer.events import CallBilled, Event, Proposed, Refused
 from transfer.journal.state import replay
-from transfer.report.expected import calibrations
-from transfer.study.in_memory import MemoryLedger
+from transfer.report.proposer_forecasts import calibrations
 from transfer.study.limits import Limits, spend_words, spent
 from transfer.study.proposer import Done, Paused
+from transfer.study.simulated_study import MemoryLedger
 
 OK = Step('{"ok": true}')
 

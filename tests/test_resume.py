@@ -17,7 +17,7 @@ from miniscale.setting.compose import compose
 from transfer.events import Outcome, TrialFinished, VerdictReached
 from transfer.journal.load import load
 from transfer.journal.store import read_journal
-from transfer.study.in_memory import simulate
+from transfer.study.simulated_study import simulate
 
 OVERRIDES = [
     "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9",

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_scaling_surface import LOSS, D, N
 
-from scaling.compare import Arm, compare
+from scaling.compare_arms import Arm, compare
 from scaling.design import PlannedRung, design, gain_sd
-from scaling.extrapolate import extrapolate
 from scaling.fit.bootstrap import paired_runs, resample
 from scaling.fit.form_fit import fit_form
 from scaling.isoflop import parabola_frontier, surface_frontier
 from scaling.law.laws import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
 from scaling.table.split import distance_beyond, inner_splits, rung_orders
+from scaling.weighted_forecast import extrapolate
 
 COMPUTE = 6 * N * D
 CUTS = (3e19, 1e20, 3e20, 1e21)

@@ -14,16 +14,16 @@ from test_researcher import fresh
 from wandb_file import WandbRun, read_run, read_table
 
 from autoresearch.proposer.model.server import Price
-from autoresearch.tracking.projection import CURVE_POINTS, curve, history, scaling_rows, summary
+from autoresearch.tracking.study_rows import CURVE_POINTS, curve, history, scaling_rows, summary
 from autoresearch.tracking.tracker import has_key, make_tracker, wanted_mode
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders
 from transfer.events import CallBilled, VerdictReached
-from transfer.report.expected import calibrations
 from transfer.report.findings import survey
-from transfer.study.in_memory import KnobTrees, MemoryLedger, simulate
+from transfer.report.proposer_forecasts import calibrations
 from transfer.study.limits import Limits
 from transfer.study.loop import Observer, guarded
+from transfer.study.simulated_study import KnobTrees, MemoryLedger, simulate
 from transfer.study.study import Study
 
 OFFLINE = {"name": wandb.__name__, "project": "tests", "mode": "offline"}

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from miniscale.setting.trial import TrialResult
 from transfer.change import Change
-from transfer.trust import Trust
+from transfer.ladder_trust import Trust
 
 FORMULAS = 1
 """Version of the formulas behind effects and verdicts; a study names the one that it began with."""

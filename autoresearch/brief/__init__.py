@@ -7,7 +7,7 @@ of these give the same brief, which is saved with every proposal.
 from collections.abc import Mapping
 from pathlib import Path
 
-from autoresearch.brief import learned, now, setting
+from autoresearch.brief import current_state, learned, setting
 from autoresearch.brief.baseline import read_baseline
 from autoresearch.brief.section import Asking, Section, TooLong, fitted
 from transfer.ladder import Ladder
@@ -42,10 +42,10 @@ def sections(request: ProposalRequest, asking: Asking) -> list[Section]:
         *(setting.file_sections(baseline.texts) if asking.edits else []),
         setting.baseline_section(ladder, state, analysis),
         *learned.sections(ladder, state, asking.proposer),
-        now.trial_section(ladder, state, request.session.folder / "trials"),
-        now.note_section(request.session.folder / "notes"),
-        now.budget_section(study, request.limits),
-        now.task_section(state, asking),
+        current_state.trial_section(ladder, state, request.session.folder / "trials"),
+        current_state.note_section(request.session.folder / "notes"),
+        current_state.budget_section(study, request.limits),
+        current_state.task_section(state, asking),
     ]
 
 

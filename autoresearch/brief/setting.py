@@ -11,8 +11,8 @@ from miniscale.setting.trial import Scalar
 from transfer.audit.agreement import detectable
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
 from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
+from transfer.measure.study_effects import Analysis
 
 
 def setting_section(ladder: Ladder) -> Section:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from autoresearch.tracking.projection import history, history_row, trial_card
+from autoresearch.tracking.study_rows import history, history_row, trial_card
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.decode import decode
 from miniscale.setting.trial import digest

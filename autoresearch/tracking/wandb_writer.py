@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.tracking.projection import (
+from autoresearch.tracking.study_rows import (
     Record,
     TrackedTable,
     TrialCard,

@@ -10,9 +10,9 @@ from scaling import FitStatus, fit_power_law
 from transfer.belief.posterior import Model, believe
 from transfer.belief.prior import Prior
 from transfer.events import Effect, GainForecast
+from transfer.ladder_trust import Trust
 from transfer.measure.trend import NORMAL
 from transfer.policy.voi.knobs import KnobEdit, hint
-from transfer.trust import Trust
 
 KEPT = 0.55
 """Share of a gain in loss that is kept a decade of compute up."""

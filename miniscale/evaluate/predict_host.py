@@ -22,7 +22,7 @@ from miniscale.evaluate.model_host import ROOT, scratch_folder, start_boxed
 from miniscale.evaluate.refusal import MISFIT, ModelError, TamperedError
 from miniscale.process import process_tree
 from miniscale.run.worker import BOX_VARIABLE
-from miniscale.setting.readers import ReadingError, read_plain
+from miniscale.setting.read_metrics import ReadingError, read_plain
 
 Array = NDArray[Any]
 PATIENCE_S = 600.0  # assumption: no trainer of minutes takes longer to predict

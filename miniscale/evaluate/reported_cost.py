@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from miniscale.evaluate.refusal import TamperedError
-from miniscale.setting.readers import ReadingError, load_json
+from miniscale.setting.read_metrics import ReadingError, load_json
 
 MOST = 1 << 53  # beyond, a float no longer tells whole numbers apart
 NEXT = "let train.py write what it trained on"

@@ -16,7 +16,7 @@ from miniscale.evaluate.model_host import Host, HostTerms, Instance
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.reported_cost import read_reported_cost
 from miniscale.evaluate.weights import Weights, read_weights
-from miniscale.setting.readers import ReadingError, read_plain
+from miniscale.setting.read_metrics import ReadingError, read_plain
 
 TOLERATED = 1.05
 """FLOPs of the budget that may be spent; assumption: the last step, and counts of odd shapes."""

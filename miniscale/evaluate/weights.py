@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.evaluate.refusal import TamperedError
-from miniscale.setting.readers import ReadingError, read_plain
+from miniscale.setting.read_metrics import ReadingError, read_plain
 
 HEADER_BYTES = 10_000_000  # assumption: a hundred times what 1,000 tensors take
 DIMENSIONS = 8  # assumption: no layer of ours has more than 4

@@ -19,7 +19,7 @@ from miniscale.process import process_tree
 from miniscale.process.logs import CappedLog, LastMatch, capped, last_words, plain
 from miniscale.process.supervisor import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
 from miniscale.run.trial_folder import clear, plain_files_only, remove, write_result
-from miniscale.setting.readers import (
+from miniscale.setting.read_metrics import (
     ReadingError,
     finite_numbers,
     load_json,

@@ -1,7 +1,7 @@
 """The laws that ship, by name; any other :class:`scaling.law.form.Form` works as well."""
 
 from scaling.law.form import Form, PowerSum
-from scaling.law.nested import Coupled, LogLinear
+from scaling.law.other_forms import Coupled, LogLinear
 
 POWER = PowerSum(
     "power",

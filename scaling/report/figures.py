@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.compare import Comparison
+from scaling.compare_arms import Comparison
 from scaling.design import LadderPlan, PlannedRung
 from scaling.fit.bootstrap import Ensemble
 from scaling.isoflop import Frontier

@@ -3,8 +3,8 @@
 >>> from transfer.audit import audit, runs_of      # doctest: +SKIP
 """
 
-from transfer.audit.finding import Audit
+from transfer.audit.audit_result import Audit
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import Runs, read_runs
+from transfer.audit.load_panel_runs import Runs, read_runs
 
 __all__ = ["Audit", "Runs", "audit", "read_runs"]

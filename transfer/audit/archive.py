@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
-from transfer.audit.finding import VERSION, Audit
+from transfer.audit.audit_result import VERSION, Audit
 from transfer.journal.folder import StudyFolder, flatten
 from transfer.ladder import Ladder
-from transfer.trust import Light, Trust
+from transfer.ladder_trust import Light, Trust
 
 FOLDER = ".audits"
 

@@ -16,8 +16,8 @@ from scaling.present.axes import (
     write_note,
 )
 from scaling.present.palette import LIGHT
+from transfer.audit.audit_result import Audit
 from transfer.audit.default_beliefs import TopForecast
-from transfer.audit.finding import Audit
 from transfer.measure.trend import Z80
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import math
 
-from transfer.audit.finding import Audit, RungAudit, Slope
-from transfer.trust import Light
+from transfer.audit.audit_result import Audit, RungAudit, Slope
+from transfer.ladder_trust import Light
 from transfer.units import times
 
 

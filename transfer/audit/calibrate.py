@@ -17,12 +17,12 @@ from miniscale.setting.rung import Rung
 from miniscale.setting.trial import TrialResult
 from transfer.arm import FIRST_BASELINE
 from transfer.audit.agreement import detectable, planned_se
-from transfer.audit.panel_runs import Run, Runs
+from transfer.audit.load_panel_runs import Run, Runs
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
+from transfer.ladder_trust import Trust
 from transfer.measure.noise import Noise
+from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import NORMAL
-from transfer.trust import Trust
 
 GAINS = (0.01, 0.03, 0.10)
 """Gains in compute whose power is told."""

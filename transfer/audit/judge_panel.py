@@ -12,15 +12,15 @@ from transfer.arm import FIRST_BASELINE
 from transfer.arm_table import BASELINE
 from transfer.audit import agreement, lights
 from transfer.audit.agreement import Array
+from transfer.audit.audit_result import Audit, Drifter, RungAudit, Slope
 from transfer.audit.default_beliefs import Effects, TopForecast, covering_factor, learn, misfit_of
-from transfer.audit.finding import Audit, Drifter, RungAudit, Slope
-from transfer.audit.panel_runs import Runs
+from transfer.audit.load_panel_runs import Runs
 from transfer.belief.posterior import Model
 from transfer.change import Change
 from transfer.events import Effect
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
-from transfer.trust import Light
+from transfer.ladder_trust import Light
+from transfer.measure.study_effects import Analysis
 
 CLEAR = 2.0
 """Standard errors from which an effect is called clear."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
 from transfer.audit.agreement import planned_se
-from transfer.audit.finding import Audit, Drifter, RungAudit
+from transfer.audit.audit_result import Audit, Drifter, RungAudit
 from transfer.ladder import Ladder
-from transfer.trust import Light
+from transfer.ladder_trust import Light
 
 FEWEST = 8
 """Interventions without which an audit decides nothing."""

@@ -11,7 +11,7 @@ from miniscale.setting.rung import Folders, Tree, trial_spec
 from miniscale.setting.trial import Cause, Scalar, TrialResult, TrialSpec, digest
 from miniscale.tree.workspace import PatchRefused, workspace_of
 from transfer.arm_table import BASELINE
-from transfer.audit.panel_runs import Run
+from transfer.audit.load_panel_runs import Run
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.checkout import Trees

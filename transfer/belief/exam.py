@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transfer.belief.posterior import Belief, believe, model_for
-from transfer.belief.stack import Claim, Part, examine
+from transfer.belief.stack_members import Claim, Part, examine
 from transfer.events import Effect, ExamRequested, GainForecast
-from transfer.measure.analysis import Analysis
+from transfer.ladder_trust import Trust
+from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
-from transfer.trust import Trust
 
 
 @dataclass(frozen=True)

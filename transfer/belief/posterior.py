@@ -13,7 +13,7 @@ from transfer.belief.mixture import Mixture
 from transfer.belief.prior import Array, Prior, atoms, rise
 from transfer.belief.utility import Utility
 from transfer.events import Effect, GainForecast
-from transfer.trust import Trust
+from transfer.ladder_trust import Trust
 
 GAIN_BEYOND = 4.0
 """Standard deviations from which a residual counts by its logarithm."""

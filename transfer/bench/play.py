@@ -17,7 +17,7 @@ from transfer.policy.protocol import (
     reserve_of,
 )
 from transfer.policy.registry import decode_policy, expecting
-from transfer.study.in_memory import KnobTrees, light_spec, simulate
+from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 
 ORACLE = "oracle"
 """The name of who knows the truth; no policy, a reference."""

@@ -11,7 +11,7 @@ from transfer.change import Change
 from transfer.events import GainForecast, Outcome
 from transfer.journal.state import StudyState
 from transfer.measure.trend import Z80
-from transfer.study.in_memory import KnobTrees
+from transfer.study.simulated_study import KnobTrees
 
 BINS = 10
 

@@ -17,7 +17,7 @@ from transfer.audit import audit_text, calibrate, run_panel
 from transfer.audit.archive import store
 from transfer.audit.audit_plot import forecasts
 from transfer.audit.judge_panel import audit
-from transfer.audit.panel_runs import Runs, checked, named_panel, read_runs
+from transfer.audit.load_panel_runs import Runs, checked, named_panel, read_runs
 from transfer.change import Change
 from transfer.ladder import Ladder, decode_ladder, design_line
 

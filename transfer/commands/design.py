@@ -24,18 +24,18 @@ from miniscale.setting.setting import Setting, decode_setting
 from scaling.present.axes import render_png
 from transfer.change import Change, PanelKeys
 from transfer.design import design_text
-from transfer.design.answer import answer
-from transfer.design.bill import plan
+from transfer.design.chosen_ladder import answer
+from transfer.design.design_bill import plan
 from transfer.design.design_file import keep, ladder_yaml, record
 from transfer.design.design_plot import frontier
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
 from transfer.design.propose_panel import panel_yaml
-from transfer.design.race.layout import Ask
+from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import FEWEST_HELD, DesignRun, design
 from transfer.design.space.dials import Shrinkable, decode_design
-from transfer.design.space.paths import Path as Way
-from transfer.design.space.paths import decode_path
+from transfer.design.space.shrink_rules import Path as Way
+from transfer.design.space.shrink_rules import decode_path
 from transfer.ladder import Ladder
 
 Progress = Callable[[int, int, str], None]

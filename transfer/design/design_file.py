@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.setting.rung import Rung
-from transfer.design.answer import DesignAnswer, by_price, shrink_line
+from transfer.design.chosen_ladder import DesignAnswer, by_price, shrink_line
 from transfer.design.run_design import DesignRun
 from transfer.ladder import Ladder, panel_digest
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from transfer.design.answer import DesignAnswer, by_price, picked, shrink_line
-from transfer.design.race.choose import NO_LAW, Fate
+from transfer.design.chosen_ladder import DesignAnswer, by_price, picked, shrink_line
 from transfer.design.race.judge_cell import CellAccuracy
-from transfer.design.race.layout import Ask
 from transfer.design.race.race import CellStanding
+from transfer.design.race.race_result import NO_LAW, Fate
+from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import DesignRun
 from transfer.ladder import Ladder
 

@@ -7,10 +7,11 @@ from miniscale.setting.decode import InputError
 from transfer.arm_table import BASELINE
 from transfer.change import Change
 from transfer.design.lab.table_lab import TableLab
-from transfer.design.race.choose import Verdict, best_of, look_above, mismatches, verdicts
 from transfer.design.race.judge_cell import CellAccuracy, judge
 from transfer.design.race.knob_rules import Check, FittedRule, Sweeper, are_needed
-from transfer.design.race.layout import (
+from transfer.design.race.race import Board, CellStanding, Standings, race, run_cells, run_top
+from transfer.design.race.race_result import Verdict, best_of, look_above, mismatches, verdicts
+from transfer.design.race.race_setup import (
     Ask,
     check_prices,
     exhaustive,
@@ -18,7 +19,6 @@ from transfer.design.race.layout import (
     reference,
     with_rules,
 )
-from transfer.design.race.race import Board, CellStanding, Standings, race, run_cells, run_top
 from transfer.design.space.cells import Book, Cell, Lab, Trial
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import (
@@ -30,7 +30,7 @@ from transfer.design.space.grid import (
     probe,
     tiers,
 )
-from transfer.design.space.paths import Path, among
+from transfer.design.space.shrink_rules import Path, among
 from transfer.ladder import Ladder
 
 FEWEST = 8

@@ -35,7 +35,7 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
-from transfer.trust import Light, Trust
+from transfer.ladder_trust import Light, Trust
 
 VERSION = 1
 """Version of the record format; from the first release on, older ones open for ever."""

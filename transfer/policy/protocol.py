@@ -10,8 +10,8 @@ from transfer.change import Change
 from transfer.events import Action, Effect, GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure
 from transfer.ladder import Ladder
+from transfer.ladder_trust import Trust
 from transfer.measure.effect import Noise
-from transfer.trust import Trust
 
 
 @dataclass(frozen=True)

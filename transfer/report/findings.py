@@ -12,8 +12,8 @@ from transfer.events import Effect, ForecastMade, GainForecast, Proposed, Verdic
 from transfer.journal.counts import ChangeStatus, status_of
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
+from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import NORMAL, Z80
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from transfer.journal.counts import status_of
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
+from transfer.measure.study_effects import Analysis
 
 TRIALS = {
     "identity": pl.String,

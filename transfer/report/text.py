@@ -12,9 +12,9 @@ from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
-from transfer.report.expected import calibration_words
 from transfer.report.findings import Findings, survey
 from transfer.report.pace import pace_of, pace_words
+from transfer.report.proposer_forecasts import calibration_words
 from transfer.study.commit_message import multiplier
 from transfer.units import interval, times
 

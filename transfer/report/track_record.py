@@ -16,8 +16,8 @@ from miniscale.setting.rung import Rung
 from scaling import local_slope
 from transfer.events import Action, Effect
 from transfer.journal.load import Loaded, load
-from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Losses, effect
+from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import reach
 from transfer.report.findings import Findings, Stack, hit_interval, name_kind, survey
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from transfer.arm import part_without
 from transfer.belief.exam import Exam, beliefs_of, exam_of
-from transfer.belief.stack import VISIBLE, Part, is_contradicted
+from transfer.belief.stack_members import VISIBLE, Part, is_contradicted
 from transfer.belief.utility import Utility
 from transfer.events import AblationRequested, Outcome, VerdictReached
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
+from transfer.measure.study_effects import Analysis
 from transfer.units import compute_share
 
 RUNS, FEWEST_RUNS = 8, 2

@@ -8,12 +8,12 @@ from transfer.belief.utility import Utility
 from transfer.events import AblationConcluded, Accepted, BaselineSet, Dropped, Event, ExamRequested
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
-from transfer.plan import StudyPlan
+from transfer.measure.study_effects import Analysis
 from transfer.study.ablation import RUNS, answer, least_cost, question
 from transfer.study.checkout import Checkouts, next_baseline
 from transfer.study.commit_message import message
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
+from transfer.study_plan import StudyPlan
 
 EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
 """Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from transfer.events import AblationConcluded, Event, RoundReviewed, StepChosen, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.plan import StudyPlan
 from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.ablation import answer
 from transfer.study.schedule import Schedule
+from transfer.study_plan import StudyPlan
 
 
 def rejudge(

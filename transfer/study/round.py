@@ -26,12 +26,12 @@ from transfer.events import (
 )
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.plan import StudyPlan
 from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.checkout import Checkouts, next_baseline, stack_of
 from transfer.study.commit_message import message
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
+from transfer.study_plan import StudyPlan
 
 REVIEWS = 40
 """Looks at one round, at most."""

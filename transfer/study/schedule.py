@@ -9,10 +9,10 @@ from transfer.arm import read_arm
 from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
-from transfer.plan import StudyPlan
+from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Decision, Evidence, Policy, StudyView, reserve_of
-from transfer.study.evidence import ViewBuilder
+from transfer.study.policy_view import ViewBuilder
+from transfer.study_plan import StudyPlan
 
 SEEDS_A_STUDY = 1000
 SALT = 500

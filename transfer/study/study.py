@@ -26,12 +26,12 @@ from transfer.events import (
 from transfer.failure import LONGEST_REASON
 from transfer.journal.state import StudyState, replay
 from transfer.ladder import Ladder
-from transfer.measure.analysis import Analysis
-from transfer.plan import RoundRule, StudyPlan
+from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Policy
 from transfer.study.checkout import Checkouts, Trees
 from transfer.study.round import Rounds
 from transfer.study.schedule import Schedule, Trial, asks, unique, wanted
+from transfer.study_plan import RoundRule, StudyPlan
 
 __all__ = ["Ledger", "RoundRule", "Specs", "Study", "StudyPlan", "Trees"]
 

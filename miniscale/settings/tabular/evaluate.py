@@ -20,7 +20,7 @@ from miniscale.evaluate.evaluation_file import report_evaluation
 from miniscale.evaluate.predict_host import PATIENCE_S, PredictRequest, Wanted, predict_heldout
 from miniscale.evaluate.refusal import OverBudgetError, TamperedError
 from miniscale.evaluate.reported_cost import read_reported_cost
-from miniscale.setting.readers import ReadingError, read_plain
+from miniscale.setting.read_metrics import ReadingError, read_plain
 from miniscale.settings.prepared_arrays import digests_of, file_digest, read_split
 
 MODEL_BYTES = 1 << 32

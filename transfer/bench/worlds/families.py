@@ -12,7 +12,7 @@ from random import Random
 from miniscale.setting.setting import Kind
 from transfer.bench.worlds.world import Held, Mechanism, World, once, patch, stream
 from transfer.change import Change
-from transfer.plan import RoundRule, StudyPlan
+from transfer.study_plan import RoundRule, StudyPlan
 
 PLAN = StudyPlan(
     in_flight=8,

@@ -24,7 +24,7 @@ from transfer.bench.worlds.world import (
     stream,
 )
 from transfer.change import Change
-from transfer.plan import RoundRule, StudyPlan
+from transfer.study_plan import RoundRule, StudyPlan
 
 
 @dataclass(frozen=True)

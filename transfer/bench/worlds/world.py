@@ -18,7 +18,7 @@ from miniscale.setting.setting import Knob, Objective, Setting
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from transfer.change import Change
 from transfer.ladder import Ladder
-from transfer.study.in_memory import NOWHERE, READING, Content, KnobTrees
+from transfer.study.simulated_study import NOWHERE, READING, Content, KnobTrees
 from transfer.study.study import StudyPlan
 
 GENERATOR = 1

@@ -11,8 +11,8 @@ from transfer.arm_table import BASELINE, ArmRow, read_arm_table
 from transfer.change import Change
 from transfer.design.space.cells import Cell, Seen, Trial, rung_of
 from transfer.design.space.dials import Shrinkable
-from transfer.design.space.paths import Path as Way
 from transfer.design.space.price import work
+from transfer.design.space.shrink_rules import Path as Way
 
 REFERENCE = "reference"
 PRICES = ("seconds", "cost")

@@ -12,7 +12,7 @@ from transfer.arm_table import BASELINE
 from transfer.audit import agreement
 from transfer.audit.judge_panel import MeasuredPanel, measure, own_variance
 from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
-from transfer.audit.panel_runs import Run, Runs
+from transfer.audit.load_panel_runs import Run, Runs
 from transfer.design.space.cells import Book, Cell
 from transfer.events import Effect
 from transfer.ladder import Ladder

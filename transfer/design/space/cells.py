@@ -8,7 +8,7 @@ from miniscale.setting.rung import Rung
 from miniscale.setting.trial import Scalar
 from transfer.change import Change
 from transfer.design.space.dials import DialRole, Shrinkable
-from transfer.design.space.paths import Path, data_share, epochs
+from transfer.design.space.shrink_rules import Path, data_share, epochs
 
 NEAR = 1.15
 """Ratios to the expensive form up to which two sizes are said to match."""

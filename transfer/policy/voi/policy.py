@@ -14,7 +14,7 @@ from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.knobs import KnobTrend, rule
 from transfer.policy.voi.reasons import beyond, likeness, measured, settle
 from transfer.policy.voi.review import close
-from transfer.policy.voi.stacks import decide_stack
+from transfer.policy.voi.round_stacks import decide_stack
 from transfer.policy.voi.value import Prospects, RungOption, RunPlan, plans, settling
 from transfer.units import compute_share
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from miniscale.setting.setting import Kind
-from transfer.belief.stack import Claim, Part
+from transfer.belief.stack_members import Claim, Part
 from transfer.events import GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure, describe_failure
+from transfer.ladder_trust import Light
 from transfer.policy.protocol import ChangeView, Review
 from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured
-from transfer.policy.voi.stacks import (
+from transfer.policy.voi.round_stacks import (
     Stacks,
     allowance,
     alone,
@@ -24,7 +25,6 @@ from transfer.policy.voi.stacks import (
     parts_of,
     stacks_of,
 )
-from transfer.trust import Light
 from transfer.units import compute_share
 
 CERTIFIED_RUNGS, CERTIFIED_SPAN = 3, 15.0

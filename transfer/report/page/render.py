@@ -10,12 +10,12 @@ from miniscale.setting.trial import TrialResult
 from scaling.present.axes import find_limits, round_number
 from scaling.present.html import inline_svg, make_environment
 from transfer import units
-from transfer.audit.finding import Audit
+from transfer.audit.audit_result import Audit
 from transfer.events import Effect
 from transfer.journal.counts import count_changes
 from transfer.journal.spending import added
+from transfer.ladder_trust import Light
 from transfer.measure.trend import Z80
-from transfer.report.accounts import accounts
 from transfer.report.findings import (
     ChangeGroup,
     ChangeRow,
@@ -27,8 +27,8 @@ from transfer.report.findings import (
 from transfer.report.pace import Pace, pace_of
 from transfer.report.page.sparkline import draw_sparkline
 from transfer.report.plots.study_axes import GROUP_COLOURS
+from transfer.report.proposer_accounts import accounts
 from transfer.report.text import box_words, scale_words, shrinkage
-from transfer.trust import Light
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ from transfer.design.race.race import Board, CellStanding, CellState, Standings
 from transfer.design.space.cells import Book, Cell, last_line
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import MOSTLY_OVERHEAD, OVER, Prices, Ways, cell_of, tiers
-from transfer.design.space.paths import CellSize, Path, size_at
+from transfer.design.space.shrink_rules import CellSize, Path, size_at
 from transfer.ladder import Ladder
 
 STAND_IN_SHARE = 0.6

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from transfer.journal.spending import Spending
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.report.expected import ProposerCalibration, calibrations
+from transfer.report.proposer_forecasts import ProposerCalibration, calibrations
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from transfer.change import Change
 from transfer.design.design_text import bill
-from transfer.design.race.layout import Ask, reference
+from transfer.design.race.race_setup import Ask, reference
 from transfer.design.run_design import check_panel
 from transfer.design.space.cells import Book, Seen, Trial
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import OVER, Prices, Ways, learn_prices, tiers
-from transfer.design.space.paths import Path, among
+from transfer.design.space.shrink_rules import Path, among
 from transfer.ladder import Ladder
 
 

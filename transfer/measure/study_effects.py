@@ -15,7 +15,7 @@ from transfer.events import Effect, Proposed
 from transfer.failure import Failure
 from transfer.journal.state import Key, StudyState
 from transfer.ladder import Ladder
-from transfer.measure import overuse
+from transfer.measure import time_surcharge
 from transfer.measure.effect import BaselineLaw, Losses, Noise, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Pool, share_of
 
@@ -125,9 +125,9 @@ class Analysis:
     def _over_budget(self, arm: str) -> Failure | None:
         for rung in self.ladder.rungs if arm in self.state.changes else ():
             times = self._overuse(arm, rung.name)
-            if times > overuse.MOST:
+            if times > time_surcharge.MOST:
                 seed, result = next(iter(self.state.ended[arm, rung.name].items()))
-                why = overuse.reason(times, on_device=rung.gpus > 0)
+                why = time_surcharge.reason(times, on_device=rung.gpus > 0)
                 is_repeated = len(self.state.diverged.get((arm, rung.name), ())) > 1
                 return Failure(rung.name, seed, Ended.OVER_BUDGET, result.cause, why, is_repeated)
         return None
@@ -139,7 +139,7 @@ class Analysis:
             return 1.0
         here, there = ((self.state.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
         on_device = self.ladder.rung(rung).gpus > 0
-        return overuse.overuse(here.values(), there.values(), on_device=on_device)
+        return time_surcharge.overuse(here.values(), there.values(), on_device=on_device)
 
     # -- noise -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from transfer.design.run_design import DesignRun
 from transfer.design.space.cells import Cell, rung_of, unmatched
 from transfer.design.space.dials import DialRole
 from transfer.design.space.grid import Ways
-from transfer.design.space.paths import Path, epochs
+from transfer.design.space.shrink_rules import Path, epochs
 
 STEEPEST = 6.0
 """Ratio of price between two rungs, at most."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from transfer.trust import Trust
+from transfer.ladder_trust import Trust
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from types import MappingProxyType
 
 from transfer.arm import FIRST_BASELINE
 from transfer.events import Proposed
-from transfer.measure.analysis import Analysis
 from transfer.measure.effect import Noise
-from transfer.plan import StudyPlan
+from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
+from transfer.study_plan import StudyPlan
 
 Numbers = tuple[Mapping[str, Noise], Mapping[str, float]]
 """By rung: noise and slopes."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transfer.belief.posterior import Belief
-from transfer.belief.stack import VISIBLE, Claim, Part, examine, is_contradicted
+from transfer.belief.stack_members import VISIBLE, Claim, Part, examine, is_contradicted
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.policy.protocol import ChangeView, Decision, Evidence

@@ -6,7 +6,7 @@ from pathlib import Path
 from autoresearch.brief.history import is_plateau, resting
 from autoresearch.brief.learned import crash_lines
 from autoresearch.brief.section import Asking, Section
-from autoresearch.tracking.projection import curve
+from autoresearch.tracking.study_rows import curve
 from miniscale.setting.trial import TrialResult
 from transfer.journal.counts import count_changes
 from transfer.journal.state import StudyState

@@ -17,7 +17,7 @@ from transfer.design.race.race import (
 from transfer.design.space.cells import Book, unmatched
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import OVER
-from transfer.design.space.paths import Path
+from transfer.design.space.shrink_rules import Path
 
 DOUBLES = 2.0
 """assumption: each thing left unmatched must pay for itself by halving the price of a decision;

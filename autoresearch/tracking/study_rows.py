@@ -19,10 +19,10 @@ from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
-from transfer.report.accounts import Account, accounts
-from transfer.report.expected import ProposerCalibration
 from transfer.report.findings import Findings
 from transfer.report.plots.scaling_plot import baseline_runs
+from transfer.report.proposer_accounts import Account, accounts
+from transfer.report.proposer_forecasts import ProposerCalibration
 
 Record = dict[str, Any]
 CURVE_POINTS = 40

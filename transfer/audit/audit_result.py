@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from transfer.audit.default_beliefs import TopForecast
-from transfer.trust import Light, Trust
+from transfer.ladder_trust import Light, Trust
 
 VERSION = 1
 
