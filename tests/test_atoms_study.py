@@ -19,7 +19,7 @@ from transfer.journal.load import Loaded
 from transfer.ladder_trust import Light, Trust
 from transfer.policy.voi.policy import AtomsPolicy
 from transfer.report.text import show
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 from transfer.study.study import Study
 from transfer.study_plan import StudyPlan

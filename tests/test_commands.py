@@ -54,6 +54,19 @@ def test_show_tells_a_change_in_full(study: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.level2
+def test_rejudge_gives_every_verdict_again_and_names_what_another_policy_would_change(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rejudge", str(study)]) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert len(again) == 1
+    n_same, _, n_stored = again[0].split()[:3]
+    assert n_same == n_stored > "0"
+    assert main(["rejudge", str(study), "--policy", "greedy"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 1
+
+
+@pytest.mark.level2
 def test_export_gives_a_diff_and_commits_that_git_takes(study: Path, tmp_path: Path) -> None:
     assert main(["export", str(study), "--out", str(tmp_path / "out")]) == 0
     clone = tmp_path / "clone"

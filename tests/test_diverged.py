@@ -12,7 +12,7 @@ from miniscale.settings.oracle.planted_law import result_of
 from transfer.change import Change
 from transfer.events import Outcome, StepChosen
 from transfer.journal.codec import decode, encode
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 

@@ -44,7 +44,7 @@ from transfer.report.findings import survey
 from transfer.report.text import status
 from transfer.study.ablation import answer
 from transfer.study.final_exam import fresh_seeds
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 from transfer.study.simulated_study import simulate
 from transfer.study.study import Study

@@ -16,7 +16,7 @@ from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.report.text import status
 from transfer.report.write import write_report
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 
 FROZEN = Path(__file__).parent / "data" / "journals" / "nanochat" / "journal.jsonl.gz"
 

@@ -12,7 +12,7 @@ from autoresearch.build import StudyJob
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import ForecastMade, Outcome, TrialsRequested, VerdictReached
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
 from transfer.study.study import RoundRule, Study
 

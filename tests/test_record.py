@@ -19,7 +19,7 @@ from transfer.journal.store import Journal
 from transfer.report.pace import Pace, pace_of
 from transfer.report.track_record import ScoredClaim, TrackRecord, lines, score, survey_root
 from transfer.study.import_runs import take
-from transfer.study.rejudge import rejudge
+from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
 from transfer.study_plan import RoundRule, StudyPlan
 

@@ -36,9 +36,9 @@ from transfer.policy.protocol import Policy
 from transfer.report.findings import survey
 from transfer.report.page.render import render_page
 from transfer.report.text import show, status
+from transfer.study.judge_again import rejudge
 from transfer.study.limits import Limits
 from transfer.study.loop import run
-from transfer.study.rejudge import rejudge
 from transfer.study.schedule import Schedule
 from transfer.study.simulated_study import NOWHERE, QUIET, KnobTrees, MemoryLedger, light_spec
 from transfer.study.study import RoundRule, Study, StudyPlan

@@ -1,7 +1,7 @@
 """The one way from plain configuration data to frozen dataclasses: strict, by their type hints.
 
 A type says its keys, defaults and rules once; what is wrong is said in a line with the path, the
-value, the rule and the next step. ``schema.py`` reads the same hints for editors.
+value, the rule and the next step.
 """
 
 import difflib

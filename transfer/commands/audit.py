@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from transfer.audit.audit_plot import forecasts
 from transfer.audit.judge_panel import audit
 from transfer.audit.load_panel_runs import Runs, checked, named_panel, read_runs
 from transfer.change import Change
+from transfer.commands.progress import Progress
 from transfer.ladder import Ladder, decode_ladder, design_line
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -142,14 +141,3 @@ def run_calibrate(asked: AuditRequest, progress: Progress) -> list[str]:
     found = replace(found, digest=asked.ladder.digest)
     path = calibrate.store_calibration(asked.root, asked.ladder, found)
     return [*calibrate.lines(found, asked.ladder.unit), f"kept     {path}"]
-
-
-def bar(done: int, n: int, words: str, *, spent: float, width: int = 24) -> str:
-    """Write one line of progress with the time that is left after so many seconds.
-
-    >>> bar(6, 12, "a on d2", spent=120.0, width=4)
-    '6/12 ██··  2 min left  a on d2'
-    """
-    full = round(width * done / n)
-    left = spent / done * (n - done) if done else 0.0
-    return f"{done}/{n} {'█' * full}{'·' * (width - full)}  {left / 60:.0f} min left  {words}"

@@ -23,6 +23,7 @@ from miniscale.setting.keys import RootKeys, RunnerKeys
 from miniscale.setting.setting import Setting, decode_setting
 from scaling.present.axes import render_png
 from transfer.change import Change, PanelKeys
+from transfer.commands.progress import Progress
 from transfer.design import design_text
 from transfer.design.chosen_ladder import answer
 from transfer.design.design_bill import plan
@@ -37,8 +38,6 @@ from transfer.design.space.dials import Shrinkable, decode_design
 from transfer.design.space.shrink_rules import Path as Way
 from transfer.design.space.shrink_rules import decode_path
 from transfer.ladder import Ladder
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
