@@ -168,3 +168,18 @@ def test_power_is_told_by_the_noise_that_is_shown() -> None:
     assert shares[0] > 95
     assert shares[1] < 20
     assert calibration_lines(calibration, None, "units") == [power_line(calibration, "units")]
+
+
+@pytest.mark.level2
+def test_every_job_of_a_sweep_is_a_study_of_its_own(tmp_path: Path) -> None:
+    swept = ["--multirun", "policy=greedy,ttest", "study.seed=0,1"]
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    argv = [sys.executable, "-m", "autoresearch", *few, *swept, f"study.root={tmp_path}"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    studies = {path.parent.name for path in tmp_path.glob("*/study.json")}
+    assert studies == {
+        f"oracle-{policy}-seed{seed}" for policy in ("greedy", "ttest") for seed in (0, 1)
+    }
+    for name in studies:
+        assert main(["status", str(tmp_path / name)]) == 0

@@ -7,7 +7,8 @@ from oracle import ROOT
 
 from autoresearch.build import decode_job
 from miniscale.setting.compose import compose, ladders
-from miniscale.setting.rung import Folders, Tree, trial_spec
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import Folders, Tree, decode_rungs, trial_spec
 from transfer.study.schedule import unique
 
 CONF = ROOT / "conf"
@@ -71,3 +72,34 @@ def test_the_shorter_spelling_of_the_ladder_works_too() -> None:
     from miniscale.setting.compose import normalise
 
     assert normalise(["ladder=nanochat", "a=1"]) == ["+ladder=nanochat", "a=1"]
+
+
+def test_shipped_configuration_reads_at_120_columns() -> None:
+    wide = {
+        path.relative_to(CONF).as_posix(): number
+        for path in CONF.rglob("*.yaml")
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if len(line) > 120
+    }
+    assert not wide
+
+
+def test_rung_defaults_hold_for_every_rung_that_does_not_say_otherwise() -> None:
+    ladder = {
+        "rung_defaults": {"memory_gb": 2, "seeds": 3, "params": {"device": "cpu", "stop": 1.0}},
+        "rungs": {
+            "small": {"scale": 1.0, "params": {"depth": 2}},
+            "large": {"scale": 9.0, "seeds": 1, "params": {"depth": 3, "stop": 0.5}},
+        },
+        "holdout": {"huge": {"scale": 90.0, "params": {"depth": 4}}},
+    }
+    small, large = decode_rungs(ladder).values()
+    (huge,) = decode_rungs(ladder, "holdout").values()
+    assert small.params == {"device": "cpu", "stop": 1.0, "depth": 2}
+    assert large.params == {"device": "cpu", "stop": 0.5, "depth": 3}
+    assert (small.seeds, large.seeds, huge.seeds) == (3, 1, 3)
+    assert {rung.memory_gb for rung in (small, large, huge)} == {2}
+    with pytest.raises(
+        InputError, match=r"rung_defaults\.sedes: unknown key; did you mean 'seeds'"
+    ):
+        decode_rungs({**ladder, "rung_defaults": {"sedes": 3}})
