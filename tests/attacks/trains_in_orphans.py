@@ -17,7 +17,7 @@ if __name__ == "__main__":
         os.setsid()
         if not os.fork():
             toy.burn()
-            (toy.out() / "done").touch()
+            (toy.out() / "done").write_text("")
         os._exit(0)
     while not (toy.out() / "done").exists():
         time.sleep(0.05)
