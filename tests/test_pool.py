@@ -10,9 +10,10 @@ from oracle import oracle_job
 
 from miniscale.setting.setting import Kind
 from transfer.change import Change
+from transfer.exact_sum import ExactSum
 from transfer.journal.state import StudyState
 from transfer.measure.effect import Noise, odd_spread
-from transfer.measure.noise import ExactSum, Pool, share_of
+from transfer.measure.noise import Pool, share_of
 from transfer.measure.study_effects import Analysis
 from transfer.study.simulated_study import simulate
 from transfer.study.study import RoundRule, Study, StudyPlan

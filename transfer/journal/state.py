@@ -30,8 +30,8 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
+from transfer.exact_sum import ExactSum
 from transfer.journal.spending import Spending
-from transfer.measure.noise import ExactSum
 
 Key = tuple[str, str]
 """(arm, rung)."""

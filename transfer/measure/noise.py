@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from miniscale.setting.setting import Kind
+from transfer.exact_sum import ExactSum
 
 Losses = Mapping[int, float]
 """Seed -> loss, lower is better."""
@@ -30,41 +31,6 @@ class Noise:
     """Degrees of freedom measured; 0 means assumed."""
     rho: float
     n_pairs: int
-
-
-class ExactSum:
-    """A sum of floats that is rounded only when it is read; what was added can be taken out.
-
-    Non-overlapping partial sums (Shewchuk, 1997), so the order of adding does not matter.
-
-    >>> total = ExactSum()
-    >>> for term in (1e16, 1.0, -1e16):
-    ...     total.add(term)
-    >>> total.value
-    1.0
-    """
-
-    __slots__ = ("_partials",)
-
-    def __init__(self) -> None:
-        self._partials: list[float] = []
-
-    def add(self, term: float) -> None:
-        """Add a finite number."""
-        kept = []
-        for part in self._partials:
-            large, small = (term, part) if abs(term) >= abs(part) else (part, term)
-            term = large + small
-            lost = small - (term - large)
-            if lost:
-                kept.append(lost)
-        kept.append(term)
-        self._partials = kept
-
-    @property
-    def value(self) -> float:
-        """The sum, rounded once."""
-        return math.fsum(self._partials)
 
 
 @dataclass(frozen=True)
