@@ -185,7 +185,7 @@ class Console:
             every = PLAIN_EVERY_S / 3 if now - self._started < 60 else PLAIN_EVERY_S
             self._next_plain = now + every
             words = ", ".join(_trial_words(spec) for spec in running)
-            left = len(study.state.pending())
+            left = len(study.state.trials.pending())
             self.lines([f"running  {words}; {left} to go · {budget_words(study, self._limits)}"])
 
     def _show_live(self, study: Study, running: list[TrialSpec]) -> None:

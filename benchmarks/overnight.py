@@ -97,7 +97,8 @@ def report(
 ) -> None:
     """Check what must hold, and print what was seen."""
     state = opened.study.state
-    programs = [p.program for p in state.changes.values() if p.program and not p.rescreens]
+    proposed = [record.proposed for record in state.changes.values()]
+    programs = [p.program for p in proposed if p.program and not p.rescreens]
     events, repairs = read_journal(folder / "journal")
     again = replay(events)
     assert len(programs) == len(set(programs)), "a duplicate was run"
@@ -107,8 +108,8 @@ def report(
     assert not repairs, "the journal is damaged"
     own = (timed.seconds - timed.model) / max(timed.n, 1)
     print(f"ended      {reason}")
-    print(f"proposals  {asked_before(state, 'openai')}, changes {state.n_changes}, "
-          f"refused {len(state.refused)}, trials {len(state.results)}")  # fmt: skip
+    print(f"proposals  {asked_before(state, 'openai')}, changes {state.changes.n_fresh}, "
+          f"refused {len(state.refused)}, trials {len(state.trials.results)}")  # fmt: skip
     print(f"calls      {calls} requests; {spend_words(state)}; cap ${cap:.2f}")
     print(f"clock      {opened.clock.now / 3600:.1f} h waited by it, {seconds:.0f} s in truth")
     print(f"own time   {1000 * own:.1f} ms of CPU a proposal beside the model and the trainer")

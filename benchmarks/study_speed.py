@@ -75,17 +75,17 @@ def measure(policy_name: str, budget: float) -> dict[str, float | str]:
         specs=light_spec,
     )
     cpu = time.process_time() - start
-    n = len(study.state.results)
+    n = len(study.state.trials.results)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {
         "policy": policy_name,
         "budget": budget,
         "trials": n,
-        "changes": study.state.n_changes,
-        "stacks": study.state.n_stacks,
+        "changes": study.state.changes.n_fresh,
+        "stacks": len(study.state.changes.stacks),
         "baselines": len(study.state.bases),
         "ms_a_trial": round(1e3 * cpu / n, 4),
-        "policy_s_500_ideas": round(500 * policy.clock.cpu_s / study.state.n_changes, 4),
+        "policy_s_500_ideas": round(500 * policy.clock.cpu_s / study.state.changes.n_fresh, 4),
         "kb_a_trial": round(grown / n, 3),
         "events": len(study.events),
     }

@@ -87,7 +87,7 @@ def test_every_number_of_a_study_is_the_same_from_memory_and_from_nothing() -> N
     )
     assert not policy.differ
     last = policy.seen[0]
-    assert study.state.n_closed > 2
+    assert study.state.round.n_closed > 2
     assert len(study.state.bases) > 1
     assert last.model.prior.weights  # it learned
 

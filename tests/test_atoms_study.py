@@ -88,7 +88,7 @@ def test_every_verdict_names_its_prior_and_show_tells_it(tmp_path: Path) -> None
     loaded = Loaded(
         "toy", StudyFolder(tmp_path), study.ladder, study.events, study.state, PLAN.budget
     )
-    assert f"prior       {study.state.verdicts['c7'].prior}" in show(loaded, "c7")
+    assert f"prior       {study.state.verdict('c7').prior}" in show(loaded, "c7")
 
 
 @pytest.mark.level1
@@ -96,10 +96,10 @@ def test_what_is_certified_gains_at_the_target_and_reversing_changes_are_not() -
     certified, accepted = [], []
     for seed in range(6):
         study = played(seed)
-        for arm in study.state.accepted:
+        for arm in study.state.changes.accepted:
             gain = truth(study, arm)
             accepted.append(gain > 0)
-            if study.state.verdicts[arm].outcome is Outcome.CERTIFIED:
+            if study.state.verdict(arm).outcome is Outcome.CERTIFIED:
                 certified.append(gain > 0)
     # two thirds of ideas gain nothing: of blind accepts a third would be right
     assert len(certified) >= 5
@@ -116,7 +116,9 @@ def test_a_round_after_one_that_accepted_nothing_has_a_stack_of_its_own() -> Non
         for event in study.events
     )
     assert waiting > 0
-    assert len({members for members in stacks if len(members) > 2}) >= study.state.n_closed - 2
+    assert (
+        len({members for members in stacks if len(members) > 2}) >= study.state.round.n_closed - 2
+    )
 
 
 @pytest.mark.level1
@@ -125,7 +127,7 @@ def test_stacks_take_no_more_than_their_share_of_the_budget() -> None:
     costs = {rung.name: rung.cost for rung in study.ladder.rungs}
     taken = sum(
         costs[rung] * len(seeds)
-        for (arm, rung), seeds in study.state.requests.items()
+        for (arm, rung), seeds in study.state.trials.requests.items()
         if arm.startswith("g")
     )
     # parts decided on in one batch do not see each other's cost, only their own share

@@ -83,7 +83,7 @@ def analysis(seconds: float | None) -> Analysis:
 
 def effect_of(seconds: float | None) -> Effect:
     found = analysis(seconds)
-    return found.effects(found.state.changes["c1"])[0]
+    return found.effects(found.state.changes["c1"].proposed)[0]
 
 
 def test_a_gain_is_less_what_its_hidden_compute_is_worth() -> None:

@@ -23,7 +23,8 @@ from transfer.events import (
     Proposed,
     VerdictReached,
 )
-from transfer.journal.counts import NOT_COUNTED, ChangeStatus, count_changes
+from transfer.journal.change_record import ChangeStatus
+from transfer.journal.counts import NOT_COUNTED, count_changes
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import replay
@@ -87,7 +88,7 @@ def test_statuses_add_up_to_the_changes_tried() -> None:
     counts = count_changes(greedy().state)
     assert counts.n_rescreens > 0
     assert sum(counts.by_status.values()) == counts.n_tried == len(job().ladder.panel)
-    assert counts.n_accepted == len(greedy().state.accepted)
+    assert counts.n_accepted == len(greedy().state.changes.accepted)
 
 
 def test_console_status_report_tables_and_tracker_show_the_same_numbers(tmp_path: Path) -> None:

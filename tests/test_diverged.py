@@ -52,17 +52,17 @@ def test_a_change_that_diverges_once_gets_a_new_seed_and_goes_on(policy: str) ->
     again, *others = retries(played)  # a stack of it alone is the same trials
     assert all(played.state.changes[other.arm].change.members == ("c1",) for other in others)
     assert again.reason == "diverged on small, seed 3000: once more on a new seed"
-    asked = played.state.requests["c1", "small"]
+    asked = played.state.trials.requests["c1", "small"]
     assert max(asked) >= 3001
-    assert asked.keys() <= played.state.requests["b0", "small"].keys()  # still paired
-    assert played.state.verdicts["c1"].outcome is whole.state.verdicts["c1"].outcome
-    assert played.state.verdicts["c1"].outcome.is_accepted
+    assert asked.keys() <= played.state.trials.requests["b0", "small"].keys()  # still paired
+    assert played.state.verdict("c1").outcome is whole.state.verdict("c1").outcome
+    assert played.state.verdict("c1").outcome.is_accepted
 
 
 @pytest.mark.parametrize("policy", ["trend", "atoms"])
 def test_a_change_that_diverges_twice_on_a_rung_is_diverged(policy: str) -> None:
     played = study(("c1", "small", 1), ("c1", "small", 2), policy=policy)
-    verdict = played.state.verdicts["c1"]
+    verdict = played.state.verdict("c1")
     assert len(retries(played)) == 1
     assert verdict.outcome is Outcome.REJECTED
     assert "diverged twice on small, seed 3001: the objective is nan" in verdict.reasons
@@ -71,13 +71,13 @@ def test_a_change_that_diverges_twice_on_a_rung_is_diverged(policy: str) -> None
 def test_each_rung_has_its_own_second_chance() -> None:
     played = study(("c1", "small", 0), ("c1", "medium", 1))
     assert [again.rung for again in retries(played)] == ["small", "medium"]
-    assert played.state.verdicts["c1"].outcome.is_accepted
+    assert played.state.verdict("c1").outcome.is_accepted
 
 
 def test_a_baseline_that_diverges_once_gets_a_new_seed_and_twice_ends_the_study() -> None:
     played = study(("b0", "top", 0))
-    assert sorted(played.state.requests["b0", "top"])[:2] == [3000, 3001]
-    assert played.state.verdicts["c1"].outcome.is_accepted
+    assert sorted(played.state.trials.requests["b0", "top"])[:2] == [3000, 3001]
+    assert played.state.verdict("c1").outcome.is_accepted
     with pytest.raises(InputError, match="baseline b0 on top, seed 3000: diverged"):
         study(("b0", "top", 0), ("b0", "top", 1))
 
@@ -87,4 +87,4 @@ def test_a_second_chance_is_journaled_and_judged_again_alike() -> None:
     events = [decode(encode(event)) for event in played.events]
     assert events == played.events
     again = rejudge(JOB.ladder, events, policy=played.policy, plan=PLAN)
-    assert again == played.state.verdicts
+    assert again == played.state.verdicts()

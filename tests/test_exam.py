@@ -133,7 +133,7 @@ def test_status_says_first_what_the_exam_left_of_the_claim(tmp_path: Path) -> No
     loaded = Loaded("lab", StudyFolder(tmp_path), ladder(), whole().events, state, PLAN.budget)
     told = status(loaded)
     assert told[1].startswith("claim ")
-    assert f"{len(state.accepted)} accepted; claimed " in told[1]
+    assert f"{len(state.changes.accepted)} accepted; claimed " in told[1]
     assert "before the exam, which left" in told[1]
 
 
@@ -161,10 +161,10 @@ def flattered() -> Study:
 
 def test_a_change_whose_gain_does_not_hold_on_fresh_seeds_leaves_the_branch() -> None:
     state = flattered().state
-    assert list(state.accepted) == ["c1", "c4"]
-    assert list(state.dropped) == ["c3"]
-    assert state.verdicts["c3"].outcome is Outcome.REJECTED
-    assert "fell short" in state.verdicts["c3"].reasons[0]
+    assert list(state.changes.accepted) == ["c1", "c4"]
+    assert list(state.changes.dropped) == ["c3"]
+    assert state.verdict("c3").outcome is Outcome.REJECTED
+    assert "fell short" in state.verdict("c3").reasons[0]
     assert state.stopped is not None
     assert state.stopped.is_final
 
@@ -176,13 +176,19 @@ def test_the_branch_is_committed_again_without_what_was_dropped() -> None:
     assert study.state.bases[study.state.base] == study.state.head
 
 
+def questions(state: StudyState) -> list[AblationRequested]:
+    return [exam.question for exam in state.exams.values() if exam.question is not None]
+
+
 def test_a_question_runs_eight_fresh_seeds_of_the_head_and_of_each_part() -> None:
     state = flattered().state
-    (asked,) = state.questions.values()
+    (asked,) = questions(state)
     assert asked.rung == ladder().rungs[0].name
     assert len(asked.seeds) == 8
     assert set(asked.parts.values()) == {"c1", "c3", "c4"}
-    used = {s for exam in state.exams.values() for seeds in exam.seeds.values() for s in seeds}
+    used = {
+        s for exam in state.exams.values() for seeds in exam.request.seeds.values() for s in seeds
+    }
     assert used.isdisjoint(asked.seeds)
     assert min(asked.seeds) >= 3 * SEEDS_A_STUDY + FRESH
 
@@ -207,7 +213,7 @@ def test_exams_and_questions_keep_within_their_share_of_the_budget() -> None:
     costs = {rung.name: rung.cost for rung in ladder().rungs}
     fresh = {
         (arm, rung, seed)
-        for (arm, rung), seeds in study.state.requests.items()
+        for (arm, rung), seeds in study.state.trials.requests.items()
         for seed in seeds
         if seed % SEEDS_A_STUDY >= FRESH
     }
@@ -216,7 +222,7 @@ def test_exams_and_questions_keep_within_their_share_of_the_budget() -> None:
 
 def test_a_long_row_of_exams_and_questions_never_meets_a_seed_again_and_then_ends() -> None:
     state = replay(flattered().events)
-    begun = {seed for seeds in state.requests.values() for seed in seeds}
+    begun = {seed for seeds in state.trials.requests.values() for seed in seeds}
     taken: list[tuple[int, ...]] = []
     for number in range(60):
         n, place = (8, 100) if number % 2 else (4, 0)
@@ -244,7 +250,7 @@ def test_the_first_exams_and_questions_run_on_the_seeds_that_they_always_had() -
 def test_an_exam_with_no_change_that_holds_ends_with_the_first_baseline() -> None:
     ideas = (Change(title="flattered", patch="flattered 0.3 -0.05"),)
     state = Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=ideas).study().state
-    assert not state.accepted
+    assert not state.changes.accepted
     assert state.bases[state.base] == state.bases["b0"]
     assert state.stopped is not None
 
@@ -252,7 +258,7 @@ def test_an_exam_with_no_change_that_holds_ends_with_the_first_baseline() -> Non
 def test_verdicts_on_questions_come_out_again_from_the_journal() -> None:
     study = flattered()
     again = rejudge(ladder(), study.events, policy=study.policy, plan=PLAN)
-    assert again == study.state.verdicts
+    assert again == study.state.verdicts()
     assert [decode(encode(event)) for event in study.events] == study.events
 
 
@@ -288,17 +294,19 @@ def greedy() -> Study:
 
 def test_a_greedy_study_keeps_its_planted_gain_and_drops_what_hurts() -> None:
     state = greedy().state
-    kept = {state.changes[arm].change.title for arm in state.accepted}
-    dropped = {state.changes[arm].change.title for arm in state.dropped}
+    kept = {state.changes[arm].change.title for arm in state.changes.accepted}
+    dropped = {state.changes[arm].change.title for arm in state.changes.dropped}
     assert "a gain that holds" in kept
     assert "drift" in dropped
-    (gain,) = (a for a in state.accepted if state.changes[a].change.title == "a gain that holds")
-    assert state.verdicts[gain].outcome.is_accepted
+    (gain,) = (
+        a for a in state.changes.accepted if state.changes[a].change.title == "a gain that holds"
+    )
+    assert state.verdict(gain).outcome.is_accepted
 
 
 def test_no_reason_of_an_ablation_contradicts_its_verdict() -> None:
     for study in (greedy(), flattered()):
-        for answered in study.state.answers.values():
+        for answered in (exam.answer for exam in study.state.exams.values() if exam.answer):
             assert answered.verdicts
             for verdict in answered.verdicts:
                 assert verdict.outcome is Outcome.REJECTED
@@ -337,7 +345,7 @@ def test_who_did_as_expected_does_not_answer_for_another(
 
 def test_what_a_user_says_of_harm_and_complexity_holds_in_ablations_too() -> None:
     study = flattered()
-    (asked,) = study.state.questions.values()
+    (asked,) = questions(study.state)
     mild, severe = (
         {v.arm for v in answer(study.analysis, asked, utility=utility)}
         for utility in (Utility(), Utility(complexity_cost=1.0))

@@ -52,8 +52,8 @@ def outcomes(seeds: range) -> dict[str, Counter[str]]:
     counted: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for seed in seeds:
         study, kinds = planted_study(seed)
-        assert study.state.verdicts.keys() == kinds.keys()
-        for arm, verdict in study.state.verdicts.items():
+        assert study.state.verdicts().keys() == kinds.keys()
+        for arm, verdict in study.state.verdicts().items():
             word = "accepted" if verdict.outcome.is_accepted else str(verdict.outcome)
             counted[kinds[arm]][word] += 1
     return counted
@@ -75,7 +75,7 @@ def test_in_200_studies_planted_gains_are_kept_and_the_rest_is_not(block: int) -
 
 def test_a_change_that_reverses_wins_on_the_lowest_rung_and_is_scale_bound() -> None:
     study, kinds = planted_study(1)
-    reversing = [study.state.verdicts[arm] for arm, kind in kinds.items() if kind == "reversing"]
+    reversing = [study.state.verdict(arm) for arm, kind in kinds.items() if kind == "reversing"]
     assert all(verdict.effects[0].gain > 0 for verdict in reversing)
     assert {verdict.outcome for verdict in reversing} == {Outcome.SCALE_BOUND}
 
@@ -84,7 +84,7 @@ def test_a_planted_gain_comes_back_as_compute_multiplier() -> None:
     study, kinds = planted_study(2)
     truth = Planted(compute=study.ladder.target, gain=0.15).true_gain
     for arm, kind in kinds.items():
-        look = study.state.verdicts[arm].gain_forecast
+        look = study.state.verdict(arm).gain_forecast
         if kind == "gain" and look is not None:
             assert look.low < truth < look.high
 
@@ -115,7 +115,7 @@ def test_a_null_twin_shares_no_seed_with_the_baseline() -> None:
     study = simulate(
         job.ladder, [Change(title="twin", is_control=True)], policy=job.policy, plan=job.plan
     )
-    effects = study.state.verdicts["c1"].effects
+    effects = study.state.verdict("c1").effects
     assert [effect.n_pairs for effect in effects] == [0] * len(effects) != []
 
 
@@ -143,7 +143,7 @@ def test_a_budget_that_ends_leaves_changes_undecided_with_a_price() -> None:
     study = simulate(
         job.ladder, [Change(title="good", knobs={"gain": 0.2})], policy=job.policy, plan=plan
     )
-    verdict = study.state.verdicts["c1"]
+    verdict = study.state.verdict("c1")
     assert verdict.outcome is Outcome.UNDECIDED
     assert verdict.price > 0
     assert study.state.spent <= plan.budget

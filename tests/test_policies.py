@@ -46,9 +46,9 @@ def accepted(name: str, *overrides: str) -> set[str]:
     job = oracle_job(f"policy={name}", *overrides)
     state = simulate(job.ladder, job.ladder.panel, policy=job.policy, plan=job.plan).state
     singles = {arm: one for arm, one in state.changes.items() if not one.change.members}
-    assert singles.keys() <= state.verdicts.keys()
+    assert singles.keys() <= state.verdicts().keys()
     return {
-        one.change.title for arm, one in singles.items() if state.verdicts[arm].outcome.is_accepted
+        one.change.title for arm, one in singles.items() if state.verdict(arm).outcome.is_accepted
     }
 
 

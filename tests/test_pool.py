@@ -107,8 +107,8 @@ def topped(n: int) -> Study:
 
 def test_a_baseline_has_as_many_seeds_as_the_root_of_the_changes_measured() -> None:
     state = topped(30).state
-    assert len(state.requests["b0", "small"]) == 6  # ceil(sqrt(30)); the ladder's least is 4
-    assert len(topped(9).state.requests["b0", "small"]) == 4
+    assert len(state.trials.requests["b0", "small"]) == 6  # ceil(sqrt(30)); the ladder's least is 4
+    assert len(topped(9).state.trials.requests["b0", "small"]) == 4
 
 
 def test_effects_computed_as_runs_arrive_are_those_computed_at_once() -> None:
@@ -121,7 +121,8 @@ def test_effects_computed_as_runs_arrive_are_those_computed_at_once() -> None:
         if rng.random() < 0.3:
             growing.refresh()
             fresh = Analysis(study.ladder, state)
-            for proposed in state.changes.values():
-                assert growing.effects(proposed) == fresh.effects(proposed)
-                checked["effects"] += len(fresh.effects(proposed))
+            for record in state.changes.values():
+                effects = fresh.effects(record.proposed)
+                assert growing.effects(record.proposed) == effects
+                checked["effects"] += len(effects)
     assert checked["effects"] > 20

@@ -100,6 +100,6 @@ def test_a_small_model_researches_a_whole_short_study(url: str, tmp_path: Path) 
     reason = made.run()
     calls = [event for event in made.study.events if isinstance(event, CallBilled)]
     assert calls[0].outcome == "probe"
-    assert made.study.state.n_changes == 2 or "budget.calls" in reason or "refused" in reason
+    assert made.study.state.changes.n_fresh == 2 or "budget.calls" in reason or "refused" in reason
     assert all(call.usd == 0.0 for call in calls)
     assert not made.study.state.in_flight()

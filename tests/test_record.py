@@ -79,18 +79,18 @@ def test_importing_twice_changes_nothing_and_verdicts_stand(study: Loaded, tmp_p
     assert "imported 0 runs" in take(again, path, clock=lambda: 2.0)[0]
     after = load(study.folder.path)
     assert len(after.events) == len(study.events) + 8
-    assert after.state.verdicts == study.state.verdicts
+    assert after.state.verdicts() == study.state.verdicts()
     policy, plan = oracle_job(TREND).policy, StudyPlan(budget=1e5)
     found = rejudge(after.ladder, after.events, policy=policy, plan=plan)
-    assert found == study.state.verdicts
+    assert found == study.state.verdicts()
 
 
 def test_a_run_on_a_rung_becomes_a_trial_that_costs_nothing(study: Loaded, tmp_path: Path) -> None:
     path = table(tmp_path, "arm,rung,seed,loss,memory_gb\ngood,small,77,1.2,0.5\n")
     take(study, path, clock=lambda: 1.0)
     after = load(study.folder.path).state
-    assert after.losses("c1", "small")[77].value == 1.2
-    assert after.losses("c1", "small")[77].metrics["peak_memory_gb"] == 0.5
+    assert after.trials.losses("c1", "small")[77].value == 1.2
+    assert after.trials.losses("c1", "small")[77].metrics["peak_memory_gb"] == 0.5
     assert after.spent == study.state.spent
 
 
@@ -160,7 +160,7 @@ def test_a_win_that_takes_more_time_is_worth_less_at_equal_seconds(
     take(study, table(tmp_path, rows), clock=lambda: 1.0)
     state = load(study.folder.path).state
     seconds = {
-        arm: [r.seconds for r in state.losses(arm, "small").values()] for arm in ("b0", "c1")
+        arm: [r.seconds for r in state.trials.losses(arm, "small").values()] for arm in ("b0", "c1")
     }
     assert max(seconds["c1"]) == 12
     assert Pace(1.2, 1.5).at_equal_seconds(0.2) == pytest.approx(0.2 - math.log(1.2))

@@ -100,9 +100,9 @@ class Balance(HTMLParser):
 
 def test_the_page_names_every_change_with_its_verdict(report: Path) -> None:
     page = (report / "index.html").read_text()
-    for arm, proposed in shipped().state.changes.items():
+    for arm, record in shipped().state.changes.items():
         assert f'<details id="{arm}">' in page
-        assert proposed.change.title in page
+        assert record.change.title in page
     for word in ("accepted, certified", "scale-bound", "undecided", "rejected", "crashed"):
         assert word in page
     for part in ("Scaling law of the baseline", "How our forecasts fared", "null changes passed"):
@@ -149,11 +149,9 @@ def test_nothing_that_a_change_says_becomes_markup(tmp_path: Path) -> None:
     again = replace(hostile, category="twice")
     study = simulate(job.ladder, [hostile, again], policy=job.policy, plan=job.plan)
     assert study.state.refused
-    proposed = study.state.changes["c1"]
-    patched = replace(
-        proposed, change=replace(proposed.change, patch=f"--- a\n+{HOSTILE}\n-{HOSTILE}")
-    )
-    study.state.changes["c1"] = patched
+    record = study.state.changes["c1"]
+    patched = replace(record.change, patch=f"--- a\n+{HOSTILE}\n-{HOSTILE}")
+    record.proposed = replace(record.proposed, change=patched)
     page = page_of(study.ladder, study.state, tmp_path)
     parser = Balance()
     parser.feed(page)
@@ -165,7 +163,7 @@ def test_nothing_that_a_change_says_becomes_markup(tmp_path: Path) -> None:
 def test_any_moment_of_a_study_can_be_reported(n_events: int, tmp_path: Path) -> None:
     state = replay(shipped().events[:n_events])
     page = page_of(shipped().ladder, state, tmp_path)
-    assert "No verdict yet" in page or state.verdicts
+    assert "No verdict yet" in page or state.verdicts()
     assert (tmp_path / "progress.png").stat().st_size > 1000
 
 
@@ -201,7 +199,7 @@ def test_losses_that_do_not_fall_are_called_no_law(tmp_path: Path) -> None:
 def test_the_headline_tells_what_else_happened() -> None:
     findings = found()
     assert findings.stack is not None
-    assert findings.stack.arms == tuple(shipped().state.accepted)
+    assert findings.stack.arms == tuple(shipped().state.changes.accepted)
     assert findings.stack.low < findings.stack.mean < findings.stack.high
     refuted = {row.title for row in findings.refuted}
     assert "a gain that reverses" in refuted
@@ -214,7 +212,7 @@ def test_every_forecast_whose_rung_was_run_is_scored() -> None:
     tested = {
         (arm, rung)
         for arm, rung in state.forecasts
-        if any(result.is_complete for result in state.losses(arm, rung).values())
+        if any(result.is_complete for result in state.trials.losses(arm, rung).values())
     }
     assert {(s.forecast.arm, s.forecast.rung) for s in findings.scored} == tested
     assert findings.n_hits == sum(abs(s.miss) <= s.half for s in findings.scored)
@@ -222,7 +220,7 @@ def test_every_forecast_whose_rung_was_run_is_scored() -> None:
 
 def test_tables_come_as_parquet_and_csv(report: Path) -> None:
     state = shipped().state
-    n_trials = sum(len(state.losses(*key)) for key in state.requests)
+    n_trials = sum(len(state.trials.losses(*key)) for key in state.trials.requests)
     for name, rows in (("trials", n_trials), ("changes", len(state.changes))):
         assert len(pl.read_parquet(report / f"{name}.parquet")) == rows
         assert len(pl.read_csv(report / f"{name}.csv")) == rows
@@ -231,7 +229,7 @@ def test_tables_come_as_parquet_and_csv(report: Path) -> None:
 
 def test_a_deferred_change_is_not_counted_as_accepted() -> None:
     findings, state = found(), shipped().state
-    assert {row.arm for row in findings.of(ChangeGroup.SET_ASIDE)} == set(state.deferred)
+    assert {row.arm for row in findings.of(ChangeGroup.SET_ASIDE)} == set(state.changes.deferred)
     assert all("measured again as" in row.note for row in findings.of(ChangeGroup.SET_ASIDE))
 
 
@@ -259,7 +257,12 @@ def test_a_report_without_an_audit_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_the_table_of_changes_shows_gains_at_equal_seconds_and_memory(tmp_path: Path) -> None:
     study = shipped()
-    dear = {i for (arm, _), by in study.state.requests.items() for i in by.values() if arm == "c1"}
+    dear = {
+        i
+        for (arm, _), by in study.state.trials.requests.items()
+        for i in by.values()
+        if arm == "c1"
+    }
     events = [
         replace(event, result=timed(event.result, 2.0 if event.result.identity in dear else 1.0))
         if isinstance(event, TrialFinished)
@@ -269,7 +272,7 @@ def test_the_table_of_changes_shows_gains_at_equal_seconds_and_memory(tmp_path: 
     write_report(study.ladder, replay(events), tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert "at equal seconds" in html
-    effect = replay(events).verdicts["c1"].effects[-1]
+    effect = replay(events).verdict("c1").effects[-1]
     worth = times(effect.gain - math.log(2))
     assert f"{worth}<small>2.00x seconds</small><small>1.50x memory</small>" in html
     assert "at equal seconds" not in page_of(study.ladder, study.state, tmp_path)
@@ -332,7 +335,7 @@ def test_the_report_shows_what_a_model_spent_and_foresaw(
     found = Cells(html).under
     ((_, *_), costs) = found["Who had the ideas"]
     assert costs[:4] == ["openai", str(len(asked)), f"{tokens:,}", dollars]
-    assert costs[5:7] == [str(study.state.n_changes), str(len(study.state.refused))]
+    assert costs[5:7] == [str(study.state.changes.n_fresh), str(len(study.state.refused))]
     head, small, *_ = found["What was expected, and what came"]
     told = dict(zip(head, small, strict=True))
     right, clear = (int(word) for word in told["sign right"].split(" of "))

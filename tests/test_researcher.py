@@ -43,7 +43,7 @@ def test_a_study_runs_on_a_models_ideas_to_its_end(tmp_path: Path) -> None:
     played = play(fresh, tmp_path)
     state = played.lab.study.state
     assert played.reason == "12 changes were tried"
-    assert state.n_changes == 12
+    assert state.changes.n_fresh == 12
     assert all(p.change.expected for p in state.changes.values() if not p.change.members)
     assert len(asked(played.lab.study.events)) == played.server.n
 
@@ -128,7 +128,7 @@ def test_a_duplicate_goes_back_to_the_model_and_is_not_run(
     monkeypatch.setattr("transfer.study.loop.REFUSALS", 2)
     one = reply(idea(0.1, n=1))
     played = play([OK, one, one, one, one], tmp_path, limits=Limits(changes=3), ideas_at_once=1)
-    assert played.lab.study.state.n_changes == 1
+    assert played.lab.study.state.changes.n_fresh == 1
     complaints = [m["content"] for r in played.server.requests for m in r["messages"]]
     assert any("was tried: the same as c1 'gain 0.1 number 1'" in text for text in complaints)
     assert any("3 replies in a row could not be used" in reason for reason in refused(played))
@@ -138,7 +138,7 @@ def test_three_bad_replies_end_a_proposal_and_the_study_goes_on(tmp_path: Path) 
     bad = Step("no idea")
     played = play([OK, bad, bad, bad, *(reply(idea(0.1 + n / 100, n=n)) for n in range(20))],
                   tmp_path, limits=Limits(changes=3), ideas_at_once=1)  # fmt: skip
-    assert played.lab.study.state.n_changes == 3
+    assert played.lab.study.state.changes.n_fresh == 3
     assert len(refused(played)) == 1
     assert "no JSON object" in refused(played)[0]
 
@@ -161,7 +161,7 @@ def test_no_fault_of_a_server_or_model_stops_a_study(fault: int, tmp_path: Path)
         return FAULTS[fault] if n in (1, 2, 5) else fresh(n, request)
 
     played = play(script, tmp_path, limits=Limits(changes=2), ideas_at_once=1)
-    assert played.lab.study.state.n_changes == 2
+    assert played.lab.study.state.changes.n_fresh == 2
 
 
 def test_money_is_never_spent_beyond_its_cap(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_category_that_is_ground_goes_back_once_and_steers_the_brief(tmp_path:
     job = oracle_job("study.in_flight=1", "budget.compute=1e6")
     played = play(grinding, tmp_path, limits=Limits(changes=11), ideas_at_once=1, job=job)
     state = played.lab.study.state
-    assert state.n_changes == 11
+    assert state.changes.n_fresh == 11
     assert resting(state, "openai") == "the same"
     assert is_plateau(state, "openai")
     told = [r["messages"][-1]["content"] for r in played.server.requests]
@@ -336,8 +336,9 @@ def test_a_night_of_faults_ends_by_its_budget(tmp_path: Path) -> None:
     limits = Limits(changes=100, usd=0.6)
     played = play(faulty(1), tmp_path, limits=limits, job=job)
     state = played.lab.study.state
-    assert state.n_changes == 100 or "budget.usd" in played.reason
+    assert state.changes.n_fresh == 100 or "budget.usd" in played.reason
     assert spent(state).usd <= 0.6
-    programs = [p.program for p in state.changes.values() if p.program and not p.rescreens]
+    proposed = [record.proposed for record in state.changes.values()]
+    programs = [p.program for p in proposed if p.program and not p.rescreens]
     assert len(programs) == len(set(programs))
     assert replay(played.lab.study.events).spending == state.spending

@@ -44,7 +44,7 @@ def finish(root: Path, *overrides: str) -> None:
 
 
 def verdicts(root: Path) -> dict[str, VerdictReached]:
-    return load(root / "oracle").state.verdicts
+    return load(root / "oracle").state.verdicts()
 
 
 def trials_run(root: Path) -> Counter[str]:
@@ -91,9 +91,9 @@ def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path:
     assert verdicts(tmp_path / "cut") == verdicts(tmp_path / "whole")
     assert trials_run(tmp_path / "cut") == trials_run(tmp_path / "whole")
     state = load(tmp_path / "cut" / "oracle").state
-    assert state.stacks
+    assert state.changes.stacks
     assert state.exams
-    assert state.n_closed >= 2
+    assert state.round.n_closed >= 2
 
 
 @pytest.mark.level2
@@ -106,9 +106,9 @@ def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
 def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) -> None:
     job = decode_job(compose(OVERRIDES, [], name="config"), [])
     stored = load(whole / "oracle").state
-    changes = [p.change for p in stored.changes.values() if not p.rescreens]
+    changes = [p.change for p in stored.changes.values() if not p.proposed.rescreens]
     study = simulate(job.ladder, changes, policy=job.policy, plan=job.plan)
-    assert study.state.verdicts == stored.verdicts
+    assert study.state.verdicts() == stored.verdicts()
 
 
 @pytest.mark.level2
@@ -119,7 +119,7 @@ def test_five_studies_of_real_processes_are_those_in_memory(seed: int, tmp_path:
     job = decode_job(compose([*OVERRIDES, *chosen], [], name="config"), [])
     study = simulate(job.ladder, job.ladder.panel[:5], policy=job.policy, plan=job.plan)
     stored = verdicts(tmp_path)
-    assert study.state.verdicts == stored
+    assert study.state.verdicts() == stored
     assert stored["c1"].outcome is Outcome.CERTIFIED
     assert not any(stored[arm].outcome.is_accepted for arm in ("c2", "c3", "c4", "c5"))
 

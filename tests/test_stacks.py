@@ -140,13 +140,13 @@ def kinds(events: Sequence[Event], *wanted: type) -> list[Event]:
 def test_accepted_changes_reach_the_branch_only_after_their_stack_was_measured() -> None:
     state = whole().state
     assert len(state.bases) >= 3
-    assert [arm for arm, v in state.verdicts.items() if v.outcome is Outcome.CERTIFIED]
-    for arm in state.accepted:
-        stacks = [members for (_, members) in state.stacks if arm in members]
+    assert [arm for arm, v in state.verdicts().items() if v.outcome is Outcome.CERTIFIED]
+    for arm in state.changes.accepted:
+        stacks = [members for (_, members) in state.changes.stacks if arm in members]
         assert stacks or arm == "c10"  # the last is alone in its round: nothing to stack with it
     planted = {f"c{n}" for n, gain in enumerate([*GAINS, 0, 0.15], start=1) if gain > 0}
-    assert set(state.accepted) <= planted
-    assert len(state.accepted) >= 4
+    assert set(state.changes.accepted) <= planted
+    assert len(state.changes.accepted) >= 4
 
 
 def test_nothing_comes_in_while_a_round_closes() -> None:
@@ -177,7 +177,7 @@ def test_a_new_baseline_takes_over_the_runs_of_the_stack_it_equals() -> None:
 def test_verdicts_of_changes_and_reviews_come_out_again_from_the_journal() -> None:
     study = whole()
     again = rejudge(ladder(), study.events, policy=study.policy, plan=PLAN)
-    assert again == study.state.verdicts
+    assert again == study.state.verdicts()
     assert any(reviewed.verdicts for reviewed in kinds(study.events, RoundReviewed))  # type: ignore[attr-defined]
 
 
@@ -235,10 +235,12 @@ def test_members_that_crash_together_do_not_stop_a_study() -> None:
     lab = Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25"))
     state = lab.study().state
     crashed = [
-        arm for arm in state.verdicts if arm.startswith("g") and not state.verdicts[arm].effects
+        arm
+        for arm in state.changes.judged
+        if arm.startswith("g") and not state.verdict(arm).effects
     ]
     assert crashed
-    assert not {"c1", "c3"} <= set(state.accepted)
+    assert not {"c1", "c3"} <= set(state.changes.accepted)
     assert state.stopped is not None
     assert state.stopped.is_final
 
@@ -247,12 +249,12 @@ def test_what_stacks_took_is_what_their_trials_cost_crashed_ones_too() -> None:
     state = Lab(Stacking(), clash=("idea0 0.2", "idea2 0.25")).study().state
     told = Schedule(ladder(), state, policy=Stacking(), plan=PLAN).view().spent_closing
     measured = sum(
-        len(state.ended.get((arm, rung.name), ())) * rung.cost
+        len(state.trials.ended.get((arm, rung.name), ())) * rung.cost
         for arm, one in state.changes.items()
         for rung in ladder().rungs
-        if one.change.members and arm not in state.broken
+        if one.change.members and arm not in state.trials.broken
     )
-    assert measured != told == state.spent_closing > 0
+    assert measured != told == state.outlay.closing.value > 0
 
 
 def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_again() -> None:
@@ -262,11 +264,11 @@ def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_ag
     state = study.state
     assert {e.arm for e in study.events if isinstance(e, Dropped)} == {"c1", "c3"}
     assert state.bases["b2"] == state.bases["b0"]
-    assert any(p.base == "b2" and p.rescreens for p in state.changes.values())
-    assert {"c1", "c3"}.isdisjoint(state.accepted)
-    assert state.accepted
+    assert any(p.base == "b2" and p.proposed.rescreens for p in state.changes.values())
+    assert {"c1", "c3"}.isdisjoint(state.changes.accepted)
+    assert state.changes.accepted
     again = rejudge(ladder(), study.events, policy=study.policy, plan=plan)
-    assert again == state.verdicts
+    assert again == state.verdicts()
     events = study.events
     retreat = next(n for n, event in enumerate(events) if isinstance(event, Dropped))
     for place in range(retreat - 3, retreat + 6):
@@ -278,7 +280,7 @@ def test_a_head_that_crashes_is_given_up_and_what_was_stuck_on_it_is_measured_ag
 def test_the_reserve_is_left_to_stacks() -> None:
     plan = replace(PLAN, budget=9000.0, exam_share=0.0)
     state = Lab(Stacking(), plan).study().state
-    stacks = state.spent_closing
+    stacks = state.outlay.closing.value
     assert stacks > 0
     assert state.spent - stacks <= plan.budget * (1 - Stacking().reserve) + 1e-6
     assert state.spent <= plan.budget
@@ -289,7 +291,7 @@ def test_the_exam_states_what_the_head_gains_beside_what_was_claimed() -> None:
     exam = found.exam
     assert exam is not None
     assert exam.is_fresh
-    assert exam.arms == tuple(whole().state.accepted)
+    assert exam.arms == tuple(whole().state.changes.accepted)
     assert [e.rung for e in exam.effects] == [rung.name for rung in ladder().rungs]
     planted = sum(gain for n, gain in enumerate([*GAINS, 0, 0.15], 1) if f"c{n}" in exam.arms)
     top = exam.effects[-1]
@@ -304,7 +306,7 @@ def test_status_and_report_show_stacks_and_the_exam(tmp_path: Path) -> None:
     told = "\n".join(status(loaded))
     assert "exam     b2 with c1 c3" in told
     assert "g1   stack of c1 c3" in told
-    assert f"{state.n_changes} changes" in told
+    assert f"{state.changes.n_fresh} changes" in told
     assert "members     c1 c3" in "\n".join(show(loaded, "g1"))
     drawn = dict.fromkeys(("progress", "scaling", "gains", "forecasts"), "<svg></svg>")
     html = render_page(survey(ladder(), state), drawn)

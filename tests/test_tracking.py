@@ -91,7 +91,7 @@ def read_all(folder: Path) -> Followed:
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     folder = tmp_path_factory.mktemp("studies") / "my study"
-    for identity in shipped().state.results:
+    for identity in shipped().state.trials.results:
         path = folder / "trials" / identity / "metrics.jsonl"
         path.parent.mkdir(parents=True)
         lines = [{"step": k, "steps": 100, "loss": 3 - k / 100} for k in range(1, 101)]
@@ -134,9 +134,9 @@ def test_the_tables_hold_verdicts_rungs_forecasts_and_diffs(followed: Followed) 
         for name in ("verdicts", "rungs", "forecasts", "diffs")
     }
     assert {row["change"]: row["verdict"] for row in tables["verdicts"]} == {
-        arm: str(verdict.outcome) for arm, verdict in state.verdicts.items()
+        arm: str(verdict.outcome) for arm, verdict in state.verdicts().items()
     }
-    assert len(tables["rungs"]) == sum(len(v.effects) for v in state.verdicts.values())
+    assert len(tables["rungs"]) == sum(len(v.effects) for v in state.verdicts().values())
     assert len(tables["forecasts"]) == run.summary["forecasts/n"] > 10
     assert json.loads(tables["diffs"][0]["knobs"]) == {"gain": 0.2}
     for name in ("progress", "scaling", "gains"):
@@ -161,7 +161,7 @@ def test_what_a_model_spends_and_how_it_foresees_is_in_the_studys_run(tmp_path: 
     assert over_time == sorted(over_time)
     (cost,) = read_table(path, run.values("tables/models")[0])
     assert (cost["proposer"], cost["calls"]) == ("openai", len(asked))
-    assert cost["changes"] == done.state.n_changes
+    assert cost["changes"] == done.state.changes.n_fresh
     scores = {one.where: one for one in calibrations(done.ladder, done.state, "openai")}
     told = {row["where"]: row for row in read_table(path, run.values("tables/expected")[0])}
     assert told.keys() == scores.keys() == {"small", "target"}
@@ -189,13 +189,13 @@ def test_calls_of_unknown_price_are_counted_and_never_zero_dollars(tmp_path: Pat
 def test_every_trial_is_a_run_with_its_curve_in_the_studys_group(followed: Followed) -> None:
     trials, state = followed.of("trial"), shipped().state
     (study,) = followed.of("study")
-    assert len(trials) == len(state.results)
+    assert len(trials) == len(state.trials.results)
     assert {run.group for run in trials} == {study.group}
     assert study.group.startswith("my-study-")
     for run in trials:
-        identity = next(i for i in state.results if i in run.id)
-        assert run.summary["state"] == str(state.results[identity].state)
-        assert run.summary.get("loss") == state.results[identity].value
+        identity = next(i for i in state.trials.results if i in run.id)
+        assert run.summary["state"] == str(state.trials.results[identity].state)
+        assert run.summary.get("loss") == state.trials.results[identity].value
         assert run.config["rung"] in run.id
         steps = run.values("train/step")
         assert 10 < len(steps) <= CURVE_POINTS
@@ -208,7 +208,7 @@ def test_a_second_session_writes_no_trial_twice_and_a_complete_study_run(tmp_pat
     follow(tmp_path)
     both = read_all(tmp_path)
     assert first.runs.keys() < both.runs.keys()
-    assert len(both.of("trial")) == len(shipped().state.results)
+    assert len(both.of("trial")) == len(shipped().state.trials.results)
     newest = max(both.of("study"), key=lambda run: run.id)
     rows = history(shipped().events)
     assert newest.values("study/judged") == [row["study/judged"] for row in rows]
@@ -316,5 +316,5 @@ def test_a_study_without_runs_has_no_law_and_still_a_summary() -> None:
 def test_history_has_one_row_a_verdict_or_accept() -> None:
     rows = history(shipped().events)
     n_verdicts = sum(isinstance(event, VerdictReached) for event in shipped().events)
-    assert len(rows) == n_verdicts + len(shipped().state.accepted)
+    assert len(rows) == n_verdicts + len(shipped().state.changes.accepted)
     assert rows[-1]["study/judged"] == n_verdicts

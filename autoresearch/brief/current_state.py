@@ -22,12 +22,12 @@ NOTE_LINES, NOTE_CHARACTERS = 60, 20_000
 
 def trial_section(ladder: Ladder, state: StudyState, trials: Path) -> Section:
     """Show training curves and throughput of the baseline and of the latest changes."""
-    keys = dict.fromkeys(reversed(state.trail[-400:]))
+    keys = dict.fromkeys(reversed(state.trials.trail[-400:]))
     changes = [key for key in keys if key[0] in state.changes][:CURVES]
     base = [(state.base, rung.name) for rung in ladder.rungs if (state.base, rung.name) in keys]
     lines = []
     for arm, rung in [*base[:1], *changes]:
-        ended = state.ended[arm, rung]
+        ended = state.trials.ended[arm, rung]
         result = ended[min(ended)]
         shown = _curve_text(trials / result.identity / "metrics.jsonl")
         if shown or "tokens" in result.metrics:
@@ -74,7 +74,7 @@ def budget_section(study: Study, limits: Limits) -> Section:
     state, plan = study.state, study.plan
     left = max(1 - state.spent / plan.budget, 0.0)
     lines = [
-        f"{state.n_changes} of {limits.changes} changes tried, {left:.0%} of compute left, "
+        f"{state.changes.n_fresh} of {limits.changes} changes tried, {left:.0%} of compute left, "
         f"{count_changes(state).branch_words}."
     ]
     words = spend_words(state, limits)

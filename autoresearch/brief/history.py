@@ -18,8 +18,8 @@ PLATEAU = 10
 def known_programs(state: StudyState) -> dict[str, str]:
     """Return what was tried: digest of a program -> its change and verdict in words."""
     found = {}
-    for program, arm in state.programs.items():
-        verdict = state.verdicts.get(arm)
+    for program, arm in state.changes.programs.items():
+        verdict = state.changes[arm].verdict
         ended = "in flight" if verdict is None else str(verdict.outcome)
         found[program] = f"{arm} '{state.changes[arm].change.title}' ({ended})"
     return found
@@ -27,12 +27,13 @@ def known_programs(state: StudyState) -> dict[str, str]:
 
 def crash_to_mend(state: StudyState, proposer: str) -> str:
     """Return the oldest crashed change that should go back to its proposer; empty if none."""
-    judged = [arm for arm in state.broken if arm in state.verdicts and arm in state.changes]
-    open_arms = [arm for arm in judged if arm not in state.repaired]
+    judged = state.changes.judged
+    crashed = [arm for arm in state.trials.broken if arm in judged]
+    open_arms = [arm for arm in crashed if not judged[arm].is_repaired]
     for arm in sorted(open_arms, key=read_arm):
-        proposed = state.changes[arm]
-        is_ours = proposed.change.proposer == proposer and proposed.base == state.base
-        is_new = not proposed.rescreens and _depth(state, arm) < MENDS
+        record = judged[arm]
+        is_ours = record.change.proposer == proposer and record.base == state.base
+        is_new = not record.proposed.rescreens and _depth(state, arm) < MENDS
         if is_ours and is_new and traceback(state, arm):
             return arm
     return ""
@@ -40,10 +41,10 @@ def crash_to_mend(state: StudyState, proposer: str) -> str:
 
 def traceback(state: StudyState, arm: str) -> str:
     """Return what a change's crashed trial left; empty if none crashed."""
-    if arm not in state.broken:
+    if arm not in state.trials.broken:
         return ""
-    for rung in dict.fromkeys(rung for _, rung in state.measured):
-        for result in state.losses(arm, rung).values():
+    for rung in dict.fromkeys(rung for _, rung in state.trials.measured):
+        for result in state.trials.losses(arm, rung).values():
             if result.cause in (Cause.CRASH, Cause.OOM):
                 return result.reason
     return ""
@@ -61,10 +62,9 @@ def _depth(state: StudyState, arm: str) -> int:
 def _judged(state: StudyState, proposer: str, last: int) -> list[Proposed]:
     """Return a proposer's newest changes with a verdict, newest first."""
     found = []
-    for arm in reversed(state.changes):
-        proposed = state.changes[arm]
-        if proposed.change.proposer == proposer and arm in state.verdicts:
-            found.append(proposed)
+    for record in reversed(state.changes.values()):
+        if record.change.proposer == proposer and record.verdict is not None:
+            found.append(record.proposed)
             if len(found) == last:
                 break
     return found
@@ -73,7 +73,7 @@ def _judged(state: StudyState, proposer: str, last: int) -> list[Proposed]:
 def resting(state: StudyState, proposer: str) -> str:
     """Return the category that a proposer grinds without an accept; empty if none."""
     latest = _judged(state, proposer, RUT)
-    if len(latest) < RUT or any(state.verdicts[p.arm].outcome.is_accepted for p in latest):
+    if len(latest) < RUT or any(state.verdict(p.arm).outcome.is_accepted for p in latest):
         return ""
     category, n = Counter(p.change.category for p in latest).most_common(1)[0]
     return category if n >= RUT_SHARE else ""
@@ -83,5 +83,5 @@ def is_plateau(state: StudyState, proposer: str) -> bool:
     """Whether a proposer's latest changes brought nothing."""
     latest = _judged(state, proposer, PLATEAU)
     return len(latest) == PLATEAU and not any(
-        state.verdicts[proposed.arm].outcome.is_accepted for proposed in latest
+        state.verdict(proposed.arm).outcome.is_accepted for proposed in latest
     )

@@ -20,8 +20,8 @@ NEAR_ODDS = 0.5
 def sections(ladder: Ladder, state: StudyState, proposer: str) -> list[Section]:
     """Return what was learned, newest first in each section."""
     groups: dict[str, list[str]] = {name: [] for name in ("in", "scale", "near", "no", "crash")}
-    for arm in reversed(state.changes):
-        proposed, verdict = state.changes[arm], state.verdicts.get(arm)
+    for record in reversed(state.changes.values()):
+        proposed, verdict = record.proposed, record.verdict
         if verdict is None or proposed.change.members or proposed.change.is_control:
             continue
         groups[_group(state, proposed, verdict)].append(change_line(state, proposed, verdict))
@@ -52,7 +52,7 @@ def sections(ladder: Ladder, state: StudyState, proposer: str) -> list[Section]:
 
 
 def _group(state: StudyState, proposed: Proposed, verdict: VerdictReached) -> str:
-    if proposed.arm in state.broken:
+    if proposed.arm in state.trials.broken:
         return "crash"
     if verdict.outcome.is_accepted:
         return "in"
@@ -77,7 +77,7 @@ def _plain(value: Scalar) -> str:
 def change_line(state: StudyState, proposed: Proposed, verdict: VerdictReached) -> str:
     """Say one change, what it did on each rung and what that means at the target."""
     head = f"- {proposed.arm} {_named(proposed)}"
-    if proposed.arm in state.broken:
+    if proposed.arm in state.trials.broken:
         last_line = (traceback(state, proposed.arm).strip().splitlines() or ["no reason given"])[-1]
         return f"{head}: {last_line[:160]}"
     effects = ", ".join(effect_text(effect) for effect in verdict.effects)
@@ -107,11 +107,11 @@ def category_lines(state: StudyState) -> list[str]:
     """Say how often each category was tried and what it brought."""
     tried: Counter[str] = Counter()
     brought: Counter[str] = Counter()
-    for arm, proposed in state.changes.items():
-        verdict = state.verdicts.get(arm)
-        if verdict is None or proposed.change.members or proposed.change.is_control:
+    for record in state.changes.values():
+        verdict = record.verdict
+        if verdict is None or record.change.members or record.change.is_control:
             continue
-        name = proposed.change.category or "no category"
+        name = record.change.category or "no category"
         tried[name] += 1
         brought[name] += verdict.outcome.is_accepted
     ranked = sorted(tried, key=lambda name: (-tried[name], name))[:20]

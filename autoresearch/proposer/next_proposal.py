@@ -52,7 +52,7 @@ def _asking(store: ProposalStore, proposer: str, most: int, program: str, edits:
     state = store.study.state
     mend = crash_to_mend(state, proposer)
     room = store.study.plan.in_flight - len(state.in_flight())
-    left = store.limits.changes - state.n_changes
+    left = store.limits.changes - state.changes.n_fresh
     ideas = 1 if mend else max(min(room, left, most), 1)
     return Asking(ideas, mend, program, proposer, edits)
 

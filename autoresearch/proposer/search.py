@@ -64,7 +64,7 @@ class Search:
         words = ", ".join(f"{name} {_show(base[name])} → {_show(values[name])}" for name in moved)
         return Change(
             title=words,
-            hypothesis=f"sampled by TPE after {len(state.verdicts)} verdicts",
+            hypothesis=f"sampled by TPE after {len(state.changes.judged)} verdicts",
             category="search",
             kind=Kind.HYPERPARAMETER,
             knobs=values,
@@ -92,7 +92,7 @@ def distribution(knob: Knob) -> "BaseDistribution | None":
 def accepted_knobs(ladder: Ladder, state: StudyState) -> dict[str, Scalar]:
     """Return the knob values of the working head."""
     values = ladder.setting.defaults()
-    for arm in state.accepted:
+    for arm in state.changes.accepted:
         values.update(state.changes[arm].change.knobs)
     return values
 
@@ -103,7 +103,7 @@ def _history(state: StudyState, base: dict[str, Scalar], knobs: dict[str, Knob])
 
     spaces: dict[str, Any] = {name: distribution(knob) for name, knob in knobs.items()}
     found = [optuna.trial.create_trial(params=_only(base, knobs), distributions=spaces, value=0.0)]
-    for arm, verdict in state.verdicts.items():
+    for arm, verdict in state.verdicts().items():
         change = state.changes[arm].change
         is_edit = bool(change.knobs) and change.knobs.keys() <= knobs.keys()
         if change.patch or not is_edit:

@@ -14,7 +14,8 @@ import numpy as np
 from miniscale.setting.trial import TrialResult
 from scaling import forecast_band, forecast_loss
 from transfer.events import Accepted, Event, Request, VerdictReached
-from transfer.journal.counts import ChangeStatus, count_changes
+from transfer.journal.change_record import ChangeStatus
+from transfer.journal.counts import count_changes
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
@@ -123,13 +124,13 @@ def history(events: Iterable[Event]) -> list[Record]:
 
 def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     """Return where a study stands just after an event; gains in nats of compute."""
-    forecasts = [state.verdicts[arm].gain_forecast for arm in state.accepted]
+    forecasts = [state.verdict(arm).gain_forecast for arm in state.changes.accepted]
     counts = count_changes(state)
     row: Record = {
-        "study/trials": len(state.results),
+        "study/trials": len(state.trials.results),
         "study/changes": counts.n_tried,
         "study/rescreens": counts.n_rescreens,
-        "study/judged": len(state.verdicts),
+        "study/judged": len(state.changes.judged),
         "study/accepted": counts.n_accepted,
         "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
         "study/spent": state.spent,
@@ -190,7 +191,7 @@ def summary(findings: Findings) -> Record:
     state, fit, stack = findings.state, findings.fit, findings.stack
     counts = count_changes(state)
     figures_by_name: Record = {
-        "study/trials": len(state.results),
+        "study/trials": len(state.trials.results),
         "study/changes": counts.n_tried,
         "study/rescreens": counts.n_rescreens,
         "study/accepted": counts.n_accepted,
@@ -278,7 +279,7 @@ def _verdicts(findings: Findings) -> TrackedTable:
                 math.exp(min(forecast.mean, 700.0)) if forecast else None,
                 forecast.odds if forecast else None,
                 "; ".join(verdict.reasons) if verdict else "",
-                findings.state.accepted.get(row.arm, ""),
+                findings.state.changes[row.arm].commit,
             )
         )
     return TrackedTable(tuple(columns.split()), tuple(rows))

@@ -155,16 +155,16 @@ class WandbTracker:
             return
         self._is_open = True
         self._send(self._writer.open, study_config(study), history(study.events))
-        for identity in list(study.state.results):
+        for identity in list(study.state.trials.results):
             self._trial(study, identity)
 
     def _trial(self, study: Study, identity: str) -> None:
-        for tick in study.state.batches[self._n_ticks :]:
+        for tick in study.state.trials.batches[self._n_ticks :]:
             self._requests |= {request.identity: request for request in tick.requests}
-        self._n_ticks = len(study.state.batches)
+        self._n_ticks = len(study.state.trials.batches)
         if identity not in self._requests:
             return  # a run that was made elsewhere
-        request, result = self._requests[identity], study.state.results[identity]
+        request, result = self._requests[identity], study.state.trials.results[identity]
         card = trial_card(study.ladder, study.state, request, result, self._trials)
         self._send(self._writer.trial, card)
 

@@ -82,7 +82,7 @@ def measure(ladder: Ladder, runs: Runs) -> MeasuredPanel:
     ladder = replace(ladder, rungs=tuple(usable), target=max(ladder.target, usable[-1].scale))
     state = runs.on(rung.name for rung in usable).state(ladder)
     analysis = Analysis(ladder, state)
-    effects = {arm: analysis.effects(state.changes[arm]) for arm in runs.changes}
+    effects = {arm: analysis.effects(state.changes[arm].proposed) for arm in runs.changes}
     kept = {arm: known for arm, known in effects.items() if known}
     return MeasuredPanel(ladder, analysis, runs.changes, kept, tuple(notes))
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from transfer.belief.posterior import Belief, believe, model_for
 from transfer.belief.stack_members import Claim, Part, examine
-from transfer.events import Effect, ExamRequested, GainForecast
+from transfer.events import Effect, GainForecast
+from transfer.journal.state import ExamRecord
 from transfer.ladder_trust import Trust
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
@@ -100,9 +101,10 @@ def exam_of(analysis: Analysis, base: str, parts: Sequence[Part] = ()) -> Exam |
     """
     state = analysis.state
     bases = list(state.bases)
-    asked = state.exams.get(base)
+    exam = state.exams.get(base)
+    asked = exam.request if exam is not None else None
     earlier_bases = bases[: bases.index(base)]
-    arms = tuple(a for a in state.accepted if state.changes[a].base in earlier_bases)
+    arms = tuple(a for a in state.changes.accepted if state.changes[a].base in earlier_bases)
     arms = (asked.arms if asked is not None else ()) or arms
     fresh = analysis.compared(base, bases[0], asked.seeds) if asked is not None else ()
     effects = fresh or analysis.compared(base, bases[0])
@@ -111,7 +113,7 @@ def exam_of(analysis: Analysis, base: str, parts: Sequence[Part] = ()) -> Exam |
     ladder = analysis.ladder
     claim = examine(
         arms,
-        beliefs_of(analysis, arms, asked),
+        beliefs_of(analysis, arms, exam),
         measured=effects,
         parts=parts,
         positions={rung.name: ladder.position(rung.scale) for rung in ladder.rungs},
@@ -121,13 +123,13 @@ def exam_of(analysis: Analysis, base: str, parts: Sequence[Part] = ()) -> Exam |
     return Exam(base, arms, effects, bool(fresh), claim)
 
 
-def beliefs_of(
-    analysis: Analysis, arms: Sequence[str], asked: ExamRequested | None
-) -> list[Belief]:
+def beliefs_of(analysis: Analysis, arms: Sequence[str], exam: ExamRecord | None) -> list[Belief]:
     """Return what is believed of changes by the rungs that each was judged on."""
-    model = model_for(Trust() if asked is None else asked.trust)
-    changes, verdicts = analysis.state.changes, analysis.state.verdicts
-    return [believe(verdicts[a].effects, changes[a].change.kind, model=model) for a in arms]
+    model = model_for(Trust() if exam is None else exam.request.trust)
+    state = analysis.state
+    return [
+        believe(state.verdict(a).effects, state.changes[a].change.kind, model=model) for a in arms
+    ]
 
 
 def _stacks(
@@ -135,12 +137,12 @@ def _stacks(
 ) -> list[tuple[tuple[str, ...], tuple[Effect, ...]]]:
     """Return the largest stack of each baseline that holds examined changes only."""
     state, largest = analysis.state, dict[str, tuple[str, ...]]()
-    for base, members in state.stacks:
+    for base, members in state.changes.stacks:
         is_ours = set(members) <= set(arms) and len(members) > len(largest.get(base, ()))
-        verdict = state.verdicts.get(state.stacks[base, members])
+        verdict = state.changes[state.changes.stacks[base, members]].verdict
         if is_ours and len(members) > 1 and verdict is not None and verdict.effects:
             largest[base] = members
     return [
-        (members, state.verdicts[state.stacks[base, members]].effects)
+        (members, state.verdict(state.changes.stacks[base, members]).effects)
         for base, members in largest.items()
     ]

@@ -143,14 +143,14 @@ def score(
     cpu_s, seconds
         CPU seconds of the policy alone, and seconds of the whole study.
     """
-    truth, accepted = Truth(world, state, trees), list(state.accepted)
+    truth, accepted = Truth(world, state, trees), list(state.changes.accepted)
     singles = {
         arm: one
         for arm, one in state.changes.items()
         if not one.change.members and not one.change.is_control
     }
     gains = {arm: truth.gain(arm) for arm in singles}
-    fresh = [arm for arm, one in singles.items() if not one.rescreens]
+    fresh = [arm for arm, one in singles.items() if not one.proposed.rescreens]
     good = {arm for arm in fresh if _alone(world, singles[arm].change) > world.complexity_cost}
     stack, spread = claimed(state)
     found = StudyScore(
@@ -182,8 +182,8 @@ def _alone(world: World, change: Change) -> float:
 
 def _origin(state: StudyState, arm: str) -> str:
     """Return the arm under which an idea first came in."""
-    while state.changes[arm].rescreens:
-        arm = state.changes[arm].rescreens
+    while state.changes[arm].proposed.rescreens:
+        arm = state.changes[arm].proposed.rescreens
     return arm
 
 
@@ -192,7 +192,7 @@ def _told(found: StudyScore, state: StudyState, gains: dict[str, float]) -> Stud
     every, certified, provisional = StatementTally(), StatementTally(), StatementTally()
     bins = [[0.0, 0.0, 0.0] for _ in range(BINS)]
     for arm, gain in gains.items():
-        verdict = state.verdicts.get(arm)
+        verdict = state.changes[arm].verdict
         if verdict is None or verdict.gain_forecast is None:
             continue
         look = verdict.gain_forecast
@@ -200,7 +200,7 @@ def _told(found: StudyScore, state: StudyState, gains: dict[str, float]) -> Stud
         one = bins[min(int(look.odds * BINS), BINS - 1)]
         half = 0.5 if gain == 0 else float(gain > 0)
         one[0], one[1], one[2] = one[0] + 1, one[1] + look.odds, one[2] + half
-        if arm not in state.accepted:
+        if arm not in state.changes.accepted:
             continue
         if verdict.outcome is Outcome.CERTIFIED:
             certified = certified.add(look, gain)
@@ -217,12 +217,12 @@ def claimed(state: StudyState) -> tuple[float, float]:
     theirs.
     """
     by_base: dict[str, list[str]] = {}
-    for arm in state.accepted:
+    for arm in state.changes.accepted:
         by_base.setdefault(state.changes[arm].base, []).append(arm)
     mean, variance = 0.0, 0.0
     for base, arms in by_base.items():
         members = tuple(sorted(arms, key=read_arm))
-        stack = state.stacks.get((base, members))
+        stack = state.changes.stacks.get((base, members))
         looks = list(_looks(state, [stack] if stack else []) or _looks(state, arms))
         mean += math.fsum(look.mean for look in looks)
         variance += math.fsum(look.sd**2 for look in looks)
@@ -230,7 +230,7 @@ def claimed(state: StudyState) -> tuple[float, float]:
 
 
 def _looks(state: StudyState, arms: Iterable[str]) -> list[GainForecast]:
-    verdicts = [state.verdicts[arm] for arm in arms if arm in state.verdicts]
+    verdicts = [state.verdict(arm) for arm in arms if arm in state.changes.judged]
     return [verdict.gain_forecast for verdict in verdicts if verdict.gain_forecast is not None]
 
 

@@ -21,7 +21,7 @@ def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
     InputError
         If nothing was accepted.
     """
-    if not loaded.state.accepted:
+    if not loaded.state.changes.accepted:
         raise InputError(f"study {loaded.name}: nothing was accepted yet; look with 'status'")
     workspace = Workspace(loaded.folder.path)
     first, head = workspace.first(), loaded.state.head
@@ -29,7 +29,7 @@ def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     (out / "stack.diff").write_text(workspace.diff(first, head))
     (out / "stack.mbox").write_text(workspace.commits(first, head))
-    n = len(loaded.state.accepted)
+    n = len(loaded.state.changes.accepted)
     return [
         f"{out / 'stack.diff'}   {n} accepted change(s) as one diff: git apply stack.diff",
         f"{out / 'stack.mbox'}   the same as commits with their evidence: git am stack.mbox",

@@ -27,7 +27,7 @@ def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
     )
     plan = read_plan(config, record["content"]["trust"], budget=loaded.budget)
     again = rejudge(loaded.ladder, loaded.events, policy=policy, plan=plan)
-    stored = loaded.state.verdicts
+    stored = loaded.state.verdicts()
     lines = [
         f"{arm:<4} {describe(stored[arm])}, now {describe(again.get(arm))}"
         for arm in stored

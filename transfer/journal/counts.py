@@ -1,69 +1,14 @@
-"""Where each change of a study stands, and how many stand where: the one place that counts."""
+"""How many changes of a study stand where: the one place that counts."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from transfer.events import Outcome
+from transfer.journal.change_record import ChangeStatus
 from transfer.journal.state import StudyState
 
-
-class ChangeStatus(StrEnum):
-    """Where a change stands, by its verdict and by what became of it since."""
-
-    CERTIFIED = "accepted, certified"
-    PROVISIONAL = "accepted, provisional"
-    WAITING = "waits for its round"
-    """Accepted by verdict; it goes onto the branch when its round ends."""
-    DEFERRED = "waits for a baseline"
-    """Accepted by verdict; it is to be measured again when the baseline has moved."""
-    TAKEN_BACK = "taken back"
-    """Was on the branch and is not any more, whatever its last verdict says."""
-    PASSED_CONTROL = "null change passed"
-    SCALE_BOUND = "scale-bound"
-    UNDECIDED = "undecided"
-    IN_FLIGHT = "in flight"
-    REJECTED = "rejected"
-    CRASHED = "crashed"
-    RESCREENED = "measured again"
-    """Another arm repeats it on a newer baseline; that one's status is the change's."""
-    STACK = "stack"
-    """Not a change of its own: accepted ones measured together."""
-
-
-_BY_OUTCOME = {
-    Outcome.CERTIFIED: ChangeStatus.CERTIFIED,
-    Outcome.PROVISIONAL: ChangeStatus.PROVISIONAL,
-    Outcome.SCALE_BOUND: ChangeStatus.SCALE_BOUND,
-    Outcome.UNDECIDED: ChangeStatus.UNDECIDED,
-    Outcome.REJECTED: ChangeStatus.REJECTED,
-}
 NOT_COUNTED = (ChangeStatus.RESCREENED, ChangeStatus.STACK)
 """Arms that are no change of their own, or one that is counted under its newer arm."""
-
-
-def status_of(state: StudyState, arm: str) -> ChangeStatus:
-    """Return where a change stands."""
-    change, verdict = state.changes[arm].change, state.verdicts.get(arm)
-    if change.members:
-        return ChangeStatus.STACK
-    if arm in state.rescreened:
-        return ChangeStatus.RESCREENED
-    if arm in state.dropped and arm not in state.accepted:
-        return ChangeStatus.TAKEN_BACK
-    if verdict is None:
-        return ChangeStatus.IN_FLIGHT
-    if arm not in state.accepted:
-        if arm in state.deferred:
-            return ChangeStatus.DEFERRED
-        if arm in state.waiting:
-            return ChangeStatus.WAITING
-        if verdict.outcome.is_accepted:
-            return ChangeStatus.PASSED_CONTROL
-    if verdict.outcome is Outcome.REJECTED and arm in state.broken:
-        return ChangeStatus.CRASHED
-    return _BY_OUTCOME[verdict.outcome]
 
 
 @dataclass(frozen=True)
@@ -106,10 +51,10 @@ class Counts:
 
 def count_changes(state: StudyState) -> Counts:
     """Count a study's changes by where they stand."""
-    found = Counter(status_of(state, arm) for arm in state.changes)
+    found = Counter(record.status for record in state.changes.values())
     return Counts(
-        n_tried=state.n_changes,
-        n_rescreens=len(state.rescreened),
+        n_tried=state.changes.n_fresh,
+        n_rescreens=state.changes.n_rescreens,
         n_refused=len(state.refused),
         by_status={s: found[s] for s in ChangeStatus if found[s] and s not in NOT_COUNTED},
     )

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from miniscale.setting.trial import TrialResult
-from miniscale.setting.trial import TrialState as Ended
 from transfer.events import (
     AblationConcluded,
     AblationRequested,
@@ -31,10 +30,86 @@ from transfer.events import (
     VerdictReached,
 )
 from transfer.exact_sum import ExactSum
+from transfer.journal.change_record import ChangeLedger, ChangeRecord
 from transfer.journal.spending import Spending
+from transfer.journal.trial_ledger import Key, TrialLedger
 
-Key = tuple[str, str]
-"""(arm, rung)."""
+
+@dataclass
+class RoundState:
+    """The round that is open, or closing."""
+
+    closing: str = ""
+    """Why it is due to end; empty while it is not."""
+    review: RoundReviewed | None = None
+    """The last look at it while it closes."""
+    n_reviews: int = 0
+    """Looks at it while it closes."""
+    n_closed: int = 0
+    """Rounds that a review ended."""
+    n_since: int = 0
+    """Changes with a first trial since then."""
+    taken: dict[str, ChangeRecord] = field(default_factory=dict)
+    """Changes measured against the baseline that went onto the branch since it moved."""
+    on_base: dict[str, int] = field(default_factory=dict)
+    """Baseline -> changes with a first trial against it, stacks left out."""
+
+    def apply(self, event: RoundClosing | RoundReviewed | RoundClosed) -> None:
+        """Take one more event of a round's end into account."""
+        match event:
+            case RoundClosing():
+                self.closing, self.review, self.n_reviews = event.reason, None, 0
+            case RoundReviewed():
+                self.review, self.n_reviews = event, self.n_reviews + 1
+            case RoundClosed():
+                self.closing, self.review, self.n_reviews = "", None, 0
+                self.n_closed, self.n_since = self.n_closed + 1, 0
+
+
+@dataclass
+class ExamRecord:
+    """The exam of a baseline, and the ablation of its changes if it fell short."""
+
+    request: ExamRequested
+    question: AblationRequested | None = None
+    answer: AblationConcluded | None = None
+
+    def members(self, part: str) -> tuple[str, ...] | None:
+        """Return the accepted changes in an arm of the ablation; None if it is not one of its."""
+        parts = self.question.parts if self.question else {}
+        if part not in parts:
+            return None
+        return tuple(arm for arm in self.request.arms if arm != parts[part])
+
+    def has_run(self, arm: str, rung: str, seed: int, *, first_base: str) -> bool:
+        """Whether the exam asked for a trial, or the ablation after it.
+
+        Parameters
+        ----------
+        arm, rung, seed
+            The trial's.
+        first_base
+            The baseline that every exam compares with.
+        """
+        question = self.question
+        if arm in (self.request.arm, first_base) and seed in self.request.seeds.get(rung, ()):
+            return True
+        is_asked = question is not None and arm in (question.arm, *question.parts)
+        return (
+            question is not None and is_asked and rung == question.rung and seed in question.seeds
+        )
+
+
+@dataclass
+class Outlay:
+    """What was taken from the budget, in the ladder's unit."""
+
+    total: ExactSum = field(default_factory=ExactSum)
+    """By ideas and trials."""
+    closing: ExactSum = field(default_factory=ExactSum)
+    """What of it went into stacks."""
+    by_trials: float = 0.0
+    """The total by the end of the last trial."""
 
 
 @dataclass
@@ -44,88 +119,22 @@ class StudyState:
     started: Started | None = None
     bases: dict[str, str] = field(default_factory=dict)
     """Baseline arm -> commit, oldest first."""
-    changes: dict[str, Proposed] = field(default_factory=dict)
-    """Everything measured against a baseline, stacks among it."""
+    changes: ChangeLedger = field(default_factory=ChangeLedger)
+    trials: TrialLedger = field(default_factory=TrialLedger)
+    round: RoundState = field(default_factory=RoundState)
+    exams: dict[str, ExamRecord] = field(default_factory=dict)
+    """Baseline arm -> its exam."""
     refused: list[Refused] = field(default_factory=list)
     n_refused: int = 0
     """Refusals since the last batch."""
-    results: dict[str, TrialResult] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
-    requests: dict[Key, dict[int, str]] = field(default_factory=dict)
-    """(arm, rung) -> seed -> trial identity."""
-    batches: list[TrialsRequested] = field(default_factory=list)
-    forecasts: dict[Key, ForecastMade] = field(default_factory=dict)
-    decisions: list[StepChosen] = field(default_factory=list)
-    latest: dict[str, StepChosen] = field(default_factory=dict)
-    """Arm -> its newest decision, while it is in flight."""
-    verdicts: dict[str, VerdictReached] = field(default_factory=dict)
-    accepted: dict[str, str] = field(default_factory=dict)
-    """Arm -> commit on the study's branch, in order."""
-    deferred: dict[str, str] = field(default_factory=dict)
-    """Arm -> why an accepted change is not on the branch yet."""
-    dropped: dict[str, str] = field(default_factory=dict)
-    """Arm -> why an accepted change was taken off the branch again."""
-    stopped: Stopped | None = None
-
-    closing: str = ""
-    """Why the round is due to end; empty while it is not."""
-    review: RoundReviewed | None = None
-    """The last look at the round that is closing."""
-    n_reviews: int = 0
-    """Looks at the round that is closing."""
-    n_closed: int = 0
-    """Rounds that a review ended."""
-    n_since: int = 0
-    """Changes with a first trial since then."""
     is_deciding: bool = False
     """Whether a change without trials was decided on since the last batch."""
-    spent_by_trials: float = 0.0
-    """What was spent by the end of the last trial."""
-    exams: dict[str, ExamRequested] = field(default_factory=dict)
-    questions: dict[str, AblationRequested] = field(default_factory=dict)
-    answers: dict[str, AblationConcluded] = field(default_factory=dict)
-    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Arm of a question -> the accepted changes in it, on the first baseline."""
-    rebuilt: dict[str, None] = field(default_factory=dict)
-    """Accepted changes still to be committed again, after an answer took others off the branch."""
+    forecasts: dict[Key, ForecastMade] = field(default_factory=dict)
+    decisions: list[StepChosen] = field(default_factory=list)
     spending: dict[str, Spending] = field(default_factory=dict)
     """Proposer -> what its calls cost."""
-    programs: dict[str, str] = field(default_factory=dict)
-    """Digest of a program -> the first change that had it."""
-    repaired: set[str] = field(default_factory=set)
-    """Crashed changes that went back to their proposer."""
-
-    ended: dict[Key, dict[int, TrialResult]] = field(default_factory=dict)
-    """(arm, rung) -> seed -> result, in no order of meaning."""
-    trail: list[Key] = field(default_factory=list)
-    """Keys of ``ended`` as they changed, so that a reader can catch up."""
-    moves: list[str] = field(default_factory=list)
-    """Arms as their standing changed, likewise."""
-    measured: dict[Key, int] = field(default_factory=dict)
-    """(baseline, rung) -> how many changes were asked for there."""
-    at_target: dict[str, dict[int, TrialResult]] = field(default_factory=dict)
-    """Arm -> seed -> run at the target, made elsewhere."""
-    broken: set[str] = field(default_factory=set)
-    """Arms with a trial that left no number, unless it diverged for the first time on its rung."""
-    diverged: dict[Key, set[int]] = field(default_factory=dict)
-    """(arm, rung) -> seeds on which a trial diverged, exams left out."""
-    retried: set[Key] = field(default_factory=set)
-    begun: set[str] = field(default_factory=set)
-    """Changes that a trial was asked for."""
-    waiting: dict[str, None] = field(default_factory=dict)
-    """Arms accepted by verdict that are neither on the branch nor deferred."""
-    taken: dict[str, None] = field(default_factory=dict)
-    """Arms that went onto the branch since the baseline moved."""
-    on_base: dict[str, int] = field(default_factory=dict)
-    """Baseline -> changes with a first trial against it, stacks left out."""
-    rescreened: dict[str, str] = field(default_factory=dict)
-    """Arm -> the arm that repeats it on a newer baseline."""
-    stacks: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
-    """(baseline, members) -> the arm that puts them together."""
-    _open: dict[str, Proposed] = field(default_factory=dict)
-    _waiting: dict[str, list[Request]] = field(default_factory=dict)
-    _spent: ExactSum = field(default_factory=ExactSum)
-    _spent_closing: ExactSum = field(default_factory=ExactSum)
+    outlay: Outlay = field(default_factory=Outlay)
+    stopped: Stopped | None = None
 
     @property
     def base(self) -> str:
@@ -140,63 +149,38 @@ class StudyState:
     @property
     def head(self) -> str:
         """The newest commit of the study's branch."""
-        return next(reversed(self.accepted.values()), next(iter(self.bases.values())))
-
-    @property
-    def n_changes(self) -> int:
-        """How many ideas were taken in: no stacks, no change measured again."""
-        return len(self.changes) - self.n_stacks - len(self.rescreened)
-
-    @property
-    def n_stacks(self) -> int:
-        """How many stacks were put together."""
-        return len(self.stacks)
+        newest = next(reversed(self.changes.accepted.values()), None)
+        return newest.commit if newest else next(iter(self.bases.values()))
 
     @property
     def spent(self) -> float:
         """What ideas and trials took from the budget, in the ladder's unit."""
-        return self._spent.value
+        return self.outlay.total.value
 
-    @property
-    def spent_closing(self) -> float:
-        """What of it went into stacks."""
-        return self._spent_closing.value
+    def verdict(self, arm: str) -> VerdictReached:
+        """Return the newest verdict of a change that has one."""
+        verdict = self.changes[arm].verdict
+        if verdict is None:
+            raise KeyError(f"{arm} has no verdict yet")
+        return verdict
 
-    def n_spare(self, arm: str, rung: str) -> int:
-        """Return how many more seeds an arm gets on a rung: one where it diverged."""
-        return min(len(self.diverged.get((arm, rung), ())), 1)
-
-    def is_forgiven(self, arm: str, rung: str, result: TrialResult) -> bool:
-        """Whether a trial without a number does not count against its arm: diverged, once."""
-        n = len(self.diverged.get((arm, rung), ()))
-        return result.state is Ended.DIVERGED and n == self.n_spare(arm, rung)
+    def verdicts(self) -> dict[str, VerdictReached]:
+        """Return arm -> newest verdict, in the order first judged; made anew at each call."""
+        return {arm: self.verdict(arm) for arm in self.changes.judged}
 
     def is_exam(self, arm: str, rung: str, seed: int) -> bool:
         """Whether an exam asked for a trial, or a question after one."""
-        asked = [e for e in self.exams.values() if arm in (e.arm, self.first_base)]
-        questions = [q for q in self.questions.values() if arm in (q.arm, *q.parts)]
-        return any(seed in exam.seeds.get(rung, ()) for exam in asked) or any(
-            rung == question.rung and seed in question.seeds for question in questions
-        )
+        first = self.first_base
+        return any(one.has_run(arm, rung, seed, first_base=first) for one in self.exams.values())
+
+    def part_members(self, arm: str) -> tuple[str, ...] | None:
+        """Return the accepted changes in an arm of an ablation; None if it is no such arm."""
+        found = (exam.members(arm) for exam in self.exams.values())
+        return next((members for members in found if members is not None), None)
 
     def in_flight(self) -> list[Proposed]:
         """Return changes without a verdict, in the order proposed."""
-        return list(self._open.values())
-
-    def pending(self) -> list[Request]:
-        """Return trials of the last batch that have not ended."""
-        if not self._waiting or not self.batches:
-            return []
-        return [r for r in self.batches[-1].requests if r.identity in self._waiting]
-
-    def awaited(self, identity: str) -> Request | None:
-        """Return the request that a trial answers, if it has not ended."""
-        return next(iter(self._waiting.get(identity, ())), None)
-
-    def losses(self, arm: str, rung: str) -> dict[int, TrialResult]:
-        """Return the ended trials of an arm on a rung by seed."""
-        ended = self.ended.get((arm, rung), {})
-        return {seed: ended[seed] for seed in sorted(ended)}
+        return [record.proposed for record in self.changes.in_flight.values()]
 
     def apply(self, event: Event) -> None:
         """Take one more event into account."""
@@ -207,165 +191,112 @@ class StudyState:
             case TrialsRequested():
                 self._ask(event)
             case StepChosen():
-                self.decisions.append(event)
-                self.latest[event.arm] = event
-                self.is_deciding |= event.arm not in self.begun
-                if event.is_retry:
-                    self.retried.add((event.arm, event.rung))
+                self._decide(event)
             case Proposed():
-                self._enter(event)
+                self.changes.enter(event)
+                if event.cost:
+                    self.outlay.total.add(event.cost)
             case ForecastMade():
                 self.forecasts[event.arm, event.rung] = event
             case VerdictReached():
-                self._judge(event)
+                record = self.changes[event.arm]
+                record.verdict, record.latest = event, None
+                self.changes.place(event.arm)
             case Refused():
                 self.refused.append(event)
                 self.n_refused += 1
-                self.repaired |= {event.repairs} - {""}
+                self.changes.repair(event.repairs)
             case CallBilled():
                 self.spending.setdefault(event.proposer, Spending()).add(event)
             case Accepted() | Deferred() | Dropped():
                 self._move(event)
             case RoundClosing() | RoundReviewed() | RoundClosed():
-                self._close(event)
+                self.round.apply(event)
             case Started():
                 self.started = event
             case BaselineSet():
                 self.bases[event.arm] = event.commit
-                self.taken = {}
+                self.round.taken = {}
             case ExamRequested():
-                self.exams[event.arm] = event
-            case AblationRequested() | AblationConcluded():
-                self._question(event)
+                self.exams[event.arm] = ExamRecord(event)
+            case AblationRequested():
+                self.exams[event.arm].question = event
+            case AblationConcluded():
+                self._conclude(event)
             case Imported():
-                self._take(event)
+                asked = self.trials.take(event)
+                if asked is not None:
+                    self._land(asked, event.result)
             case Stopped():
                 self.stopped = event
 
-    def _enter(self, event: Proposed) -> None:
-        self.changes[event.arm] = event
-        self._open[event.arm] = event
-        self.moves.append(event.arm)
-        if event.cost:
-            self._spent.add(event.cost)
-        if event.program and not event.change.members:
-            self.programs.setdefault(event.program, event.arm)
-        self.repaired |= {event.change.repairs} - {""}
-        if event.rescreens:
-            self.rescreened[event.rescreens] = event.arm
-        if event.change.members:
-            self.stacks[event.base, event.change.members] = event.arm
-
-    def _judge(self, event: VerdictReached) -> None:
-        arm, change = event.arm, self.changes[event.arm].change
-        self.verdicts[arm] = event
-        self._open.pop(arm, None)
-        self.latest.pop(arm, None)
-        self.moves.append(arm)
-        is_taken = arm in self.accepted or arm in self.deferred or arm in self.dropped
-        if event.outcome.is_accepted and not (is_taken or change.is_control or change.members):
-            self.waiting[arm] = None
-        else:
-            self.waiting.pop(arm, None)
+    def _decide(self, event: StepChosen) -> None:
+        self.decisions.append(event)
+        record = self.changes[event.arm]
+        record.latest = event
+        self.is_deciding |= not record.is_begun
+        if event.is_retry:
+            self.trials.retried.add((event.arm, event.rung))
 
     def _ask(self, event: TrialsRequested) -> None:
-        self.batches.append(event)
+        self.trials.batches.append(event)
         self.n_refused = 0
         self.is_deciding = False
         for asked in event.requests:
-            key = (asked.arm, asked.rung)
-            if key not in self.requests:
-                self.requests[key] = {}
-                if asked.arm in self.changes:
-                    self._begin(self.changes[asked.arm], asked.rung)
-            self.requests[key][asked.seed] = asked.identity
-            if asked.identity in self.results:
-                self._land(asked, self.results[asked.identity])
-            else:
-                self._waiting.setdefault(asked.identity, []).append(asked)
+            if (asked.arm, asked.rung) not in self.trials.requests and asked.arm in self.changes:
+                self._begin(self.changes[asked.arm], asked.rung)
+            result = self.trials.ask(asked)
+            if result is not None:
+                self._land(asked, result)
 
-    def _begin(self, proposed: Proposed, rung: str) -> None:
-        base = proposed.base
-        self.measured[base, rung] = self.measured.get((base, rung), 0) + 1
-        if proposed.arm not in self.begun:
-            self.begun.add(proposed.arm)
-            if not proposed.change.members:
-                self.n_since += 1
-                self.on_base[base] = self.on_base.get(base, 0) + 1
+    def _begin(self, record: ChangeRecord, rung: str) -> None:
+        base, measured = record.base, self.trials.measured
+        measured[base, rung] = measured.get((base, rung), 0) + 1
+        if not record.is_begun:
+            record.is_begun = True
+            if not record.change.members:
+                self.round.n_since += 1
+                self.round.on_base[base] = self.round.on_base.get(base, 0) + 1
 
     def _end(self, event: TrialFinished) -> None:
-        result = event.result
-        is_new = result.identity not in self.results
-        self.results[result.identity] = result
-        self.costs[result.identity] = event.cost
-        waiting = self._waiting.pop(result.identity, [])
-        for asked in waiting:
-            self._land(asked, result)
+        is_new = event.result.identity not in self.trials.results
+        answered = self.trials.end(event)
+        for asked in answered:
+            self._land(asked, event.result)
         if is_new:
-            self._spent.add(event.cost)
-            proposed = self.changes.get(waiting[0].arm) if waiting else None
-            if proposed is not None and proposed.change.members:
-                self._spent_closing.add(event.cost)
-            self.spent_by_trials = self.spent
-
-    def _take(self, event: Imported) -> None:
-        if event.is_target:
-            self.at_target.setdefault(event.arm, {})[event.seed] = event.result
-            return
-        asked = Request(event.arm, event.rung, event.seed, event.result.identity)
-        self.requests.setdefault((event.arm, event.rung), {})[event.seed] = asked.identity
-        self.results[asked.identity] = event.result
-        self.costs[asked.identity] = 0.0
-        self._land(asked, event.result)
+            self.outlay.total.add(event.cost)
+            record = self.changes.get(answered[0].arm) if answered else None
+            if record is not None and record.change.members:
+                self.outlay.closing.add(event.cost)
+            self.outlay.by_trials = self.spent
 
     def _land(self, asked: Request, result: TrialResult) -> None:
-        key = (asked.arm, asked.rung)
-        self.ended.setdefault(key, {})[asked.seed] = result
-        self.trail.append(key)
+        self.trials.land(asked, result)
         if not result.is_complete:
-            is_exam = self.is_exam(*key, asked.seed)
-            if result.state is Ended.DIVERGED and not is_exam:
-                self.diverged.setdefault(key, set()).add(asked.seed)
-            if not self.is_forgiven(asked.arm, asked.rung, result):
-                self.broken.add(asked.arm)
+            is_exam = self.is_exam(asked.arm, asked.rung, asked.seed)
+            self.trials.fail(asked, result, is_exam=is_exam)
+            if asked.arm in self.changes:
+                self.changes[asked.arm].is_broken = asked.arm in self.trials.broken
 
     def _move(self, event: Accepted | Deferred | Dropped) -> None:
-        self.moves.append(event.arm)
-        self.waiting.pop(event.arm, None)
+        record = self.changes[event.arm]
         match event:
             case Accepted():
-                self.accepted[event.arm] = event.commit
-                self.rebuilt.pop(event.arm, None)
-                if self.changes[event.arm].base == self.base:
-                    self.taken[event.arm] = None
+                record.commit, record.is_stale = event.commit, False
+                if record.base == self.base:
+                    self.round.taken[event.arm] = record
             case Deferred():
-                self.deferred[event.arm] = event.reason
+                record.deferred = event.reason
             case Dropped():
-                self.accepted.pop(event.arm, None)
-                self.rebuilt.pop(event.arm, None)
-                self.taken.pop(event.arm, None)
-                self.dropped[event.arm] = event.reason
+                record.dropped, record.commit, record.is_stale = event.reason, "", False
+                self.round.taken.pop(event.arm, None)
+        self.changes.place(event.arm)
 
-    def _question(self, event: AblationRequested | AblationConcluded) -> None:
-        if isinstance(event, AblationRequested):
-            self.questions[event.arm] = event
-            arms = self.exams[event.arm].arms
-            for part, out in event.parts.items():
-                self.parts[part] = tuple(arm for arm in arms if arm != out)
-            return
-        self.answers[event.arm] = event
+    def _conclude(self, event: AblationConcluded) -> None:
+        self.exams[event.arm].answer = event
         failed = {verdict.arm for verdict in event.verdicts}
-        self.rebuilt = {arm: None for arm in self.accepted if failed and arm not in failed}
-
-    def _close(self, event: RoundClosing | RoundReviewed | RoundClosed) -> None:
-        match event:
-            case RoundClosing():
-                self.closing, self.review, self.n_reviews = event.reason, None, 0
-            case RoundReviewed():
-                self.review, self.n_reviews = event, self.n_reviews + 1
-            case RoundClosed():
-                self.closing, self.review, self.n_reviews = "", None, 0
-                self.n_closed, self.n_since = self.n_closed + 1, 0
+        for arm, record in self.changes.accepted.items():
+            record.is_stale = bool(failed) and arm not in failed
 
 
 def replay(events: Iterable[Event]) -> StudyState:

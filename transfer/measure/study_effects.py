@@ -13,7 +13,8 @@ from miniscale.setting.setting import Kind
 from miniscale.setting.trial import TrialState as Ended
 from transfer.events import Effect, Proposed
 from transfer.failure import Failure
-from transfer.journal.state import Key, StudyState
+from transfer.journal.state import StudyState
+from transfer.journal.trial_ledger import Key
 from transfer.ladder import Ladder
 from transfer.measure import time_surcharge
 from transfer.measure.effect import BaselineLaw, Losses, Noise, effect, fit_baseline_law, odd_spread
@@ -53,7 +54,7 @@ class Analysis:
 
     def refresh(self) -> None:
         """Take in what ended since the last call."""
-        trail = self.state.trail
+        trail = self.state.trials.trail
         if self._seen == len(trail):
             return
         touched = dict.fromkeys(trail[self._seen :])
@@ -74,7 +75,7 @@ class Analysis:
         """Return an arm's losses on a rung by seed, in the order of seeds."""
         key = (arm, rung)
         if key not in self._losses:
-            ended, loss = self.state.ended.get(key), self.ladder.setting.objective.loss
+            ended, loss = self.state.trials.ended.get(key), self.ladder.setting.objective.loss
             if not ended:
                 return {}
             self._losses[key] = {
@@ -109,14 +110,14 @@ class Analysis:
         One that diverged is run once more on a new seed and counts where that diverges too; a
         change that took far more seconds than its compute accounts for is over its budget.
         """
-        if arm not in self.state.broken:
+        if arm not in self.state.trials.broken:
             return self._over_budget(arm)
         for rung in (rung.name for rung in self.ladder.rungs):
-            for seed, result in self.state.losses(arm, rung).items():
+            for seed, result in self.state.trials.losses(arm, rung).items():
                 if result.is_complete or self.state.is_exam(arm, rung, seed):
                     continue
-                if not self.state.is_forgiven(arm, rung, result):
-                    is_repeated = len(self.state.diverged.get((arm, rung), ())) > 1
+                if not self.state.trials.is_forgiven(arm, rung, result):
+                    is_repeated = len(self.state.trials.diverged.get((arm, rung), ())) > 1
                     return Failure(
                         rung, seed, result.state, result.cause, result.reason, is_repeated
                     )
@@ -126,9 +127,9 @@ class Analysis:
         for rung in self.ladder.rungs if arm in self.state.changes else ():
             times = self._overuse(arm, rung.name)
             if times > time_surcharge.MOST:
-                seed, result = next(iter(self.state.ended[arm, rung.name].items()))
+                seed, result = next(iter(self.state.trials.ended[arm, rung.name].items()))
                 why = time_surcharge.reason(times, on_device=rung.gpus > 0)
-                is_repeated = len(self.state.diverged.get((arm, rung.name), ())) > 1
+                is_repeated = len(self.state.trials.diverged.get((arm, rung.name), ())) > 1
                 return Failure(rung.name, seed, Ended.OVER_BUDGET, result.cause, why, is_repeated)
         return None
 
@@ -137,7 +138,7 @@ class Analysis:
         proposed = self.state.changes.get(arm)
         if proposed is None or self.ladder.unit != "FLOPs":
             return 1.0
-        here, there = ((self.state.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
+        here, there = ((self.state.trials.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
         on_device = self.ladder.rung(rung).gpus > 0
         return time_surcharge.overuse(here.values(), there.values(), on_device=on_device)
 
@@ -244,7 +245,7 @@ class Analysis:
 
     def _flops(self, arm: str, rung: str, seeds: Sequence[int] | None) -> float | None:
         """Return the mean compute of an arm's complete trials, None unless all report it."""
-        ended = self.state.ended.get((arm, rung), {})
+        ended = self.state.trials.ended.get((arm, rung), {})
         done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
         flops = [result.metrics.get("flops", 0.0) for result in done]
         if not flops or min(flops) <= 0:

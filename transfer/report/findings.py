@@ -9,7 +9,7 @@ from scaling import Fit
 from transfer.belief.exam import Exam, examined
 from transfer.change import Change
 from transfer.events import Effect, ForecastMade, GainForecast, Proposed, VerdictReached
-from transfer.journal.counts import ChangeStatus, status_of
+from transfer.journal.change_record import ChangeRecord, ChangeStatus
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
@@ -237,7 +237,7 @@ class Findings:
     @property
     def is_examined(self) -> bool:
         """Whether the exam is of exactly the changes that are accepted now."""
-        return self.exam is not None and set(self.exam.arms) == set(self.state.accepted)
+        return self.exam is not None and set(self.exam.arms) == set(self.state.changes.accepted)
 
     @property
     def null_changes(self) -> tuple[ChangeRow, ...]:
@@ -300,7 +300,7 @@ def _is_refuted(row: ChangeRow, ladder: Ladder) -> bool:
 def survey(ladder: Ladder, state: StudyState) -> Findings:
     """Add a study up; works at any moment of it, an empty one included."""
     analysis = Analysis(ladder, state)
-    every = [_row(analysis, state, proposed) for proposed in state.changes.values()]
+    every = [_row(analysis, record) for record in state.changes.values()]
     rows = tuple(row for row in every if not row.proposed.change.members)
     fit, slopes, noise = None, {}, {}
     base = next(iter(state.bases), "")
@@ -322,23 +322,18 @@ def survey(ladder: Ladder, state: StudyState) -> Findings:
     )
 
 
-def _row(analysis: Analysis, state: StudyState, proposed: Proposed) -> ChangeRow:
-    arm = proposed.arm
-    verdict = state.verdicts.get(arm)
-    again = state.rescreened.get(arm)
+def _row(analysis: Analysis, record: ChangeRecord) -> ChangeRow:
+    proposed, verdict, latest = record.proposed, record.verdict, record.latest
     if verdict is None:
         effects = analysis.effects(proposed)
-        latest = state.latest.get(arm)
         gain_forecast = latest.gain_forecast if latest is not None else None
-        return ChangeRow(proposed, status_of(state, arm), effects, gain_forecast, None)
-    note = state.deferred.get(arm) or state.dropped.get(arm, "")
-    if again:
-        note += f"; measured again as {again}"
+        return ChangeRow(proposed, record.status, effects, gain_forecast, None)
+    note = record.deferred or record.dropped
+    if record.rescreened_by:
+        note += f"; measured again as {record.rescreened_by}"
     elif proposed.rescreens:
         note = f"repeats {proposed.rescreens} on baseline {proposed.base}"
-    return ChangeRow(
-        proposed, status_of(state, arm), verdict.effects, verdict.gain_forecast, verdict, note
-    )
+    return ChangeRow(proposed, record.status, verdict.effects, verdict.gain_forecast, verdict, note)
 
 
 def _stack(rows: Sequence[ChangeRow]) -> Stack | None:

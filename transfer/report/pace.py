@@ -38,7 +38,7 @@ def pace_of(state: StudyState, arm: str, base: str, rung: str) -> Pace | None:
 
 
 def _median(state: StudyState, arm: str, rung: str, what: str) -> float | None:
-    done = [result for result in state.losses(arm, rung).values() if result.is_complete]
+    done = [result for result in state.trials.losses(arm, rung).values() if result.is_complete]
     if what == "seconds":
         values = [r.metrics.get("trainer_seconds", r.seconds) for r in done]
     else:

@@ -32,8 +32,8 @@ def _account(ladder: Ladder, state: StudyState, proposer: str) -> Account:
     return Account(
         proposer,
         state.spending[proposer],
-        n_changes=sum(not one.rescreens for one in changes),
+        n_changes=sum(not one.proposed.rescreens for one in changes),
         n_refused=sum(refused.proposer == proposer for refused in state.refused),
-        n_accepted=sum(one.arm in state.accepted for one in changes),
+        n_accepted=sum(bool(one.commit) for one in changes),
         foresight=tuple(calibrations(ladder, state, proposer)),
     )

@@ -35,7 +35,7 @@ def calibrations(
 ) -> list[ProposerCalibration]:
     """Score what was expected, by rung and at the target; of one proposer if named."""
     pairs: dict[str, list[tuple[float, float, float]]] = {}
-    for arm, verdict in state.verdicts.items():
+    for arm, verdict in state.verdicts().items():
         change = state.changes[arm].change
         if proposer and change.proposer != proposer:
             continue

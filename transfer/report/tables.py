@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 
-from transfer.journal.counts import status_of
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
@@ -64,9 +63,9 @@ CHANGES = {
 def trials(ladder: Ladder, state: StudyState) -> pl.DataFrame:
     """Return one row a trial, in the order asked for; ``value`` in the objective's unit."""
     rows = []
-    for (arm, rung), seeds in state.requests.items():
+    for (arm, rung), seeds in state.trials.requests.items():
         for seed, identity in seeds.items():
-            result = state.results.get(identity)
+            result = state.trials.results.get(identity)
             if result is None:
                 continue
             rows.append(
@@ -81,7 +80,7 @@ def trials(ladder: Ladder, state: StudyState) -> pl.DataFrame:
                     "value": result.value,
                     "sealed": result.metrics.get("sealed_bpb"),
                     "seconds": result.seconds,
-                    "cost": state.costs[identity],
+                    "cost": state.trials.costs[identity],
                     "memory_gb": result.metrics.get("peak_memory_gb"),
                     "reason": result.reason,
                 }
@@ -93,13 +92,13 @@ def effects(ladder: Ladder, state: StudyState) -> pl.DataFrame:
     """Return one row a change and rung; positive is better, gains in nats of compute."""
     analysis = Analysis(ladder, state)
     rows = []
-    for arm, proposed in state.changes.items():
-        for effect in analysis.effects(proposed):
+    for arm, record in state.changes.items():
+        for effect in analysis.effects(record.proposed):
             forecast = state.forecasts.get((arm, effect.rung))
             rows.append(
                 {
                     "arm": arm,
-                    "title": proposed.change.title,
+                    "title": record.change.title,
                     "rung": effect.rung,
                     "scale": ladder.rung(effect.rung).scale,
                     "n": effect.n,
@@ -120,27 +119,27 @@ def effects(ladder: Ladder, state: StudyState) -> pl.DataFrame:
 def changes(state: StudyState) -> pl.DataFrame:
     """Return one row a change with its verdict; gains in nats of compute at the target."""
     rows = []
-    for arm, proposed in state.changes.items():
-        verdict = state.verdicts.get(arm)
+    for arm, record in state.changes.items():
+        verdict, change = record.verdict, record.change
         look = verdict.gain_forecast if verdict else None
         rows.append(
             {
                 "arm": arm,
-                "title": proposed.change.title,
-                "category": proposed.change.category,
-                "kind": str(proposed.change.kind),
-                "proposer": proposed.change.proposer,
-                "is_control": proposed.change.is_control,
-                "base": proposed.base,
+                "title": change.title,
+                "category": change.category,
+                "kind": str(change.kind),
+                "proposer": change.proposer,
+                "is_control": change.is_control,
+                "base": record.base,
                 "outcome": str(verdict.outcome) if verdict else "in flight",
-                "status": str(status_of(state, arm)),
+                "status": str(record.status),
                 "gain": look.mean if look else None,
                 "gain_low": look.low if look else None,
                 "gain_high": look.high if look else None,
                 "odds": look.odds if look else None,
                 "rungs": len(verdict.effects) if verdict else None,
                 "price": verdict.price if verdict else None,
-                "commit": state.accepted.get(arm),
+                "commit": record.commit or None,
                 "reasons": "; ".join(verdict.reasons) if verdict else "",
             }
         )
@@ -155,21 +154,21 @@ def write_results_tsv(ladder: Ladder, state: StudyState, path: Path) -> None:
     lowest = ladder.rungs[0].name
     rows = []
     for arm in [*state.bases, *state.changes]:
-        done = state.losses(arm, lowest)
+        done = state.trials.losses(arm, lowest)
         values = [result.value for result in done.values() if result.value is not None]
         memory = [result.metrics.get("peak_memory_gb", 0.0) for result in done.values()]
         if not done:
             continue
-        proposed = state.changes.get(arm)
-        commit = state.accepted.get(arm) or state.bases.get(arm) or arm
-        status = "keep" if arm in state.accepted or arm in state.bases else "discard"
+        record = state.changes.get(arm)
+        commit = (record.commit if record else state.bases[arm]) or arm
+        status = "discard" if record and not record.commit else "keep"
         rows.append(
             {
                 "commit": commit[:7],
                 ladder.setting.objective.name: sum(values) / len(values) if values else None,
                 "memory_gb": max(memory, default=0.0),
                 "status": status if values else "crash",
-                "description": proposed.change.title if proposed else f"baseline {arm}",
+                "description": record.change.title if record else f"baseline {arm}",
             }
         )
     part = path.with_suffix(".part")

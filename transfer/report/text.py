@@ -5,8 +5,9 @@ from collections import Counter
 
 from scaling.present.axes import round_number
 from transfer.belief.exam import Exam
-from transfer.events import Effect, Proposed, VerdictReached
-from transfer.journal.counts import count_changes, status_of
+from transfer.events import Effect, VerdictReached
+from transfer.journal.change_record import ChangeRecord
+from transfer.journal.counts import count_changes
 from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
@@ -30,7 +31,7 @@ def status(loaded: Loaded) -> list[str]:
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
-        f"{len(state.results)} trials, {changes_words(state)}",
+        f"{len(state.trials.results)} trials, {changes_words(state)}",
         *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
         *([f"box      {box_words(state)}"] if box_words(state) else []),
         f"verdicts {verdict_words(loaded)}",
@@ -38,17 +39,17 @@ def status(loaded: Loaded) -> list[str]:
         *(f"expected {text}" for text in calibration_words(ladder, state)),
         *exam_lines(found),
     ]
-    if state.closing:
-        lines.append(f"round    is closing, {state.closing}: no change is taken in")
+    if state.round.closing:
+        lines.append(f"round    is closing, {state.round.closing}: no change is taken in")
     if state.stopped is not None:
         lines.append(f"stopped  {state.stopped.reason}")
-    elif state.pending():
-        lines.append(f"running  {len(state.pending())} trials asked for have not ended")
+    elif state.trials.pending():
+        lines.append(f"running  {len(state.trials.pending())} trials asked for have not ended")
     lines.append("")
-    singles = [one for one in state.changes.values() if not one.change.members]
-    lines += [change_line(loaded, proposed) for proposed in singles]
-    stacks = [one for one in state.changes.values() if one.change.members]
-    lines += ["", *(stack_line(loaded, proposed) for proposed in stacks)] if stacks else []
+    records = state.changes.values()
+    lines += [change_line(record) for record in records if not record.change.members]
+    stacks = [stack_line(record) for record in records if record.change.members]
+    lines += ["", *stacks] if stacks else []
     return lines
 
 
@@ -61,7 +62,7 @@ def changes_words(state: StudyState) -> str:
 
 def box_words(state: StudyState) -> str:
     """Say what the trials ran in, the most frequent first; empty for studies before the box."""
-    boxes = Counter(result.box for result in state.results.values() if result.box)
+    boxes = Counter(result.box for result in state.trials.results.values() if result.box)
     return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
 
 
@@ -92,7 +93,7 @@ def claim_lines(found: Findings) -> list[str]:
 
 def exam_lines(found: Findings) -> list[str]:
     """Say what the accepted changes bring together, against what was forecast of them."""
-    exam, target, dropped = found.exam, found.ladder.target_name, found.state.dropped
+    exam, target, dropped = found.exam, found.ladder.target_name, found.state.changes.dropped
     if exam is None:
         return []
     seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
@@ -108,13 +109,13 @@ def exam_lines(found: Findings) -> list[str]:
     total = interval(exam.total.low, exam.total.mean, exam.total.high)
     lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
     lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
-    lines += [f"dropped  {arm}: {dropped[arm]}" for arm in dropped]
+    lines += [f"dropped  {arm}: {record.dropped}" for arm, record in dropped.items()]
     return lines
 
 
-def stack_line(loaded: Loaded, proposed: Proposed) -> str:
+def stack_line(record: ChangeRecord) -> str:
     """Say a stack and what it gained on its highest rung in one line."""
-    verdict = loaded.state.verdicts.get(proposed.arm)
+    proposed, verdict = record.proposed, record.verdict
     head = f"{proposed.arm:<4} {proposed.change.title:<36.36}"
     if verdict is None:
         return f"{head} in flight"
@@ -136,27 +137,26 @@ def forecast_words(loaded: Loaded) -> str:
     return f"{found.n_hits} of {len(found.scored)} fell into their 80 % interval"
 
 
-def change_line(loaded: Loaded, proposed: Proposed) -> str:
+def change_line(record: ChangeRecord) -> str:
     """Say a change and its verdict in one line."""
-    verdict = loaded.state.verdicts.get(proposed.arm)
+    proposed, verdict = record.proposed, record.verdict
     if verdict is None:
         return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
     look = verdict.gain_forecast
     odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
-    status = status_of(loaded.state, proposed.arm)
-    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {status:<22}{odds}"
+    return f"{proposed.arm:<4} {proposed.change.title:<36.36} {record.status:<22}{odds}"
 
 
 def show(loaded: Loaded, arm: str) -> list[str]:
     """Tell one change in full: hypothesis, edit, trials, forecasts, verdict and why."""
     state = loaded.state
-    proposed = state.changes[arm]
-    change = proposed.change
+    record = state.changes[arm]
+    change, base = record.change, record.base
     lines = [
         f"{arm}  {change.title}",
         f"hypothesis  {change.hypothesis or 'none given'}",
         f"kind        {change.kind}, {change.category or 'no category'}, by {change.proposer}",
-        f"against     {proposed.base} (commit {state.bases[proposed.base][:7]})",
+        f"against     {base} (commit {state.bases[base][:7]})",
     ]
     if change.members:
         lines.append(f"members     {' '.join(change.members)}")
@@ -169,15 +169,16 @@ def show(loaded: Loaded, arm: str) -> list[str]:
     if change.patch:
         lines += ["patch", *(f"  {line}" for line in change.patch.splitlines())]
     lines += ["", *trial_lines(loaded, arm), *forecast_lines(loaded, arm), ""]
-    verdict = state.verdicts.get(arm)
-    return lines + (verdict_lines(loaded, verdict) if verdict else ["verdict     in flight"])
+    return lines + (
+        verdict_lines(loaded, record.verdict) if record.verdict else ["verdict     in flight"]
+    )
 
 
 def trial_lines(loaded: Loaded, arm: str) -> list[str]:
     """List a change's trials."""
     lines = []
     for rung in loaded.ladder.rungs:
-        for seed, result in loaded.state.losses(arm, rung.name).items():
+        for seed, result in loaded.state.trials.losses(arm, rung.name).items():
             value = "—" if result.value is None else f"{result.value:.5f}"
             why = "" if result.is_complete else f"  {result.cause} {result.reason.strip()[-200:]}"
             lines.append(
@@ -204,9 +205,9 @@ def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
 def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
     """Tell a verdict: effects by rung, forecast, reasons, price."""
     lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
-    base = loaded.state.changes[verdict.arm].base
+    record = loaded.state.changes[verdict.arm]
     for effect in verdict.effects:
-        pace = pace_of(loaded.state, verdict.arm, base, effect.rung)
+        pace = pace_of(loaded.state, verdict.arm, record.base, effect.rung)
         if pace is not None:
             lines.append(f"pace        {pace_words(effect, pace)}")
     lines.append(f"verdict     {verdict.outcome}")
@@ -220,11 +221,10 @@ def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
         lines.append(f"price       {verdict.price:.2g} {loaded.ladder.unit} more to decide it")
     if verdict.prior:
         lines.append(f"prior       {verdict.prior}")
-    commit = loaded.state.accepted.get(verdict.arm)
-    if commit:
-        lines.append(f"commit      {commit}")
-    if verdict.arm in loaded.state.deferred:
-        lines.append(f"waits       {loaded.state.deferred[verdict.arm]}")
+    if record.commit:
+        lines.append(f"commit      {record.commit}")
+    if record.deferred:
+        lines.append(f"waits       {record.deferred}")
     return lines
 
 

@@ -119,7 +119,7 @@ def score(loaded: Loaded) -> TrackRecord:
     found = survey(loaded.ladder, loaded.state)
     claims, notes = target_claims(loaded, found)
     resolved = {claim.arm for claim in claims}
-    verdicts = [v for v in loaded.state.verdicts.values() if v.gain_forecast is not None]
+    verdicts = [v for v in loaded.state.verdicts().values() if v.gain_forecast is not None]
     return TrackRecord(
         told=(*_next_rungs(loaded, found), *claims),
         null_changes=null_changes(loaded),
@@ -156,7 +156,7 @@ def _next_rungs(loaded: Loaded, found: Findings) -> list[ScoredClaim]:
 def target_losses(loaded: Loaded, arm: str) -> Losses:
     """Return an arm's losses at the target by seed, from runs made elsewhere."""
     loss = loaded.ladder.setting.objective.loss
-    runs = loaded.state.at_target.get(arm, {})
+    runs = loaded.state.trials.at_target.get(arm, {})
     return {seed: loss(r.value) for seed, r in runs.items() if r.value is not None}
 
 
@@ -193,15 +193,15 @@ def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Ef
 def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredClaim], tuple[str, ...]]:
     """Score verdicts, and the stack, by runs at the target."""
     state = loaded.state
-    if not state.at_target:
+    if not state.trials.at_target:
         return [], ()
     analysis, told, notes = Analysis(loaded.ladder, state), [], []
-    for arm in state.at_target:
+    for arm in state.trials.at_target:
         if arm in state.bases:
             if arm != state.first_base and found.stack is not None:
                 told += _stack(loaded, arm, found.stack, analysis)
             continue
-        proposed, verdict = state.changes[arm], state.verdicts.get(arm)
+        proposed, verdict = state.changes[arm], state.changes[arm].verdict
         came = target_effect(loaded, arm, proposed.base, analysis)
         if came is None:
             notes.append(
@@ -234,7 +234,7 @@ def null_changes(loaded: Loaded) -> NullChanges:
     """Count null changes, those sent on from the lowest rung and those accepted."""
     state, lowest = loaded.state, loaded.ladder.rungs[0].name
     judged = [
-        verdict for arm, verdict in state.verdicts.items() if state.changes[arm].change.is_control
+        verdict for arm, verdict in state.verdicts().items() if state.changes[arm].change.is_control
     ]
     sent = {d.arm for d in state.decisions if d.action is Action.PROMOTE and d.rung != lowest}
     taken = [verdict for verdict in judged if verdict.outcome.is_accepted]

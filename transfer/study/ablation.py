@@ -126,7 +126,7 @@ def _parts(analysis: Analysis, asked: AblationRequested) -> Sequence[Part]:
 
 
 def _rejected(analysis: Analysis, exam: Exam, part: Part, why: str) -> VerdictReached:
-    before = analysis.state.verdicts[part.arm]
+    before = analysis.state.verdict(part.arm)
     return replace(
         before,
         outcome=Outcome.REJECTED,

@@ -47,12 +47,11 @@ class Checkouts:
     def tree(self, arm: str) -> Tree:
         """Return the tree of a change, a stack or a baseline."""
         if arm not in self._trees:
-            proposed = self._state.changes.get(arm)
-            if proposed is not None:
-                self._trees[arm] = self.make(proposed)
-            elif arm in self._state.parts and arm not in self._state.bases:
-                first, members = self._state.first_base, self._state.parts[arm]
-                self._trees[arm] = self.stack(arm, first, members).tree
+            record, members = self._state.changes.get(arm), self._state.part_members(arm)
+            if record is not None:
+                self._trees[arm] = self.make(record.proposed)
+            elif members is not None and arm not in self._state.bases:
+                self._trees[arm] = self.stack(arm, self._state.first_base, members).tree
             else:
                 commit = self._state.bases[arm]
                 self._trees[arm] = self.trees.checkout(arm, parent=commit, patch="", knobs={})
@@ -111,7 +110,7 @@ class Checkouts:
             return name, ""
         if name == self._program_of(self.tree(proposed.base), is_patched=True):
             return name, "changes nothing but comments or layout"
-        arm = self._state.programs.get(name)
+        arm = self._state.changes.programs.get(name)
         title = self._state.changes[arm].change.title if arm else ""
         return name, f"runs the same program as {arm} '{title}'" if arm else ""
 

@@ -29,7 +29,7 @@ def message(ladder: Ladder, state: StudyState, proposed: Proposed, verdict: Verd
     trials = [
         identity
         for rung in ladder.rungs
-        for identity in state.requests.get((proposed.arm, rung.name), {}).values()
+        for identity in state.trials.requests.get((proposed.arm, rung.name), {}).values()
     ]
     lines += [
         f"Target: {ladder.target_name}, {ladder.target:g} {ladder.unit}",

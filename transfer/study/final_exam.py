@@ -5,7 +5,15 @@ from collections.abc import Callable
 from miniscale.tree.patch import PatchRefused
 from transfer.belief.exam import exam_of
 from transfer.belief.utility import Utility
-from transfer.events import AblationConcluded, Accepted, BaselineSet, Dropped, Event, ExamRequested
+from transfer.events import (
+    AblationConcluded,
+    AblationRequested,
+    Accepted,
+    BaselineSet,
+    Dropped,
+    Event,
+    ExamRequested,
+)
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
@@ -50,26 +58,29 @@ class FinalExam:
         """Take the next step; False when there is none. All that was asked for has ended."""
         state = self._state
         base = state.base
-        if base in state.answers and state.answers[base].verdicts:
-            self._carry_out(state.answers[base])
+        exam = state.exams.get(base)
+        if exam is not None:
+            if exam.answer is not None:
+                return self._carry_out(exam.answer)
+            if exam.question is None:
+                return self._question(base)
+            verdicts = answer(self._analysis, exam.question, utility=self._utility)
+            self._record(AblationConcluded(base, verdicts))
             return True
-        if base in state.questions and base not in state.answers:
-            self._record(
-                AblationConcluded(
-                    base, answer(self._analysis, state.questions[base], utility=self._utility)
-                )
-            )
-            return True
-        if base in state.exams:
-            return base not in state.answers and self._question(base)
-        return base != state.first_base and bool(state.accepted) and self._ask()
+        return base != state.first_base and bool(state.changes.accepted) and self._ask()
 
     def _ask(self) -> bool:
         state = self._state
         seeds = self._seeds(self._room())
         if seeds:
-            self._record(ExamRequested(state.base, seeds, tuple(state.accepted), self._plan.trust))
+            self._record(
+                ExamRequested(state.base, seeds, tuple(state.changes.accepted), self._plan.trust)
+            )
         return bool(seeds)
+
+    def _questions(self) -> list[AblationRequested]:
+        exams = self._state.exams.values()
+        return [exam.question for exam in exams if exam.question is not None]
 
     def _room(self) -> float:
         """Return what exams may still take, in the ladder's unit."""
@@ -79,11 +90,8 @@ class FinalExam:
         taken = sum(
             2 * len(seeds) * cost[rung]
             for exam in self._state.exams.values()
-            for rung, seeds in exam.seeds.items()
-        ) + sum(
-            (1 + len(one.parts)) * len(one.seeds) * cost[one.rung]
-            for one in self._state.questions.values()
-        )
+            for rung, seeds in exam.request.seeds.items()
+        ) + sum((1 + len(one.parts)) * len(one.seeds) * cost[one.rung] for one in self._questions())
         return min(most - taken, left)
 
     def _seeds(self, room: float) -> dict[str, tuple[int, ...]]:
@@ -92,7 +100,7 @@ class FinalExam:
         Half of the room at most is left for a question on the lowest rung and an exam after it.
         """
         state, rungs = self._state, self._ladder.rungs
-        again = least_cost(self._ladder, len(state.accepted)) + 8 * rungs[0].cost
+        again = least_cost(self._ladder, len(state.changes.accepted)) + 8 * rungs[0].cost
         room -= min(again, room / 2)
         fresh = fresh_seeds(state, self._plan.seed, place=8 * len(state.exams), n=EXAM_SEEDS[0][0])
         if not fresh:
@@ -111,7 +119,7 @@ class FinalExam:
         """Leave each change out in turn if the exam fell short and there is room."""
         self._analysis.refresh()
         exam = exam_of(self._analysis, base)
-        place = QUESTIONS + 8 * len(self._state.questions)
+        place = QUESTIONS + 8 * len(self._questions())
         seeds = fresh_seeds(self._state, self._plan.seed, place=place, n=RUNS)
         if exam is None or not exam.is_fresh or not exam.is_doubtful or not seeds:
             return False
@@ -126,26 +134,30 @@ class FinalExam:
         """Whether the changes apply without the one that is left out."""
         return not self._checkouts.stack(part, self._state.first_base, members).left_out
 
-    def _carry_out(self, found: AblationConcluded) -> None:
+    def _carry_out(self, found: AblationConcluded) -> bool:
         """Take what failed off the branch: the rest is committed again, the baseline moves there.
 
         Each event is recorded by what the state lacks, so that a killed study goes on.
         """
         state = self._state
+        if not found.verdicts:
+            return False
         for verdict in found.verdicts:
-            if state.verdicts.get(verdict.arm) != verdict:
+            if state.changes[verdict.arm].verdict != verdict:
                 self._record(verdict)
-            if verdict.arm in state.accepted:
+            if verdict.arm in state.changes.accepted:
                 self._record(Dropped(verdict.arm, verdict.reasons[0]))
-        for arm in list(state.rebuilt):
+        for arm in [arm for arm, record in state.changes.accepted.items() if record.is_stale]:
             self._commit_again(arm)
         self._record(BaselineSet(next_baseline(state), state.head))
+        return True
 
     def _commit_again(self, arm: str) -> None:
         state = self._state
-        done = [commit for other, commit in state.accepted.items() if other not in state.rebuilt]
+        accepted = state.changes.accepted.values()
+        done = [record.commit for record in accepted if not record.is_stale]
         parent = done[-1] if done else state.bases[state.first_base]
-        proposed, verdict = state.changes[arm], state.verdicts[arm]
+        proposed, verdict = state.changes[arm].proposed, state.verdict(arm)
         try:
             commit = self._checkouts.trees.accept(
                 arm,
@@ -169,7 +181,7 @@ def fresh_seeds(state: StudyState, study_seed: int, *, place: int, n: int) -> tu
         Where they should begin, counted from the first seed kept for exams; if any of those is
         used, the next ones follow, and then those before.
     """
-    used = {seed for seeds in state.requests.values() for seed in seeds}
+    used = {seed for seeds in state.trials.requests.values() for seed in seeds}
     first, end = study_seed * SEEDS_A_STUDY + FRESH, (study_seed + 1) * SEEDS_A_STUDY
     last = end - n + 1
     for start in (*range(first + place, last, 8), *range(first, min(first + place, last), 8)):

@@ -73,8 +73,12 @@ def _event(loaded: Loaded, table: Path, row: ArmRow) -> Imported | None:
     arm, where = _arm(loaded, row, table), f"{table.name} row {row.number}"
     rung, is_target = _place(loaded, row, where)
     state = loaded.state
-    known = state.at_target.get(arm, {}) if is_target else state.losses(arm, rung)
-    if not is_target and row.seed in state.requests.get((arm, rung), {}) and row.seed not in known:
+    known = state.trials.at_target.get(arm, {}) if is_target else state.trials.losses(arm, rung)
+    if (
+        not is_target
+        and row.seed in state.trials.requests.get((arm, rung), {})
+        and row.seed not in known
+    ):
         raise InputError(f"{where}: {arm} on {rung}, seed {row.seed} is being run by the study")
     if row.seed in known:
         if known[row.seed].value == row.value:
@@ -100,8 +104,8 @@ def _arm(loaded: Loaded, row: ArmRow, table: Path) -> str:
         return next(iter(state.bases))
     titled = [  # a change that was measured again keeps its title: its first form is meant
         arm
-        for arm, proposed in state.changes.items()
-        if proposed.change.title == row.arm and not proposed.rescreens
+        for arm, record in state.changes.items()
+        if record.change.title == row.arm and not record.proposed.rescreens
     ]
     if len(titled) == 1:
         return titled[0]
@@ -110,7 +114,7 @@ def _arm(loaded: Loaded, row: ArmRow, table: Path) -> str:
             f"{table.name} row {row.number}: '{row.arm}' is the title of {', '.join(titled)}; "
             "say which by its id"
         )
-    titles = (proposed.change.title for proposed in state.changes.values())
+    titles = (record.change.title for record in state.changes.values())
     known = [*state.bases, *state.changes, BASELINE, *titles]
     raise InputError(
         f"{table.name} row {row.number}: arm '{row.arm}' is not in the study; "

@@ -36,13 +36,15 @@ def rejudge(
     found: dict[str, VerdictReached] = {}
     for event in events:
         if isinstance(event, StepChosen):
-            verdict = schedule.step(state.changes[event.arm]).verdict
+            verdict = schedule.step(state.changes[event.arm].proposed).verdict
             if verdict is not None:
                 found[event.arm] = verdict
         elif isinstance(event, RoundReviewed) and isinstance(policy, Reviewer):
             found |= {verdict.arm: verdict for verdict in policy.review(schedule.view()).verdicts}
         elif isinstance(event, AblationConcluded):
-            verdicts = answer(schedule.analysis, state.questions[event.arm], utility=policy.utility)
-            found |= {verdict.arm: verdict for verdict in verdicts}
+            question = state.exams[event.arm].question
+            if question is not None:
+                verdicts = answer(schedule.analysis, question, utility=policy.utility)
+                found |= {verdict.arm: verdict for verdict in verdicts}
         state.apply(event)
     return found

@@ -59,7 +59,7 @@ def device_hours(ladder: Ladder, state: StudyState) -> float:
     devices = {rung.name: max(rung.gpus, 1) for rung in ladder.rungs}
     seconds = math.fsum(
         result.seconds * devices.get(rung, 1)
-        for (_, rung), ended in state.ended.items()
+        for (_, rung), ended in state.trials.ended.items()
         for result in ended.values()
     )
     return seconds / 3600
@@ -93,9 +93,9 @@ class Watch:
 
     def _seconds(self, state: StudyState, rung: str) -> float:
         """Return what a trial of a rung takes: the mean of the latest ones."""
-        for key in reversed(state.trail[-50:]):
+        for key in reversed(state.trials.trail[-50:]):
             if key[1] == rung:
-                ended = state.ended[key].values()
+                ended = state.trials.ended[key].values()
                 return math.fsum(result.seconds for result in ended) / len(ended)
         return 0.0
 
@@ -103,7 +103,7 @@ class Watch:
         """Name caps that are four fifths used, each once a session."""
         limits, total = self._limits, spent(state)
         used = {
-            "changes": (state.n_changes, limits.changes),
+            "changes": (state.changes.n_fresh, limits.changes),
             "hours": ((now - self._start) / 3600, limits.hours),
             "tokens": (total.tokens, limits.tokens),
             "usd": (total.usd, limits.usd),

@@ -105,7 +105,7 @@ def run_trials(
         Who is told of progress; one that fails is taken off this list.
     """
     runner.submit(batch)
-    while study.state.pending():
+    while study.state.trials.pending():
         if session.is_interrupted():
             raise Interrupted
         for result in runner.poll(POLL_S):
@@ -125,7 +125,7 @@ def propose(
         state = study.state
         if state.in_flight() and state.n_refused >= WAITED:
             return
-        if state.n_changes >= limits.changes:
+        if state.changes.n_fresh >= limits.changes:
             yield Done(f"{limits.changes} changes were tried")
             return
         proposal = proposer.propose(request) or Done(f"{proposer.name} has no more to propose")
@@ -142,7 +142,7 @@ def propose(
 def why_over(study: Study, no_more: Done | Paused | None) -> Done | Paused | None:
     """Say why a study without trials to run is over; None while a step is left to do."""
     state = study.state
-    if state.in_flight() or state.closing or (study.has_room() and no_more is None):
+    if state.in_flight() or state.round.closing or (study.has_room() and no_more is None):
         return None
     if isinstance(no_more, Paused):
         return no_more

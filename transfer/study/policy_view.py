@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from transfer.arm import FIRST_BASELINE
 from transfer.events import Proposed
+from transfer.journal.change_record import ChangeRecord
 from transfer.measure.effect import Noise
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
@@ -47,9 +48,9 @@ class ViewBuilder:
             budget=self._plan.budget,
             noise=noise,
             slopes=slopes,
-            is_closing=bool(state.closing),
+            is_closing=bool(state.round.closing),
             ladder=analysis.ladder,
-            spent_closing=state.spent_closing,
+            spent_closing=state.outlay.closing.value,
             trust=self._plan.trust,
             scratch=self._scratch,
         )
@@ -68,26 +69,30 @@ class ViewBuilder:
 
     def _catch_up(self) -> None:
         state = self._state
-        due = dict.fromkeys(state.moves[self._seen :])
-        self._seen = len(state.moves)
-        now = (self._analysis.version, state.closing, next(reversed(state.bases), ""))
+        due = dict.fromkeys(state.changes.moves[self._seen :])
+        self._seen = len(state.changes.moves)
+        now = (self._analysis.version, state.round.closing, next(reversed(state.bases), ""))
         if now != self._made_at:
             self._made_at = now
             due |= self._fresh
-            due |= dict.fromkeys(proposed.arm for proposed in state.in_flight())
-            if state.closing:
-                due |= state.waiting
-                due |= {arm: None for (base, _), arm in state.stacks.items() if base == state.base}
+            due |= dict.fromkeys(state.changes.in_flight)
+            if state.round.closing:
+                due |= dict.fromkeys(state.changes.waiting)
+                due |= {
+                    arm: None
+                    for (base, _), arm in state.changes.stacks.items()
+                    if base == state.base
+                }
             self._fresh = {}
         for arm in due:
             self._change_views[arm] = self._change_view(state.changes[arm])
 
-    def _change_view(self, proposed: Proposed) -> ChangeView:
-        state, arm = self._state, proposed.arm
-        verdict = state.verdicts.get(arm)
+    def _change_view(self, record: ChangeRecord) -> ChangeView:
+        state, proposed, verdict = self._state, record.proposed, record.verdict
+        arm = proposed.arm
         judged = () if verdict is None else verdict.effects
-        is_open = arm in state.waiting or bool(proposed.change.members)
-        is_ours = bool(state.closing) and proposed.base == state.base
+        is_open = record.is_waiting or bool(proposed.change.members)
+        is_ours = bool(state.round.closing) and proposed.base == state.base
         is_fresh = verdict is None or (is_ours and is_open)
         if is_fresh:
             self._fresh[arm] = None
@@ -98,8 +103,8 @@ class ViewBuilder:
             effects=self._analysis.effects(proposed) if is_fresh else judged,
             failure=self._analysis.failure(arm),
             verdict=verdict,
-            is_accepted=arm in state.accepted,
-            deferred=state.deferred.get(arm, ""),
+            is_accepted=bool(record.commit),
+            deferred=record.deferred,
         )
 
     def _measures(self) -> Numbers:

@@ -92,7 +92,7 @@ class Proposer(Protocol):
 def asked_before(state: StudyState, proposer: str) -> int:
     """Count what a proposer has proposed in a study, refused proposals included."""
     taken = sum(
-        proposed.change.proposer == proposer and not proposed.rescreens
-        for proposed in state.changes.values()
+        record.change.proposer == proposer and not record.proposed.rescreens
+        for record in state.changes.values()
     )
     return taken + sum(refused.proposer == proposer for refused in state.refused)

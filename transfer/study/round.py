@@ -85,8 +85,8 @@ class Rounds:
     # -- without a review ------------------------------------------------------------------
 
     def _accept_all(self) -> None:
-        for arm in list(self._state.waiting):
-            proposed, verdict = self._state.changes[arm], self._state.verdicts[arm]
+        for arm in list(self._state.changes.waiting):
+            proposed, verdict = self._state.changes[arm].proposed, self._state.verdict(arm)
             reason = self._conflict(proposed)
             if not reason:
                 try:
@@ -101,7 +101,7 @@ class Rounds:
         state = self._state
         if proposed.base != state.base:
             return f"was measured against {proposed.base}, the baseline is {state.base} now"
-        for arm in state.taken:
+        for arm in state.round.taken:
             shared = sorted(state.changes[arm].change.knobs.keys() & proposed.change.knobs.keys())
             if shared:
                 return f"sets the knob {shared[0]} as accepted {arm} does"
@@ -120,15 +120,15 @@ class Rounds:
         state, rule = self._state, self._plan.round
         share = len(state.bases) * rule.budget_share * self._plan.budget
         is_due = (
-            len(state.taken) >= rule.accepts
-            or state.on_base.get(state.base, 0) >= rule.changes
-            or state.spent_by_trials >= share
+            len(state.round.taken) >= rule.accepts
+            or state.round.on_base.get(state.base, 0) >= rule.changes
+            or state.outlay.by_trials >= share
         )
         if is_due:
             self._move()
 
     def _move(self) -> None:
-        if self._state.taken:
+        if self._state.round.taken:
             self._record(BaselineSet(next_baseline(self._state), self._state.head))
 
     # -- with a review ---------------------------------------------------------------------
@@ -136,28 +136,28 @@ class Rounds:
     def _due(self) -> str:
         """Say why the round is due to end; empty if it is not."""
         state, rule = self._state, self._plan.round
-        if len(state.waiting) >= rule.accepts:
-            return f"{len(state.waiting)} changes are accepted"
-        if state.n_since >= rule.changes:
-            return f"{state.n_since} changes were tried"
-        share = (state.n_closed + 1) * rule.budget_share
-        if state.n_since and state.spent_by_trials >= share * self._plan.budget:
+        if len(state.changes.waiting) >= rule.accepts:
+            return f"{len(state.changes.waiting)} changes are accepted"
+        if state.round.n_since >= rule.changes:
+            return f"{state.round.n_since} changes were tried"
+        share = (state.round.n_closed + 1) * rule.budget_share
+        if state.round.n_since and state.outlay.by_trials >= share * self._plan.budget:
             return f"{share:.0%} of the budget is spent"
         return ""
 
     def _close(self, reviewer: Reviewer) -> None:
         state = self._state
-        if not state.closing:
+        if not state.round.closing:
             reason = self._due()
             if not reason:
                 return
             self._record(RoundClosing(reason))
         self._carry_out()
         while not state.in_flight():
-            if state.review is not None and state.review.is_settled:
+            if state.round.review is not None and state.round.review.is_settled:
                 self._accept_all()
                 self._move()
-                self._record(RoundClosed(state.n_closed + 1))
+                self._record(RoundClosed(state.round.n_closed + 1))
                 return
             self._look(reviewer)
             self._carry_out()
@@ -167,7 +167,7 @@ class Rounds:
         review = reviewer.review(self._schedule.view())
         wanted = dict.fromkeys(self._members(stack) for stack in review.stacks)
         new = tuple(stack for stack in wanted if stack and not self._is_known(stack))
-        if self._state.n_reviews >= REVIEWS:
+        if self._state.round.n_reviews >= REVIEWS:
             new = ()
         self._record(RoundReviewed(new, review.verdicts, not new))
 
@@ -177,28 +177,31 @@ class Rounds:
         fit = {
             arm: state.changes[arm]
             for arm in arms
-            if state.changes[arm].base == state.base and arm not in state.deferred
+            if state.changes[arm].base == state.base and arm not in state.changes.deferred
         }
         changes = [arm for arm, one in fit.items() if not one.change.is_control]
         return tuple(sorted(changes, key=read_arm))
 
     def _is_known(self, members: tuple[str, ...]) -> bool:
-        return (self._state.base, members) in self._state.stacks
+        return (self._state.base, members) in self._state.changes.stacks
 
     def _carry_out(self) -> None:
         """Record the verdicts of the last review and propose its stacks, those left to do."""
         state = self._state
-        if state.review is None:
+        if state.round.review is None:
             return
-        for verdict in state.review.verdicts:
-            if state.verdicts.get(verdict.arm) != verdict:
+        for verdict in state.round.review.verdicts:
+            if state.changes[verdict.arm].verdict != verdict:
                 self._record(verdict)
-        for stack in state.review.stacks:
+        for stack in state.round.review.stacks:
             self._propose(self._members(stack))
 
     def _propose(self, members: tuple[str, ...]) -> None:
         """Take a stack in; members that do not apply on those before them wait."""
-        arm, base = str(ArmName(ArmKind.STACK, self._state.n_stacks + 1)), self._state.base
+        arm, base = (
+            str(ArmName(ArmKind.STACK, len(self._state.changes.stacks) + 1)),
+            self._state.base,
+        )
         if not members or self._is_known(members):
             return
         left_out = self._checkouts.stack(arm, base, members).left_out
@@ -213,8 +216,11 @@ class Rounds:
     def again(self) -> list[Proposed]:
         """Return deferred changes that can be measured on a newer baseline now."""
         state = self._state
-        waiting = [state.changes[arm] for arm in state.deferred if arm not in state.rescreened]
-        return [proposed for proposed in waiting if proposed.base != state.base]
+        return [
+            record.proposed
+            for record in state.changes.deferred.values()
+            if not record.rescreened_by and record.base != state.base
+        ]
 
     def _retreat(self) -> None:
         """Give up a head that left no number: back to the baseline before it."""
@@ -224,14 +230,14 @@ class Rounds:
             return
         reason = f"{state.base} ended {failure.state} on {failure.rung}, seed {failure.seed}"
         stuck, previous = state.base, list(state.bases)[-2]
-        for arm in list(state.accepted):
-            if state.changes[arm].base in (previous, stuck):
+        for arm, record in list(state.changes.accepted.items()):
+            if record.base in (previous, stuck):
                 self._record(Dropped(arm, reason))
-        for arm, verdict in list(state.verdicts.items()):
+        for arm, verdict in state.verdicts().items():
             is_open = verdict.outcome is Outcome.UNDECIDED or verdict.outcome.is_accepted
-            proposed = state.changes[arm]
-            is_ours = proposed.base == stuck and not proposed.change.members
-            if is_ours and is_open and arm not in state.deferred:
+            record = state.changes[arm]
+            is_ours = record.base == stuck and not record.change.members
+            if is_ours and is_open and not record.deferred:
                 self._record(Deferred(arm, reason))
         self._record(BaselineSet(next_baseline(state), state.bases[previous]))
 
@@ -239,25 +245,27 @@ class Rounds:
         """Take over trials of a new baseline that were run already as a stack of equal content."""
         state = self._state
         base, first = state.base, state.first_base
-        if base == first or any((base, rung.name) in state.requests for rung in self._ladder.rungs):
+        if base == first or any(
+            (base, rung.name) in state.trials.requests for rung in self._ladder.rungs
+        ):
             return
         found = []
         for rung in self._ladder.rungs:
-            for seed in sorted(state.requests.get((first, rung.name), ())):
+            for seed in sorted(state.trials.requests.get((first, rung.name), ())):
                 identity = self._spec(base, rung.name, seed).identity
-                if identity in state.results:
+                if identity in state.trials.results:
                     found.append(Request(base, rung.name, seed, identity))
         if found:
-            self._record(TrialsRequested(len(state.batches), tuple(found)))
+            self._record(TrialsRequested(len(state.trials.batches), tuple(found)))
 
     # -- at the end ------------------------------------------------------------------------
 
     def wind_up(self) -> bool:
         """Take the next step towards the study's end; False when there is none."""
         state = self._state
-        is_open = state.closing or state.n_since or state.waiting
+        is_open = state.round.closing or state.round.n_since or state.changes.waiting
         if self.reviewer is not None and is_open:
-            if not state.closing:
+            if not state.round.closing:
                 self._record(RoundClosing("the study ends"))
             return True
         return self._examine()
@@ -266,6 +274,6 @@ class Rounds:
         """Ask for a comparison of the head with the first baseline, or go on with one."""
         if not self._plan.exam_share:
             return False
-        if self._state.accepted:
+        if self._state.changes.accepted:
             self._move()
         return self._exams.step()

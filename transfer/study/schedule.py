@@ -58,8 +58,8 @@ class Schedule:
         return [proposed for proposed in self._state.in_flight() if not self._is_done(proposed)]
 
     def _is_done(self, proposed: Proposed) -> bool:
-        latest = self._state.latest.get(proposed.arm)
-        is_now = latest is not None and latest.batch == len(self._state.batches)
+        latest = self._state.changes[proposed.arm].latest
+        is_now = latest is not None and latest.batch == len(self._state.trials.batches)
         return is_now and latest is not None and asks(latest.action)
 
     def step(self, proposed: Proposed) -> ScheduledStep:
@@ -81,18 +81,20 @@ class Schedule:
         state = self._state
         for rung in self._ladder.rungs:
             key = (proposed.arm, rung.name)
-            if key in state.retried or not state.n_spare(*key):
+            if key in state.trials.retried or not state.trials.n_spare(*key):
                 continue
-            seed = min(state.diverged[key])
+            seed = min(state.trials.diverged[key])
             reason = f"diverged on {rung.name}, seed {seed}: once more on a new seed"
-            n = len(state.requests[key])
+            n = len(state.trials.requests[key])
             return Decision(Action.REPEAT, rung.name, (reason,), seeds=n)
         return None
 
     def room(self, *, is_stack: bool) -> float:
         """Return what may still be spent; single changes leave the reserve for stacks."""
         room = self._budget - self._state.spent
-        return room if is_stack else room - max(self._reserve - self._state.spent_closing, 0.0)
+        return (
+            room if is_stack else room - max(self._reserve - self._state.outlay.closing.value, 0.0)
+        )
 
     def _fitted(self, proposed: Proposed, decision: Decision) -> Decision:
         trials = self.new_trials(proposed, decision.rung, decision.seeds)
@@ -111,11 +113,11 @@ class Schedule:
 
     def _planned_now(self) -> set[Trial]:
         """Return the trials that decisions of this batch ask for already."""
-        now = len(self._state.batches)
+        now = len(self._state.trials.batches)
         if self._planned_at != now:
             self._planned, self._planned_at = {}, now
         for proposed in self._state.in_flight():
-            latest = self._state.latest.get(proposed.arm)
+            latest = self._state.changes[proposed.arm].latest
             if latest is None or latest.batch != now or proposed.arm in self._planned:
                 continue
             if asks(latest.action):
@@ -126,11 +128,11 @@ class Schedule:
     def new_trials(self, proposed: Proposed, rung: str, n: int) -> set[Trial]:
         """Return the trials that n runs of a change on a rung ask for the first time."""
         asked = wanted(self._ladder, self._state, proposed, self._ladder.rung(rung), n)
-        requests = self._state.requests
+        requests = self._state.trials.requests
         return {trial for trial in asked if trial[2] not in requests.get(trial[:2], {})}
 
     def _stranded(self, proposed: Proposed) -> Decision | None:
-        if proposed.base not in self._state.broken:
+        if proposed.base not in self._state.trials.broken:
             return None
         failure = self.analysis.failure(proposed.base)
         if failure is None:
@@ -144,7 +146,7 @@ class Schedule:
     ) -> ScheduledStep:
         decided = StepChosen(
             arm=proposed.arm,
-            batch=len(self._state.batches),
+            batch=len(self._state.trials.batches),
             rung=decision.rung,
             action=decision.action,
             effects=evidence.effects,
@@ -213,20 +215,20 @@ def wanted(
     seed = state.started.seed if state.started is not None else 0
     salt = _salt(proposed)
     base = proposed.base
-    n += state.n_spare(proposed.arm, rung.name)
+    n += state.trials.n_spare(proposed.arm, rung.name)
     asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
     shared = max(n, rung.baseline_seeds)
     if state.started is not None and state.started.tops_up:
-        there = state.measured.get((base, rung.name), 0)
-        there += (proposed.arm, rung.name) not in state.requests
+        there = state.trials.measured.get((base, rung.name), 0)
+        there += (proposed.arm, rung.name) not in state.trials.requests
         shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)
-    shared += state.n_spare(base, rung.name)
+    shared += state.trials.n_spare(base, rung.name)
     asked += [(base, rung.name, s) for s in seeds_of(seed, shared)]
     if base == state.first_base:
         asked += [
             (base, other.name, s)
             for other in ladder.rungs
-            for s in seeds_of(seed, 1 + state.n_spare(base, other.name))
+            for s in seeds_of(seed, 1 + state.trials.n_spare(base, other.name))
         ]
     return asked
 

@@ -156,7 +156,7 @@ class Study:
         """
         waiting = self.state.in_flight()
         is_late = self.state.is_deciding and bool(waiting)
-        if self.state.closing or is_late or len(waiting) >= self.plan.in_flight:
+        if self.state.round.closing or is_late or len(waiting) >= self.plan.in_flight:
             return False
         lowest = self.ladder.rungs[0]
         first = [change for change in waiting if not self._has_run(change.arm)]
@@ -165,7 +165,7 @@ class Study:
         return room >= cost * (len(first) + 1) + self.plan.idea_cost
 
     def _has_run(self, arm: str) -> bool:
-        return (arm, self.ladder.rungs[0].name) in self.state.requests
+        return (arm, self.ladder.rungs[0].name) in self.state.trials.requests
 
     def prepare(self, proposal: Change | Refused, *, rescreens: str = "") -> str:
         """Take a change in, applied to a checkout of its own, or refuse it.
@@ -186,7 +186,7 @@ class Study:
             self.record(proposal)
             return proposal.reason
         change = proposal
-        number = len(self.state.changes) - self.state.n_stacks + 1
+        number = len(self.state.changes) - len(self.state.changes.stacks) + 1
         arm, base = str(ArmName(ArmKind.CHANGE, number)), self.state.base
         try:
             change = checked(change, self.ladder.setting)
@@ -230,12 +230,12 @@ class Study:
 
         A study cut while changes entered thus goes on as if it had not been.
         """
-        now = len(self.state.batches)
+        now = len(self.state.trials.batches)
         for proposed in self._schedule.undecided():
-            if is_begun and proposed.arm not in self.state.begun:
+            if is_begun and not self.state.changes[proposed.arm].is_begun:
                 continue
             step = self._schedule.step(proposed)
-            forecast, latest = step.forecast, self.state.latest.get(proposed.arm)
+            forecast, latest = step.forecast, self.state.changes[proposed.arm].latest
             if forecast is not None and (forecast.arm, forecast.rung) not in self.state.forecasts:
                 self.record(forecast)
             if latest is None or latest.batch != now:
@@ -274,7 +274,7 @@ class Study:
         Empty when no change is in flight and no exam is asked for.
         """
         self._decide_in_flight()
-        requests = self.state.requests
+        requests = self.state.trials.requests
         new = [
             (arm, rung, seed)
             for arm, rung, seed in unique([*self._asked(), *self._examined()])
@@ -284,16 +284,16 @@ class Study:
             return []
         specs = {key: self.spec(*key) for key in new}
         asked = tuple(Request(*key, spec.identity) for key, spec in specs.items())
-        self.record(TrialsRequested(len(self.state.batches), asked))
-        pending = {request.identity for request in self.state.pending()}
+        self.record(TrialsRequested(len(self.state.trials.batches), asked))
+        pending = {request.identity for request in self.state.trials.pending()}
         return self._longest_first(s for s in specs.values() if s.identity in pending)
 
     def _asked(self) -> list[Trial]:
         """Return the trials that this batch's decisions ask for."""
         asked: list[Trial] = []
         for proposed in self.state.in_flight():
-            step = self.state.latest[proposed.arm]
-            if asks(step.action):
+            step = self.state.changes[proposed.arm].latest
+            if step is not None and asks(step.action):
                 rung = self.ladder.rung(step.rung)
                 asked += wanted(self.ladder, self.state, proposed, rung, step.seeds)
         return asked
@@ -304,20 +304,21 @@ class Study:
         asked = [
             (arm, rung, seed)
             for exam in self.state.exams.values()
-            for arm in (exam.arm, first)
-            for rung, seeds in exam.seeds.items()
+            for arm in (exam.request.arm, first)
+            for rung, seeds in exam.request.seeds.items()
             for seed in seeds
         ]
         return asked + [
             (arm, question.rung, seed)
-            for question in self.state.questions.values()
+            for question in (exam.question for exam in self.state.exams.values())
+            if question is not None
             for arm in (question.arm, *question.parts)
             for seed in question.seeds
         ]
 
     def unfinished(self) -> list[TrialSpec]:
         """Return the trials of the last batch that have no result, the longest first."""
-        pending = self.state.pending()
+        pending = self.state.trials.pending()
         return self._longest_first(self.spec(r.arm, r.rung, r.seed) for r in pending)
 
     def _longest_first(self, specs: Iterable[TrialSpec]) -> list[TrialSpec]:
@@ -341,9 +342,9 @@ class Study:
 
     def finish(self, result: TrialResult) -> None:
         """Take a trial's result in; one that is known already is ignored."""
-        if result.identity in self.state.results or result.state is TrialState.CANCELLED:
+        if result.identity in self.state.trials.results or result.state is TrialState.CANCELLED:
             return
-        request = self.state.awaited(result.identity)
+        request = next(iter(self.state.trials.awaited.get(result.identity, ())), None)
         if request is None:
             raise ValueError(f"result {result.identity}: no trial of this study; submit its specs")
         rung = self.ladder.rung(request.rung)

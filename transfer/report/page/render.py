@@ -173,7 +173,7 @@ def _paces(findings: Findings, row: ChangeRow) -> dict[str, Pace]:
 
 def _trial_lines(findings: Findings, arm: str) -> Iterator[TrialLine]:
     for rung in findings.ladder.rungs:
-        for seed, result in findings.state.losses(arm, rung.name).items():
+        for seed, result in findings.state.trials.losses(arm, rung.name).items():
             yield TrialLine(rung.name, seed, result)
 
 
@@ -232,7 +232,7 @@ def _noise_rows(findings: Findings) -> Iterator[tuple[Any, ...]]:
 
 
 def _hours(findings: Findings) -> str:
-    seconds = sum(result.seconds for result in findings.state.results.values())
+    seconds = sum(result.seconds for result in findings.state.trials.results.values())
     return f", {seconds / 3600:.2g} trial-hours" if seconds else ""
 
 

@@ -26,7 +26,7 @@ def baseline_runs(findings: Findings, base: str) -> tuple[Array, Array]:
     found = [
         (rung.scale, result.value)
         for rung in ladder.rungs
-        for result in findings.state.losses(base, rung.name).values()
+        for result in findings.state.trials.losses(base, rung.name).values()
         if result.value is not None
     ]
     table = np.array(found, float).reshape(-1, 2)
