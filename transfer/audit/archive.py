@@ -10,7 +10,7 @@ from miniscale.setting.decode import InputError
 from transfer.audit.audit_result import VERSION, Audit
 from transfer.journal.folder import StudyFolder, flatten
 from transfer.ladder import Ladder
-from transfer.ladder_trust import Light, Trust
+from transfer.ladder_trust import Trust
 
 FOLDER = ".audits"
 
@@ -109,7 +109,7 @@ def trust_for(study: StudyFolder, ladder: Ladder) -> tuple[Trust, str]:
     kept = content.get("trust")
     if kept is None:
         return Trust(), words
-    began = Trust(**{**kept, "light": Light(kept["light"])})
+    began = Trust.from_json(kept)
     if began != now:
         words = f"{began.light} as the study began; a new study would have: {words}"
     return began, words

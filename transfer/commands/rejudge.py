@@ -7,7 +7,7 @@ from typing import Any
 
 from transfer.events import VerdictReached
 from transfer.journal.load import Loaded
-from transfer.ladder_trust import Light, Trust
+from transfer.ladder_trust import Trust
 from transfer.policy.registry import decode_policy, expecting
 from transfer.study.judge_again import rejudge
 from transfer.study_plan import RoundRule, StudyPlan
@@ -48,7 +48,7 @@ def read_plan(config: Mapping[str, Any], trust: Mapping[str, Any], *, budget: fl
         round=RoundRule(**config["round"]),
         idea_cost=study["idea_cost"],
         tops_up=study["tops_up"],
-        trust=Trust(**{**trust, "light": Light(trust["light"])}),
+        trust=Trust.from_json(trust),
         exam_share=config["budget"]["exam_share"],
     )
 

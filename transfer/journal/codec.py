@@ -35,7 +35,7 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
-from transfer.ladder_trust import Light, Trust
+from transfer.ladder_trust import Trust
 
 VERSION = 1
 """Version of the record format; from the first release on, older ones open for ever."""
@@ -109,7 +109,7 @@ def decode(data: Mapping[str, Any]) -> Event:
         fields["seeds"] = {rung: tuple(seeds) for rung, seeds in fields["seeds"].items()}
         fields["arms"] = tuple(fields.get("arms", ()))
         if told := fields.get("trust"):
-            fields["trust"] = Trust(**{**told, "light": Light(told["light"])})
+            fields["trust"] = Trust.from_json(told)
     return kind(**fields)
 
 

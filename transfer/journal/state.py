@@ -74,6 +74,19 @@ class ExamRecord:
     question: AblationRequested | None = None
     answer: AblationConcluded | None = None
 
+    @property
+    def asked(self) -> AblationRequested:
+        """The ablation's question, for who answers it.
+
+        Raises
+        ------
+        KeyError
+            If none was asked.
+        """
+        if self.question is None:
+            raise KeyError(f"the exam of {self.request.arm} led to no ablation")
+        return self.question
+
     def members(self, part: str) -> tuple[str, ...] | None:
         """Return the accepted changes in an arm of the ablation; None if it is not one of its."""
         parts = self.question.parts if self.question else {}
