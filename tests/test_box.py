@@ -144,6 +144,32 @@ def test_a_filtered_process_marks_no_file(is_filtered: bool, tmp_path: Path) -> 
 
 @pytest.mark.level2
 @pytest.mark.parametrize("kind", KINDS)
+def test_touching_makes_a_file_and_copying_with_times_works(kind: BoxKind, tmp_path: Path) -> None:
+    needs(kind)
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    os.utime(outside, (1, 1))
+    code = """if True:
+        import contextlib, os, pathlib, shutil, subprocess, sys
+        new = pathlib.Path("new")
+        new.touch()
+        new.touch()
+        shutil.copy2(new, "copy")
+        subprocess.run(["touch", "by_program", "new"], check=True)
+        handle = os.open("new", os.O_RDONLY)
+        os.utime(handle)
+        for times in (None, (2, 2)):
+            with contextlib.suppress(OSError):
+                os.utime(sys.argv[1], times)
+    """
+    done = run(tmp_path, kind, code, str(outside))
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"new", "copy", "by_program"}
+    assert outside.stat().st_mtime == 1
+
+
+@pytest.mark.level2
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_process_cannot_hide_what_it_holds_open(kind: BoxKind, tmp_path: Path) -> None:
     needs(kind)
     code = "import ctypes; call = ctypes.CDLL(None).prctl; print(call(4, 0), call(15, b'name'))"

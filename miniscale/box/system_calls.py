@@ -49,8 +49,12 @@ _SIGNALS = {
 _PRETENDED = {
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
-    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
 }  # fmt: skip
+_TIMES = {
+    "utime": (132, None, 1), "utimes": (235, None, 1),
+    "futimesat": (261, None, 2), "utimensat": (280, 88, 2),
+}  # fmt: skip
+"""Calls that set a file's times, and which argument has them; the path is the one before."""
 _ATTRIBUTES = {
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
@@ -105,12 +109,15 @@ def attributes(machine: str) -> bytes:
     """Return a filter that keeps a process from marking files: Landlock does not look at that.
 
     Modes, owners and times stay as they are though the call seems to succeed, since compilers and
-    archivers set them in passing; extended attributes and flags are refused.
+    archivers set them in passing; extended attributes and flags are refused. So is setting the
+    times of a path to now, by which :meth:`pathlib.Path.touch` finds out whether there is a file.
     """
     if machine not in _ARCHITECTURE:
         return b""
     which = list(_ARCHITECTURE).index(machine)
     code = [_op(_LOAD, 4), _op(_EQUAL, _ARCHITECTURE[machine], 1, 0), _ret(_KILL), _op(_LOAD, 0)]
+    for *numbers, times in _TIMES.values():
+        code += [] if numbers[which] is None else _set_times(numbers[which], 16 + 8 * times)
     for calls, error in ((_PRETENDED, 0), (_ATTRIBUTES, _EPERM)):
         for numbers in calls.values():
             number = numbers[which]
@@ -118,6 +125,19 @@ def attributes(machine: str) -> bytes:
     flags = [_op(_EQUAL, number) for number in _FILE_FLAGS]
     code += _where(_IOCTL[which], 24, flags, ok=False)
     return b"".join([*code, _ret(_ALLOW)])
+
+
+def _set_times(number: int, times: int) -> list[bytes]:
+    """Refuse to set a path's times to now (no times given); pretend all else (no path: a handle).
+
+    A low word of 0 is taken for a null pointer.
+    """
+    pretend = _ret(_REFUSE)
+    body = [
+        *(_op(_LOAD, times - 8), _op(_EQUAL, 0, 0, 1), pretend),
+        *(_op(_LOAD, times), _op(_EQUAL, 0, 0, 1), _ret(_REFUSE | _EPERM), pretend),
+    ]
+    return [_op(_EQUAL, number, 0, len(body)), *body]
 
 
 def _op(code: int, k: int, if_true: int = 0, if_false: int = 0) -> bytes:
