@@ -51,8 +51,8 @@ _PRETENDED = {
     "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
 }  # fmt: skip
 _TIMES = {
-    "utime": (132, None, 1), "utimes": (235, None, 1),
-    "futimesat": (261, None, 2), "utimensat": (280, 88, 2),
+    "utime": ((132, None), 1), "utimes": ((235, None), 1),
+    "futimesat": ((261, None), 2), "utimensat": ((280, 88), 2),
 }  # fmt: skip
 """Calls that set a file's times, and which argument has them; the path is the one before."""
 _ATTRIBUTES = {
@@ -116,8 +116,9 @@ def attributes(machine: str) -> bytes:
         return b""
     which = list(_ARCHITECTURE).index(machine)
     code = [_op(_LOAD, 4), _op(_EQUAL, _ARCHITECTURE[machine], 1, 0), _ret(_KILL), _op(_LOAD, 0)]
-    for *numbers, times in _TIMES.values():
-        code += [] if numbers[which] is None else _set_times(numbers[which], 16 + 8 * times)
+    for numbers, times in _TIMES.values():
+        number = numbers[which]
+        code += [] if number is None else _set_times(number, 16 + 8 * times)
     for calls, error in ((_PRETENDED, 0), (_ATTRIBUTES, _EPERM)):
         for numbers in calls.values():
             number = numbers[which]
