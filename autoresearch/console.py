@@ -29,7 +29,7 @@ from transfer.events import (
     VerdictReached,
 )
 from transfer.journal.counts import count_changes
-from transfer.report.findings import ScoredForecast, survey
+from transfer.report.findings import score_rung_forecast, survey
 from transfer.report.text import claim_lines, exam_lines, loss_words
 from transfer.study.commit_message import multiplier
 from transfer.study.limits import Limits, spend_words
@@ -153,7 +153,8 @@ class Console:
         forecast = study.state.forecasts.get((arm, effect.rung))
         if forecast is None:
             return ""
-        word = "hit" if ScoredForecast(forecast, effect).is_hit else "missed"
+        scored = score_rung_forecast(study.state.changes[arm].change, forecast, effect)
+        word = "hit" if scored.is_hit else "missed"
         return f"   forecast {times(forecast.mean)}, came {times(effect.gain)} {word}"
 
     def _judged(self, study: Study, event: VerdictReached) -> None:

@@ -21,8 +21,7 @@ from miniscale.setting.rung import Folders
 from miniscale.tree.workspace import workspace_of
 from transfer.journal.folder import StudyFolder, check_writable, open_folder
 from transfer.journal.store import Journal
-from transfer.report import tables
-from transfer.report.write import write_report
+from transfer.report.write import write_results
 from transfer.study.loop import Interrupted, Observer, guarded, run
 from transfer.study.proposer import Session
 from transfer.study.study import Study, Trees
@@ -91,7 +90,7 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console, box)
-    write_results(study, folder)
+    write_results(study.ladder, study.state, folder)
     console.lines(
         [
             f"ended    {reason} · {budget_words(study, job.limits)}",
@@ -157,12 +156,6 @@ def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) 
 def open_trees(job: StudyJob, folder: StudyFolder) -> Trees:
     """Return the study's own git repository, made at the first start."""
     return workspace_of(job.ladder.setting, folder.path)
-
-
-def write_results(study: Study, folder: StudyFolder) -> None:
-    """Write everything a person reads afterwards; all of it is made from the journal."""
-    tables.write_results_tsv(study.ladder, study.state, folder.path / "results.tsv")
-    write_report(study.ladder, study.state, folder.report, audits=folder.path.parent)
 
 
 def typed_command() -> str:

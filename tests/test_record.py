@@ -11,13 +11,14 @@ from oracle import oracle_config, oracle_job
 from miniscale.setting.decode import InputError
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
-from transfer.events import Imported
+from transfer.events import Effect, Imported
 from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.journal.store import Journal
+from transfer.report.findings import ScoredForecast
 from transfer.report.pace import Pace, pace_of
-from transfer.report.track_record import ScoredClaim, TrackRecord, lines, score, survey_root
+from transfer.report.track_record import TrackRecord, lines, score, survey_root
 from transfer.study.import_runs import take
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
@@ -65,11 +66,11 @@ def test_runs_at_the_target_score_the_claims_made_of_it(study: Loaded, tmp_path:
     said = take(study, table(tmp_path, at_target(study.ladder.target)), clock=lambda: 1.0)
     assert "imported 8 runs" in said[0]
     claims = [told for told in score(load(study.folder.path)).told if told.what == "target"]
-    came = {study.state.changes[told.arm].change.title: told.came for told in claims}
+    came = {study.state.changes[told.arm].change.title: told.effect.gain for told in claims}
     assert came.keys() <= CHANGES.keys()
     for name, gain in came.items():
         assert gain == pytest.approx(CHANGES[name], abs=0.09)
-    assert all((told.odds > 0.5) == (told.came > 0) for told in claims)
+    assert all((told.odds > 0.5) == (told.effect.gain > 0) for told in claims)
 
 
 def test_importing_twice_changes_nothing_and_verdicts_stand(study: Loaded, tmp_path: Path) -> None:
@@ -142,13 +143,12 @@ def test_the_record_counts_hits_odds_and_twins(study: Loaded, tmp_path: Path) ->
 
 
 def test_brier_and_hits_are_what_they_say() -> None:
-    told = ScoredClaim(
-        "s", "c1", "target", "structural", 0.1, 0.0, 0.2, 0.9, came=0.15, came_se=0.0
-    )
+    came = Effect("top", 1.0, 1, 1, 1, loss_gain=0.1, loss_se=0.0, gain=0.15, gain_se=0.0)
+    told = ScoredForecast("c1", "target", "structural", 0.1, 0.0, 0.2, 0.9, came)
     assert told.is_hit
     assert told.brier == pytest.approx(0.01)
-    assert not replace(told, came=0.25).is_hit
-    assert replace(told, came=-0.01).brier == pytest.approx(0.81)
+    assert not replace(told, effect=replace(came, gain=0.25)).is_hit
+    assert replace(told, effect=replace(came, gain=-0.01)).brier == pytest.approx(0.81)
     assert "100%" in "\n".join(lines(TrackRecord((told,), studies=("s",))))
 
 

@@ -214,7 +214,7 @@ def test_every_forecast_whose_rung_was_run_is_scored() -> None:
         for arm, rung in state.forecasts
         if any(result.is_complete for result in state.trials.losses(arm, rung).values())
     }
-    assert {(s.forecast.arm, s.forecast.rung) for s in findings.scored} == tested
+    assert {(s.arm, s.effect.rung) for s in findings.scored} == tested
     assert findings.n_hits == sum(abs(s.miss) <= s.half for s in findings.scored)
 
 

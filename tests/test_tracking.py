@@ -133,7 +133,7 @@ def test_the_tables_hold_verdicts_rungs_forecasts_and_diffs(followed: Followed) 
         name: read_table(path, run.values(f"tables/{name}")[0])
         for name in ("verdicts", "rungs", "forecasts", "diffs")
     }
-    assert {row["change"]: row["verdict"] for row in tables["verdicts"]} == {
+    assert {row["arm"]: row["outcome"] for row in tables["verdicts"]} == {
         arm: str(verdict.outcome) for arm, verdict in state.verdicts().items()
     }
     assert len(tables["rungs"]) == sum(len(v.effects) for v in state.verdicts().values())

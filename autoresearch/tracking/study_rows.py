@@ -1,10 +1,10 @@
-"""What a tracker is told of a study, as plain rows and tables; the journal stays the truth."""
+"""What a tracker is told of a study, as plain rows; the journal stays the truth."""
 
 import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,9 @@ from transfer.journal.counts import count_changes
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.trend import Z80
 from transfer.report.findings import Findings
 from transfer.report.plots.scaling_plot import baseline_runs
-from transfer.report.proposer_accounts import Account, accounts
-from transfer.report.proposer_forecasts import ProposerCalibration
+from transfer.report.proposer_accounts import accounts
 
 Record = dict[str, Any]
 CURVE_POINTS = 40
@@ -40,14 +38,6 @@ class TrialCard:
     config: Record
     summary: Record
     curve: Path
-
-
-@dataclass(frozen=True)
-class TrackedTable:
-    """A table: column names and rows."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
 
 
 def trial_card(
@@ -232,121 +222,3 @@ def summary(findings: Findings) -> Record:
             where = f"expected/{account.proposer}/{figures.pop('where')}"
             figures_by_name |= {f"{where}/{name}": value for name, value in figures.items()}
     return figures_by_name
-
-
-def sheets(findings: Findings) -> Mapping[str, TrackedTable]:
-    """Return the study's tables by name; gains in nats of compute, positive is better."""
-    called = accounts(findings.ladder, findings.state)
-    return {
-        **({"models": _models(called), "expected": _expected(called)} if called else {}),
-        "verdicts": _verdicts(findings),
-        "rungs": _rungs(findings),
-        "forecasts": _forecasts(findings),
-        "diffs": TrackedTable(
-            ("change", "title", "hypothesis", "knobs", "patch"),
-            tuple(
-                (
-                    row.arm,
-                    row.title,
-                    row.proposed.change.hypothesis,
-                    json.dumps(dict(row.proposed.change.knobs)),
-                    row.proposed.change.patch,
-                )
-                for row in findings.rows
-            ),
-        ),
-    }
-
-
-def _verdicts(findings: Findings) -> TrackedTable:
-    columns = (
-        "change title kind is_control verdict rungs gain low high multiplier odds reasons commit"
-    )
-    rows = []
-    for row in findings.rows:
-        forecast, verdict = row.gain_forecast, row.verdict
-        rows.append(
-            (
-                row.arm,
-                row.title,
-                str(row.proposed.change.kind),
-                row.is_control,
-                str(verdict.outcome) if verdict else row.group.value,
-                len(row.effects),
-                forecast.mean if forecast else None,
-                forecast.low if forecast else None,
-                forecast.high if forecast else None,
-                math.exp(min(forecast.mean, 700.0)) if forecast else None,
-                forecast.odds if forecast else None,
-                "; ".join(verdict.reasons) if verdict else "",
-                findings.state.changes[row.arm].commit,
-            )
-        )
-    return TrackedTable(tuple(columns.split()), tuple(rows))
-
-
-def _rungs(findings: Findings) -> TrackedTable:
-    columns = ("change", "rung", "scale", "n", "pairs", "gain", "low", "high", "better_by", "se")
-    rows = [
-        (
-            row.arm,
-            effect.rung,
-            findings.ladder.rung(effect.rung).scale,
-            effect.n,
-            effect.n_pairs,
-            effect.gain,
-            effect.gain - Z80 * effect.gain_se,
-            effect.gain + Z80 * effect.gain_se,
-            effect.loss_gain,
-            effect.loss_se,
-        )
-        for row in findings.rows
-        for effect in row.effects
-    ]
-    return TrackedTable(columns, tuple(rows))
-
-
-def _forecasts(findings: Findings) -> TrackedTable:
-    rows = [
-        (
-            scored.forecast.arm,
-            scored.forecast.rung,
-            scored.forecast.mean,
-            scored.forecast.low,
-            scored.forecast.high,
-            scored.effect.gain,
-            scored.is_hit,
-        )
-        for scored in findings.scored
-    ]
-    columns = ("change", "rung", "predicted", "low", "high", "came", "hit")
-    return TrackedTable(columns, tuple(rows))
-
-
-def _models(called: list[Account]) -> TrackedTable:
-    columns = "proposer calls tokens usd calls_of_unknown_price seconds changes refused accepted"
-    rows = [
-        (
-            one.proposer,
-            one.spending.calls,
-            one.spending.tokens,
-            one.spending.usd if one.spending.is_priced else None,
-            one.spending.unpriced,
-            one.spending.seconds,
-            one.n_changes,
-            one.n_refused,
-            one.n_accepted,
-        )
-        for one in called
-    ]
-    return TrackedTable(tuple(columns.split()), tuple(rows))
-
-
-def _expected(called: list[Account]) -> TrackedTable:
-    names = [field.name for field in dataclasses.fields(ProposerCalibration)]
-    rows = [
-        (account.proposer, *dataclasses.astuple(one))
-        for account in called
-        for one in account.foresight
-    ]
-    return TrackedTable(("proposer", *names), tuple(rows))

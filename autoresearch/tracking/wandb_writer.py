@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.tracking.study_rows import (
     Record,
-    TrackedTable,
     TrialCard,
     curve,
     scaling_rows,
-    sheets,
     summary,
 )
 from transfer.report.findings import Findings
+from transfer.report.tables import tracked_tables
 
 if TYPE_CHECKING:
+    import polars as pl
     from wandb import Run, Settings
 
 INIT_S, FINISH_S = 15.0, 20.0
@@ -111,7 +111,9 @@ class WandbWriter:
         last: dict[str, Any] = {
             f"figures/{name}": wandb.Image(str(path)) for name, path in pictures.items()
         }
-        last |= {f"tables/{name}": _table(sheet) for name, sheet in sheets(findings).items()}
+        last |= {
+            f"tables/{name}": _table(table) for name, table in tracked_tables(findings).items()
+        }
         if rows:
             last["scaling_chart"] = _chart(findings, rows)
         run.log(last)
@@ -191,10 +193,10 @@ def _settings() -> "Settings":
     )
 
 
-def _table(sheet: TrackedTable) -> Any:
+def _table(table: "pl.DataFrame") -> Any:
     import wandb
 
-    return wandb.Table(columns=list(sheet.columns), data=[list(row) for row in sheet.rows])
+    return wandb.Table(columns=[*table.columns], data=[[*row] for row in table.iter_rows()])
 
 
 def _chart(findings: Findings, rows: list[Record]) -> Any:

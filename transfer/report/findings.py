@@ -14,7 +14,7 @@ from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.effect import Noise
 from transfer.measure.study_effects import Analysis
-from transfer.measure.trend import NORMAL, Z80
+from transfer.measure.trend import NORMAL, Z80, reach
 
 
 class ChangeGroup(StrEnum):
@@ -89,36 +89,49 @@ class ChangeRow:
 
 @dataclass(frozen=True)
 class ScoredForecast:
-    """A forecast and what came; nats of compute, positive is better."""
+    """A gain that was forecast, with interval and odds, and what came; nats of compute.
 
-    forecast: ForecastMade
+    ``what`` is ``next rung``, ``target`` or ``stack``; ``low`` and ``high`` are of the 80 %
+    interval; ``effect`` is the measurement that resolved it.
+    """
+
+    arm: str
+    what: str
+    kind: str
+    mean: float
+    low: float
+    high: float
+    odds: float
     effect: Effect
 
     @property
     def half(self) -> float:
-        """Half-width of the forecast's 80 % interval with the measurement's own noise."""
-        return math.hypot((self.forecast.high - self.forecast.low) / 2, Z80 * self.effect.gain_se)
+        """Half-width of the 80 % interval, towards what came, with the measurement's own noise."""
+        came, came_se = self.effect.gain, self.effect.gain_se
+        return reach(self.mean, self.low, self.high, came=came, came_se=came_se)
 
     @property
     def miss(self) -> float:
         """What came minus what was predicted."""
-        return self.effect.gain - self.forecast.mean
+        return self.effect.gain - self.mean
 
     @property
     def is_hit(self) -> bool:
-        """Whether the rung's effect fell into the interval."""
+        """Whether what came fell into the interval."""
         return abs(self.miss) <= self.half
-
-    @property
-    def odds(self) -> float:
-        """Odds of a gain that the forecast's interval states, as of a normal."""
-        half = max((self.forecast.high - self.forecast.low) / 2, 1e-12)
-        return NORMAL.cdf(self.forecast.mean * Z80 / half)
 
     @property
     def brier(self) -> float:
         """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
         return (self.odds - (self.effect.gain > 0)) ** 2
+
+
+def score_rung_forecast(change: Change, forecast: ForecastMade, effect: Effect) -> ScoredForecast:
+    """Pair a forecast of the next rung with what came; its odds are those of a normal."""
+    mean, low, high = forecast.mean, forecast.low, forecast.high
+    odds = NORMAL.cdf(mean * Z80 / max((high - low) / 2, 1e-12))
+    kind = name_kind(change)
+    return ScoredForecast(forecast.arm, "next rung", kind, mean, low, high, odds, effect)
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,7 @@ def score_forecasts(scored: Sequence[ScoredForecast]) -> ForecastScore:
         hits=sum(s.is_hit for s in scored),
         miss=sum(s.miss for s in scored) / n,
         size=sum(abs(s.miss) for s in scored) / n,
-        width=sum(s.forecast.high - s.forecast.low for s in scored) / n,
+        width=sum(s.high - s.low for s in scored) / n,
         odds=sum(s.odds for s in scored) / n,
         gained=sum(s.effect.gain > 0 for s in scored) / n,
         brier=sum(s.brier for s in scored) / n,
@@ -357,7 +370,7 @@ def scored(state: StudyState, rows: Sequence[ChangeRow]) -> tuple[ScoredForecast
         for effect in effects:
             first.setdefault((arm, effect.rung), effect)
     return tuple(
-        ScoredForecast(forecast, first[key])
+        score_rung_forecast(state.changes[forecast.arm].change, forecast, first[key])
         for key, forecast in state.forecasts.items()
         if key in first
     )

@@ -1,149 +1,213 @@
-"""A study as polars tables: trials, effects, changes, forecasts."""
+"""A study as polars tables, each column written once: for the report, CSV files and the tracker."""
 
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
+from miniscale.setting.trial import TrialResult
+from transfer.events import Effect, ForecastMade, GainForecast
+from transfer.journal.change_record import ChangeRecord
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
+from transfer.measure.trend import Z80
+from transfer.report.findings import Findings, ScoredForecast
+from transfer.report.proposer_accounts import Account, accounts
+from transfer.report.proposer_forecasts import ProposerCalibration
 
-TRIALS = {
-    "identity": pl.String,
-    "arm": pl.String,
-    "rung": pl.String,
-    "scale": pl.Float64,
-    "seed": pl.Int64,
-    "state": pl.String,
-    "cause": pl.String,
-    "value": pl.Float64,
-    "sealed": pl.Float64,
-    "seconds": pl.Float64,
-    "cost": pl.Float64,
-    "memory_gb": pl.Float64,
-    "reason": pl.String,
+Row = TypeVar("Row")
+Columns = Mapping[str, tuple[type[pl.DataType], Callable[[Row], object]]]
+"""Name of a column -> its type, and its cell of a row."""
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One ended trial; ``scale`` is its rung's."""
+
+    arm: str
+    rung: str
+    scale: float
+    seed: int
+    cost: float
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """One change on one rung, with what was forecast of it."""
+
+    change: ChangeRecord
+    scale: float
+    effect: Effect
+    forecast: ForecastMade | None
+
+
+TRIALS: Columns[TrialRow] = {
+    "identity": (pl.String, lambda row: row.result.identity),
+    "arm": (pl.String, lambda row: row.arm),
+    "rung": (pl.String, lambda row: row.rung),
+    "scale": (pl.Float64, lambda row: row.scale),
+    "seed": (pl.Int64, lambda row: row.seed),
+    "state": (pl.String, lambda row: str(row.result.state)),
+    "cause": (pl.String, lambda row: str(row.result.cause)),
+    "value": (pl.Float64, lambda row: row.result.value),
+    "sealed": (pl.Float64, lambda row: row.result.metrics.get("sealed_bpb")),
+    "seconds": (pl.Float64, lambda row: row.result.seconds),
+    "cost": (pl.Float64, lambda row: row.cost),
+    "memory_gb": (pl.Float64, lambda row: row.result.metrics.get("peak_memory_gb")),
+    "reason": (pl.String, lambda row: row.result.reason),
 }
-EFFECTS = {
-    "arm": pl.String,
-    "title": pl.String,
-    "rung": pl.String,
-    "scale": pl.Float64,
-    "n": pl.Int64,
-    "n_pairs": pl.Int64,
-    "n_baseline": pl.Int64,
-    "loss_gain": pl.Float64,
-    "loss_se": pl.Float64,
-    "gain": pl.Float64,
-    "gain_se": pl.Float64,
-    "forecast": pl.Float64,
-    "forecast_low": pl.Float64,
-    "forecast_high": pl.Float64,
+"""``value`` in the objective's unit."""
+
+EFFECTS: Columns[EffectRow] = {
+    "arm": (pl.String, lambda row: row.change.proposed.arm),
+    "title": (pl.String, lambda row: row.change.change.title),
+    "rung": (pl.String, lambda row: row.effect.rung),
+    "scale": (pl.Float64, lambda row: row.scale),
+    "n": (pl.Int64, lambda row: row.effect.n),
+    "n_pairs": (pl.Int64, lambda row: row.effect.n_pairs),
+    "n_baseline": (pl.Int64, lambda row: row.effect.n_baseline),
+    "loss_gain": (pl.Float64, lambda row: row.effect.loss_gain),
+    "loss_se": (pl.Float64, lambda row: row.effect.loss_se),
+    "gain": (pl.Float64, lambda row: row.effect.gain),
+    "gain_se": (pl.Float64, lambda row: row.effect.gain_se),
+    "gain_low": (pl.Float64, lambda row: row.effect.gain - Z80 * row.effect.gain_se),
+    "gain_high": (pl.Float64, lambda row: row.effect.gain + Z80 * row.effect.gain_se),
+    "forecast": (pl.Float64, lambda row: row.forecast.mean if row.forecast else None),
+    "forecast_low": (pl.Float64, lambda row: row.forecast.low if row.forecast else None),
+    "forecast_high": (pl.Float64, lambda row: row.forecast.high if row.forecast else None),
 }
-CHANGES = {
-    "arm": pl.String,
-    "title": pl.String,
-    "category": pl.String,
-    "kind": pl.String,
-    "proposer": pl.String,
-    "is_control": pl.Boolean,
-    "base": pl.String,
-    "outcome": pl.String,
-    "status": pl.String,
-    "gain": pl.Float64,
-    "gain_low": pl.Float64,
-    "gain_high": pl.Float64,
-    "odds": pl.Float64,
-    "rungs": pl.Int64,
-    "price": pl.Float64,
-    "commit": pl.String,
-    "reasons": pl.String,
+"""Positive is better, gains in nats of compute; ends are of 80 % intervals."""
+
+
+def _from_forecast(cell: Callable[[GainForecast], float]) -> Callable[[ChangeRecord], object]:
+    """Return a cell of the gain that a verdict forecast; empty without one."""
+
+    def read(row: ChangeRecord) -> object:
+        forecast = row.verdict.gain_forecast if row.verdict else None
+        return None if forecast is None else cell(forecast)
+
+    return read
+
+
+CHANGES: Columns[ChangeRecord] = {
+    "arm": (pl.String, lambda row: row.proposed.arm),
+    "title": (pl.String, lambda row: row.change.title),
+    "category": (pl.String, lambda row: row.change.category),
+    "kind": (pl.String, lambda row: str(row.change.kind)),
+    "proposer": (pl.String, lambda row: row.change.proposer),
+    "is_control": (pl.Boolean, lambda row: row.change.is_control),
+    "base": (pl.String, lambda row: row.base),
+    "outcome": (pl.String, lambda row: str(row.verdict.outcome) if row.verdict else "in flight"),
+    "status": (pl.String, lambda row: str(row.status)),
+    "gain": (pl.Float64, _from_forecast(lambda forecast: forecast.mean)),
+    "gain_low": (pl.Float64, _from_forecast(lambda forecast: forecast.low)),
+    "gain_high": (pl.Float64, _from_forecast(lambda forecast: forecast.high)),
+    "multiplier": (pl.Float64, _from_forecast(lambda forecast: math.exp(min(forecast.mean, 700)))),
+    "odds": (pl.Float64, _from_forecast(lambda forecast: forecast.odds)),
+    "rungs": (pl.Int64, lambda row: len(row.verdict.effects) if row.verdict else None),
+    "price": (pl.Float64, lambda row: row.verdict.price if row.verdict else None),
+    "commit": (pl.String, lambda row: row.commit or None),
+    "reasons": (pl.String, lambda row: "; ".join(row.verdict.reasons) if row.verdict else ""),
+}
+"""Gains in nats of compute at the target, ``multiplier`` the compute they are worth."""
+
+DIFFS: Columns[ChangeRecord] = {
+    "arm": (pl.String, lambda row: row.proposed.arm),
+    "title": (pl.String, lambda row: row.change.title),
+    "hypothesis": (pl.String, lambda row: row.change.hypothesis),
+    "knobs": (pl.String, lambda row: json.dumps(dict(row.change.knobs))),
+    "patch": (pl.String, lambda row: row.change.patch),
+}
+
+FORECASTS: Columns[ScoredForecast] = {
+    "arm": (pl.String, lambda row: row.arm),
+    "rung": (pl.String, lambda row: row.effect.rung),
+    "predicted": (pl.Float64, lambda row: row.mean),
+    "low": (pl.Float64, lambda row: row.low),
+    "high": (pl.Float64, lambda row: row.high),
+    "came": (pl.Float64, lambda row: row.effect.gain),
+    "hit": (pl.Boolean, lambda row: row.is_hit),
+}
+
+MODELS: Columns[Account] = {
+    "proposer": (pl.String, lambda row: row.proposer),
+    "calls": (pl.Int64, lambda row: row.spending.calls),
+    "tokens": (pl.Int64, lambda row: row.spending.tokens),
+    "usd": (pl.Float64, lambda row: row.spending.usd if row.spending.is_priced else None),
+    "calls_of_unknown_price": (pl.Int64, lambda row: row.spending.unpriced),
+    "seconds": (pl.Float64, lambda row: row.spending.seconds),
+    "changes": (pl.Int64, lambda row: row.n_changes),
+    "refused": (pl.Int64, lambda row: row.n_refused),
+    "accepted": (pl.Int64, lambda row: row.n_accepted),
+}
+
+EXPECTED: Columns[tuple[str, ProposerCalibration]] = {
+    "proposer": (pl.String, lambda row: row[0]),
+    "where": (pl.String, lambda row: row[1].where),
+    "n": (pl.Int64, lambda row: row[1].n),
+    "expected": (pl.Float64, lambda row: row[1].expected),
+    "came": (pl.Float64, lambda row: row[1].came),
+    "error": (pl.Float64, lambda row: row[1].error),
+    "n_clear": (pl.Int64, lambda row: row[1].n_clear),
+    "n_right": (pl.Int64, lambda row: row[1].n_right),
 }
 
 
-def trials(ladder: Ladder, state: StudyState) -> pl.DataFrame:
-    """Return one row a trial, in the order asked for; ``value`` in the objective's unit."""
-    rows = []
-    for (arm, rung), seeds in state.trials.requests.items():
-        for seed, identity in seeds.items():
-            result = state.trials.results.get(identity)
-            if result is None:
-                continue
-            rows.append(
-                {
-                    "identity": identity,
-                    "arm": arm,
-                    "rung": rung,
-                    "scale": ladder.rung(rung).scale,
-                    "seed": seed,
-                    "state": str(result.state),
-                    "cause": str(result.cause),
-                    "value": result.value,
-                    "sealed": result.metrics.get("sealed_bpb"),
-                    "seconds": result.seconds,
-                    "cost": state.trials.costs[identity],
-                    "memory_gb": result.metrics.get("peak_memory_gb"),
-                    "reason": result.reason,
-                }
-            )
-    return pl.DataFrame(rows, schema=TRIALS)
+def make_table(columns: Columns[Row], rows: Iterable[Row]) -> pl.DataFrame:
+    """Return a table with one row for each of ``rows``."""
+    return pl.DataFrame(
+        [{name: cell(row) for name, (_, cell) in columns.items()} for row in rows],
+        schema={name: kind for name, (kind, _) in columns.items()},
+    )
 
 
-def effects(ladder: Ladder, state: StudyState) -> pl.DataFrame:
-    """Return one row a change and rung; positive is better, gains in nats of compute."""
-    analysis = Analysis(ladder, state)
-    rows = []
-    for arm, record in state.changes.items():
-        for effect in analysis.effects(record.proposed):
-            forecast = state.forecasts.get((arm, effect.rung))
-            rows.append(
-                {
-                    "arm": arm,
-                    "title": record.change.title,
-                    "rung": effect.rung,
-                    "scale": ladder.rung(effect.rung).scale,
-                    "n": effect.n,
-                    "n_pairs": effect.n_pairs,
-                    "n_baseline": effect.n_baseline,
-                    "loss_gain": effect.loss_gain,
-                    "loss_se": effect.loss_se,
-                    "gain": effect.gain,
-                    "gain_se": effect.gain_se,
-                    "forecast": forecast.mean if forecast else None,
-                    "forecast_low": forecast.low if forecast else None,
-                    "forecast_high": forecast.high if forecast else None,
-                }
-            )
-    return pl.DataFrame(rows, schema=EFFECTS)
+def trial_table(ladder: Ladder, state: StudyState) -> pl.DataFrame:
+    """Return one row an ended trial, in the order asked for."""
+    ended, costs = state.trials.results, state.trials.costs
+    rows = [
+        TrialRow(arm, rung, ladder.rung(rung).scale, seed, costs[identity], ended[identity])
+        for (arm, rung), seeds in state.trials.requests.items()
+        for seed, identity in seeds.items()
+        if identity in ended
+    ]
+    return make_table(TRIALS, rows)
 
 
-def changes(state: StudyState) -> pl.DataFrame:
-    """Return one row a change with its verdict; gains in nats of compute at the target."""
-    rows = []
-    for arm, record in state.changes.items():
-        verdict, change = record.verdict, record.change
-        look = verdict.gain_forecast if verdict else None
-        rows.append(
-            {
-                "arm": arm,
-                "title": change.title,
-                "category": change.category,
-                "kind": str(change.kind),
-                "proposer": change.proposer,
-                "is_control": change.is_control,
-                "base": record.base,
-                "outcome": str(verdict.outcome) if verdict else "in flight",
-                "status": str(record.status),
-                "gain": look.mean if look else None,
-                "gain_low": look.low if look else None,
-                "gain_high": look.high if look else None,
-                "odds": look.odds if look else None,
-                "rungs": len(verdict.effects) if verdict else None,
-                "price": verdict.price if verdict else None,
-                "commit": record.commit or None,
-                "reasons": "; ".join(verdict.reasons) if verdict else "",
-            }
-        )
-    return pl.DataFrame(rows, schema=CHANGES)
+def effect_table(ladder: Ladder, state: StudyState) -> pl.DataFrame:
+    """Return one row a change and rung, as measured by now."""
+    analysis, scale = Analysis(ladder, state), {rung.name: rung.scale for rung in ladder.rungs}
+    rows = [
+        EffectRow(record, scale[effect.rung], effect, state.forecasts.get((arm, effect.rung)))
+        for arm, record in state.changes.items()
+        for effect in analysis.effects(record.proposed)
+    ]
+    return make_table(EFFECTS, rows)
+
+
+def change_table(state: StudyState) -> pl.DataFrame:
+    """Return one row a change with its verdict, stacks among them."""
+    return make_table(CHANGES, state.changes.values())
+
+
+def tracked_tables(findings: Findings) -> dict[str, pl.DataFrame]:
+    """Return the tables that a tracker shows by name; those of models only where one was asked."""
+    ladder, state = findings.ladder, findings.state
+    tables = {
+        "verdicts": change_table(state),
+        "rungs": effect_table(ladder, state),
+        "forecasts": make_table(FORECASTS, findings.scored),
+        "diffs": make_table(DIFFS, state.changes.values()),
+    }
+    if called := accounts(ladder, state):
+        expected = [(account.proposer, each) for account in called for each in account.foresight]
+        tables |= {"models": make_table(MODELS, called), "expected": make_table(EXPECTED, expected)}
+    return tables
 
 
 def write_results_tsv(ladder: Ladder, state: StudyState, path: Path) -> None:

@@ -191,7 +191,7 @@ def trial_lines(loaded: Loaded, arm: str) -> list[str]:
 def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
     """List a change's forecasts, each written down before its rung was run."""
     scored = {
-        (s.forecast.arm, s.forecast.rung): "hit" if s.is_hit else "missed"
+        (s.arm, s.effect.rung): "hit" if s.is_hit else "missed"
         for s in survey(loaded.ladder, loaded.state).scored
     }
     return [

@@ -5,52 +5,26 @@ at the target against runs made there after all.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Rung
 from scaling import local_slope
-from transfer.events import Action, Effect
+from transfer.events import Action, Effect, GainForecast
 from transfer.journal.load import Loaded, load
 from transfer.measure.effect import Losses, effect
 from transfer.measure.study_effects import Analysis
-from transfer.measure.trend import reach
-from transfer.report.findings import Findings, Stack, hit_interval, name_kind, survey
-
-
-@dataclass(frozen=True)
-class ScoredClaim:
-    """Something that was said with an interval and odds, and what came; nats of compute.
-
-    ``what`` is ``next rung``, ``target`` or ``stack``; ``low`` and ``high`` are of the 80 %
-    interval of the gain, ``came_se`` of the measurement that resolved it.
-    """
-
-    study: str
-    arm: str
-    what: str
-    kind: str
-    mean: float
-    low: float
-    high: float
-    odds: float
-    came: float
-    came_se: float
-
-    @property
-    def is_hit(self) -> bool:
-        """Whether it fell into the interval, the measurement's own noise counted."""
-        far = reach(self.mean, self.low, self.high, came=self.came, came_se=self.came_se)
-        return abs(self.came - self.mean) <= far
-
-    @property
-    def brier(self) -> float:
-        """(odds - 1)^2 where it gained, odds^2 where not; 0 is best, .25 knows nothing."""
-        return (self.odds - (self.came > 0)) ** 2
+from transfer.report.findings import (
+    Findings,
+    ScoredForecast,
+    Stack,
+    hit_interval,
+    name_kind,
+    score_forecasts,
+    survey,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +51,7 @@ class NullChanges:
 class TrackRecord:
     """All that was said in some studies and has been resolved."""
 
-    told: tuple[ScoredClaim, ...] = ()
+    told: tuple[ScoredForecast, ...] = ()
     null_changes: NullChanges = NullChanges()
     studies: tuple[str, ...] = ()
     open_claims: int = 0
@@ -121,33 +95,12 @@ def score(loaded: Loaded) -> TrackRecord:
     resolved = {claim.arm for claim in claims}
     verdicts = [v for v in loaded.state.verdicts().values() if v.gain_forecast is not None]
     return TrackRecord(
-        told=(*_next_rungs(loaded, found), *claims),
+        told=(*found.scored, *claims),
         null_changes=null_changes(loaded),
         studies=(loaded.name,),
         open_claims=sum(verdict.arm not in resolved for verdict in verdicts),
         notes=notes,
     )
-
-
-def _next_rungs(loaded: Loaded, found: Findings) -> list[ScoredClaim]:
-    told = []
-    for one in found.scored:
-        said = one.forecast
-        told.append(
-            ScoredClaim(
-                study=loaded.name,
-                arm=said.arm,
-                what="next rung",
-                kind=name_kind(loaded.state.changes[said.arm].change),
-                mean=said.mean,
-                low=said.low,
-                high=said.high,
-                odds=one.odds,
-                came=one.effect.gain,
-                came_se=one.effect.gain_se,
-            )
-        )
-    return told
 
 
 # -- the target ----------------------------------------------------------------------------
@@ -190,16 +143,19 @@ def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Ef
     )
 
 
-def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredClaim], tuple[str, ...]]:
+def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredForecast], tuple[str, ...]]:
     """Score verdicts, and the stack, by runs at the target."""
     state = loaded.state
     if not state.trials.at_target:
         return [], ()
-    analysis, told, notes = Analysis(loaded.ladder, state), [], []
+    analysis = Analysis(loaded.ladder, state)
+    told: list[ScoredForecast] = []
+    notes: list[str] = []
     for arm in state.trials.at_target:
         if arm in state.bases:
             if arm != state.first_base and found.stack is not None:
-                told += _stack(loaded, arm, found.stack, analysis)
+                came = target_effect(loaded, arm, state.first_base, analysis)
+                told += [_resolve(arm, "stack", "stack", found.stack, came)] if came else []
             continue
         proposed, verdict = state.changes[arm], state.changes[arm].verdict
         came = target_effect(loaded, arm, proposed.base, analysis)
@@ -209,25 +165,16 @@ def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredClaim], t
                 f"{proposed.base} has none; import that too"
             )
         elif verdict is not None and verdict.gain_forecast is not None:
-            claim = verdict.gain_forecast
-            told.append(
-                ScoredClaim(
-                    loaded.name, arm, "target", name_kind(proposed.change), claim.mean, claim.low,
-                    claim.high, claim.odds, came.gain, came.gain_se,
-                )
-            )  # fmt: skip
+            forecast, kind = verdict.gain_forecast, name_kind(proposed.change)
+            told.append(_resolve(arm, "target", kind, forecast, came))
     return told, tuple(notes)
 
 
-def _stack(loaded: Loaded, arm: str, stack: Stack, analysis: Analysis) -> list[ScoredClaim]:
-    came = target_effect(loaded, arm, loaded.state.first_base, analysis)
-    if came is None:
-        return []
-    claim = ScoredClaim(
-        loaded.name, arm, "stack", "stack", stack.mean, stack.low, stack.high, stack.odds,
-        came.gain, came.gain_se,
-    )  # fmt: skip
-    return [claim]
+def _resolve(
+    arm: str, what: str, kind: str, forecast: GainForecast | Stack, came: Effect
+) -> ScoredForecast:
+    mean, low, high, odds = forecast.mean, forecast.low, forecast.high, forecast.odds
+    return ScoredForecast(arm, what, kind, mean, low, high, odds, came)
 
 
 def null_changes(loaded: Loaded) -> NullChanges:
@@ -281,19 +228,14 @@ def lines(found: TrackRecord) -> list[str]:
     return said + [f"note     {note}" for note in found.notes]
 
 
-def row(what: str, kind: str, told: Sequence[ScoredClaim]) -> str:
-    """Score one kind of claim in a line."""
-    hits, n = sum(one.is_hit for one in told), len(told)
-    low, high = hit_interval(hits, n)
-
-    def mean(of: Callable[[ScoredClaim], float]) -> float:
-        return float(np.mean([of(one) for one in told]))
-
+def row(what: str, kind: str, told: Sequence[ScoredForecast]) -> str:
+    """Score one kind of forecast in a line."""
+    score = score_forecasts(told)
+    low, high = score.hit_interval
     return (
-        f"{what:<12}{kind:<16}{n:>5}{hits / n:>6.0%}{f'{low:.0%} - {high:.0%}':>14}"
-        f"{mean(lambda t: t.brier):>8.3f}{mean(lambda t: t.odds):>7.2f}"
-        f"{mean(lambda t: t.came > 0):>8.2f}{mean(lambda t: t.high - t.low):>8.3f}"
-        f"{mean(lambda t: t.came - t.mean):>+11.4f}"
+        f"{what:<12}{kind:<16}{score.n:>5}{score.hit_rate:>6.0%}{f'{low:.0%} - {high:.0%}':>14}"
+        f"{score.brier:>8.3f}{score.odds:>7.2f}{score.gained:>8.2f}{score.width:>8.3f}"
+        f"{score.miss:>+11.4f}"
     )
 
 

@@ -7,12 +7,19 @@ from pathlib import Path
 import polars as pl
 
 from transfer.audit.archive import stored_audit
+from transfer.journal.folder import StudyFolder
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder, design_line
 from transfer.report import tables
 from transfer.report.findings import survey
 
 NOT_LOOKED = "no audit was looked for"
+
+
+def write_results(ladder: Ladder, state: StudyState, folder: StudyFolder) -> None:
+    """Write everything that a person reads afterwards; all of it is made from the state."""
+    tables.write_results_tsv(ladder, state, folder.path / "results.tsv")
+    write_report(ladder, state, folder.report, audits=folder.path.parent)
 
 
 def write_report(
@@ -45,15 +52,10 @@ def write_report(
     designed = design_line(ladder)
     html = render_page(findings, figures, audit=audit, audit_words=words, design_words=designed)
     _put(folder / "index.html", html.encode())
-    write_tables(ladder, state, folder)
-
-
-def write_tables(ladder: Ladder, state: StudyState, folder: Path) -> None:
-    """Write trials, effects and changes as Parquet and as CSV."""
     frames = {
-        "trials": tables.trials(ladder, state),
-        "effects": tables.effects(ladder, state),
-        "changes": tables.changes(state),
+        "trials": tables.trial_table(ladder, state),
+        "effects": tables.effect_table(ladder, state),
+        "changes": tables.change_table(state),
     }
     for name, frame in frames.items():
         _put(folder / f"{name}.parquet", _parquet(frame))

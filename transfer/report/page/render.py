@@ -21,7 +21,6 @@ from transfer.report.findings import (
     ChangeRow,
     Findings,
     hit_interval,
-    name_kind,
     score_forecasts,
 )
 from transfer.report.pace import Pace, pace_of
@@ -207,13 +206,12 @@ def _forecast_data(findings: Findings) -> dict[str, Any]:
     """Return scores of forecasts by rung and by kind of change, and the widest misses."""
     scored = findings.scored
     by_rung = {
-        rung.name: [s for s in scored if s.forecast.rung == rung.name]
+        rung.name: [s for s in scored if s.effect.rung == rung.name]
         for rung in findings.ladder.rungs
     }
     by_kind: dict[str, list[Any]] = {}
     for forecast in scored:
-        change = findings.state.changes[forecast.forecast.arm].change
-        by_kind.setdefault(name_kind(change), []).append(forecast)
+        by_kind.setdefault(forecast.kind, []).append(forecast)
     if len(by_kind) > 1:
         by_kind["all"] = list(scored)
     missed = [s for s in scored if not s.is_hit]

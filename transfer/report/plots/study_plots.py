@@ -305,7 +305,7 @@ def forecasts(findings: Findings) -> "Figure":
     for scored in findings.scored:
         colour = LIGHT["blue"] if scored.is_hit else LIGHT["red"]
         marker = "o" if scored.is_hit else "X"
-        x, y = (min(max(g, low), high) for g in (scored.forecast.mean, scored.effect.gain))
+        x, y = (min(max(g, low), high) for g in (scored.mean, scored.effect.gain))
         ends = [min(max(x + d, low), high) for d in (-scored.half, scored.half)]
         axes.hlines(y, ends[0], ends[1], color=colour, lw=1, alpha=0.35)
         axes.plot(x, y, marker, ms=5, mec=LIGHT["paper"], mew=0.6, color=colour, zorder=3)
@@ -321,7 +321,7 @@ def forecasts(findings: Findings) -> "Figure":
 
 
 def _both(scored: Iterable[ScoredForecast]) -> list[float]:
-    return [g for s in scored for g in (s.forecast.mean, s.effect.gain)]
+    return [g for s in scored for g in (s.mean, s.effect.gain)]
 
 
 __all__ = ["draw_all", "forecasts", "gains", "progress", "scaling"]
