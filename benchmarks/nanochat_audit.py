@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from miniscale.setting.compose import compose
+from miniscale.setting.records import encode_record
 from scaling.present.axes import render_png
 from transfer.arm_table import BASELINE
 from transfer.audit import audit_text
@@ -88,7 +89,7 @@ def main() -> int:
         found["scaled, the same runs"] = audit(ladder, common(scaled, unscaled))
     for name, one in found.items():
         sys.stdout.write(f"== {name}\n" + "\n".join(audit_text.lines(one)) + "\n\n")
-    kept = {name: one.to_json() | {"content": {}} for name, one in found.items()}
+    kept = {name: encode_record(one) | {"content": {}} for name, one in found.items()}
     (RESULTS / "nanochat_audit.json").write_text(json.dumps(kept, indent=1) + "\n")
     drawn = forecasts(found["scaled, d5 as the target"])
     (RESULTS / "nanochat_audit.png").write_bytes(render_png(drawn))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from atoms_scenes import effect
 
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.setting import Kind
 from transfer.belief.posterior import Hint, Model, SharedError, believe, surprise
 from transfer.belief.prior import Prior, atoms, rise
@@ -36,7 +37,7 @@ def test_component_shares_and_atom_weights_add_up_to_one(kind: Kind) -> None:
 
 def test_a_prior_comes_back_from_json_with_the_same_digest() -> None:
     prior = Prior().with_weights({Kind.STRUCTURAL: np.arange(1.0, 37.0)})
-    again = Prior.from_json(json.loads(json.dumps(prior.to_json())))
+    again = decode_record(Prior, json.loads(json.dumps(encode_record(prior))))
     assert again.digest == prior.digest != Prior().digest
     assert again.shares(Kind.STRUCTURAL) == pytest.approx(prior.shares(Kind.STRUCTURAL))
 

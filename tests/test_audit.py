@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from planted_panel import GAINS, holds, ladder, planted
 
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.setting import Kind
 from transfer.audit import agreement
 from transfer.audit.archive import store, stored_audit, trust_of
@@ -149,7 +150,7 @@ def test_gains_come_out_as_planted() -> None:
 def test_an_audit_comes_back_from_its_file_and_is_stale_for_another_ladder(tmp_path: Path) -> None:
     on = ladder()
     found = audit(on, planted(on))
-    assert Audit.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert decode_record(Audit, json.loads(json.dumps(encode_record(found)))) == found
     store(tmp_path, on, found)
     trust, words = trust_of(tmp_path, on)
     assert trust == found.trust

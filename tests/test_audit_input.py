@@ -7,6 +7,7 @@ import pytest
 from planted_panel import GAINS, ladder, planted
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.trial import TrialResult, TrialState
 from transfer.arm_table import BASELINE
 from transfer.audit.calibrate import Calibration, calibrate
@@ -174,7 +175,7 @@ def test_calibration_finds_large_gains_and_less_where_there_is_more_noise() -> N
     assert loud.power(0.03) < 0.5 < quiet.power(0.03)
     assert quiet.rungs[0].resolves(8) < quiet.rungs[0].resolves(1)
     assert quiet.rungs[0].throughput == 0.5
-    assert Calibration.from_json(quiet.to_json()) == quiet
+    assert decode_record(Calibration, encode_record(quiet)) == quiet
 
 
 def test_a_baseline_that_always_crashes_says_why() -> None:

@@ -11,6 +11,7 @@ from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest
 from miniscale.setting.compose import compose
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.rung import Folders, Tree, check_placeholders, trial_spec
 from miniscale.setting.setting import decode_setting
 from miniscale.setting.trial import TrialSpec
@@ -51,7 +52,7 @@ def test_what_held_out_data_is_made_from_is_hidden_and_no_part_of_what_is_compar
     named = spec("{tree}/data", "/a/b")
     assert named.hides == ("/s/tree/data", "/a/b")
     assert named.identity == spec().identity
-    assert TrialSpec.from_json(named.to_json()) == named
+    assert decode_record(TrialSpec, encode_record(named)) == named
     assert replace(found.setting, hides=()).content() == found.setting.content()
 
 

@@ -17,6 +17,7 @@ from miniscale.box import BoxKind, BoxReport, try_out
 from miniscale.process import cgroup, meters
 from miniscale.run import trial_folder
 from miniscale.run.runner.local import LocalRunner
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
 pytestmark = [
@@ -54,7 +55,7 @@ def test_a_trainer_sees_its_data_and_the_record_says_what_it_ran_in(
     result = run(tmp_path, kind, code, reads=reads, evaluator=())
     assert result.value == 51, result.reason
     assert result.box == boxed(kind).name
-    assert TrialResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert decode_record(TrialResult, json.loads(json.dumps(encode_record(result)))) == result
 
 
 @pytest.mark.parametrize("kind", [*KINDS, BoxKind.PROCESS])
@@ -116,12 +117,13 @@ def test_kill_nine_leaves_nothing_running_and_loses_nothing(
     needs(kind)
     path = tmp_path / "spec.json"
     trial = spec(tmp_path, ESCAPES + "time.sleep(60)")
-    path.write_text(json.dumps(trial.to_json()))
+    path.write_text(json.dumps(encode_record(trial)))
     code = "import json, sys; from miniscale.box import BoxKind, BoxReport\n"
     code += "from miniscale.run.runner.local import LocalRunner\n"
+    code += "from miniscale.setting.records import decode_record\n"
     code += "from miniscale.setting.trial import TrialSpec\n"
     code += "r = LocalRunner(1, box=BoxReport(BoxKind(sys.argv[2]), {'files': True}))\n"
-    code += "r.submit([TrialSpec.from_json(json.load(open(sys.argv[1])))])\n"
+    code += "r.submit([decode_record(TrialSpec, json.load(open(sys.argv[1])))])\n"
     code += "r.poll(60); r.poll(60)"
     harness = subprocess.Popen([sys.executable, "-c", code, str(path), kind])
     mark = f"{trial.out}MARK"
@@ -212,7 +214,7 @@ def test_a_control_group_ends_and_counts_what_is_in_it() -> None:
 
 
 def test_specs_of_before_the_box_still_open(tmp_path: Path) -> None:
-    data = spec(tmp_path).to_json()
+    data = encode_record(spec(tmp_path))
     for name in ("reads", "walls_down", "disk_gb", "processes"):
         del data[name]
-    assert TrialSpec.from_json(data) == spec(tmp_path)
+    assert decode_record(TrialSpec, data) == spec(tmp_path)

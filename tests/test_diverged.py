@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from oracle import oracle_job
+from oracle import oracle_job, read_again
 
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.decode import InputError
@@ -11,7 +11,6 @@ from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import result_of
 from transfer.change import Change
 from transfer.events import Outcome, StepChosen
-from transfer.journal.codec import decode, encode
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
@@ -84,7 +83,7 @@ def test_a_baseline_that_diverges_once_gets_a_new_seed_and_twice_ends_the_study(
 
 def test_a_second_chance_is_journaled_and_judged_again_alike() -> None:
     played = study(("c1", "medium", 0), policy="atoms")
-    events = [decode(encode(event)) for event in played.events]
+    events = [read_again(event) for event in played.events]
     assert events == played.events
     again = rejudge(JOB.ladder, events, policy=played.policy, plan=PLAN)
     assert again == played.state.verdicts()

@@ -10,7 +10,7 @@ import pytest
 from atoms_scenes import effect
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import oracle_job
+from oracle import oracle_job, read_again
 from stacking import Stacking
 from test_stacks import GAINS, PLAN, Lab, ladder, whole
 
@@ -33,7 +33,6 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
-from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import StudyState, replay
@@ -140,7 +139,7 @@ def test_status_says_first_what_the_exam_left_of_the_claim(tmp_path: Path) -> No
 def test_what_was_believed_of_the_ladder_comes_back_with_the_exam() -> None:
     trust = Trust(Light.GREEN, drift=0.01, misfit=0.002, conformal=1.4, source="abc")
     asked = ExamRequested("b2", {"r0": (800, 801)}, ("c1", "c3"), trust)
-    assert decode(encode(asked)) == asked
+    assert read_again(asked) == asked
 
 
 # -- a short exam -----------------------------------------------------------------------------
@@ -259,7 +258,7 @@ def test_verdicts_on_questions_come_out_again_from_the_journal() -> None:
     study = flattered()
     again = rejudge(ladder(), study.events, policy=study.policy, plan=PLAN)
     assert again == study.state.verdicts()
-    assert [decode(encode(event)) for event in study.events] == study.events
+    assert [read_again(event) for event in study.events] == study.events
 
 
 def test_killed_after_any_event_of_a_short_exam_a_study_ends_the_same() -> None:

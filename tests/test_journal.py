@@ -30,8 +30,7 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
-from transfer.journal.codec import VERSION
-from transfer.journal.store import Journal, read_journal, sealed
+from transfer.journal.store import VERSION, Journal, read_journal, sealed
 from transfer.study.simulated_study import simulate
 
 EFFECT = Effect("small", 0.0, 2, 2, 4, 0.01, 0.002, 0.1, 0.02)

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from oracle import oracle_config, oracle_job
+from oracle import oracle_config, oracle_job, read_again
 
 from miniscale.setting.decode import InputError
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import Effect, Imported
-from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder, open_folder
 from transfer.journal.load import Loaded, load
 from transfer.journal.store import Journal
@@ -98,7 +97,7 @@ def test_a_run_on_a_rung_becomes_a_trial_that_costs_nothing(study: Loaded, tmp_p
 def test_an_imported_run_comes_back_from_its_record(study: Loaded, tmp_path: Path) -> None:
     take(study, table(tmp_path, at_target(study.ladder.target)), clock=lambda: 1.0)
     imported = [e for e in load(study.folder.path).events if isinstance(e, Imported)]
-    assert [decode(encode(event)) for event in imported] == imported
+    assert [read_again(event) for event in imported] == imported
     assert all(event.is_target for event in imported)
 
 

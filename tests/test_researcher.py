@@ -63,7 +63,7 @@ def test_the_brief_and_every_reply_lie_beside_the_study(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "proposals" / "openai-00000.json").read_text())
     assert "# Setting" in record["brief"]
     assert json.loads(record["calls"][1]["reply"])["ideas"][0]["hypothesis"] == "planted"
-    assert record["entries"][0]["change"]["title"].startswith("gain")
+    assert record["entries"][0]["title"].startswith("gain")
 
 
 class Killed(BaseException):

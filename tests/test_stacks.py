@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from oracle import oracle_job
+from oracle import oracle_job, read_again
 from stacking import Additive, Stacking
 
 from autoresearch.proposer.patches import ChangeList
@@ -27,7 +27,6 @@ from transfer.events import (
     TrialsRequested,
     VerdictReached,
 )
-from transfer.journal.codec import decode, encode
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.ladder import Ladder
@@ -186,7 +185,7 @@ def test_events_of_reviews_and_exams_come_back_as_they_were() -> None:
     assert {RoundReviewed, RoundClosing, RoundClosed, ExamRequested} <= {
         type(event) for event in events
     }
-    assert [decode(encode(event)) for event in events] == events
+    assert [read_again(event) for event in events] == events
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -15,6 +15,7 @@ from tiny_trials import PYTHON, WRITES, processes_with, spec
 
 from miniscale.process.logs import CappedLog, LastMatch, last_words
 from miniscale.run import worker
+from miniscale.setting.records import encode_record
 from miniscale.setting.trial import (
     Cause,
     MetricSource,
@@ -30,7 +31,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 def write_spec(trial: TrialSpec) -> str:
     path = Path(trial.out, "spec.json")
-    path.write_text(json.dumps(trial.to_json()))
+    path.write_text(json.dumps(encode_record(trial)))
     return str(path)
 
 

@@ -1,7 +1,7 @@
 """A change: a hypothesis with its patch or knob values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,18 +55,6 @@ class Change:
         if self.members:
             content["members"] = sorted(self.members)
         return digest(content)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the change as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "Change":
-        """Rebuild a change from :meth:`to_json`."""
-        known = dict(data)
-        known["kind"] = Kind(known["kind"])
-        known["members"] = tuple(known.get("members", ()))
-        return Change(**known)
 
 
 def kind_of(change: Change, setting: Setting) -> Kind:

@@ -1,9 +1,7 @@
 """How far a ladder's forecasts may be believed: what an audit found, as a policy uses it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class Light(StrEnum):
@@ -40,8 +38,3 @@ class Trust:
     def certified_harm(self) -> float:
         """How many times harm counts in a certified accept."""
         return 4.0 if self.light is Light.GREEN else 6.0
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Trust":
-        """Rebuild what was stored as plain data."""
-        return cls(**{**data, "light": Light(data["light"])})

@@ -6,11 +6,10 @@ each call cost, and the study goes on with the same change.
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from miniscale.setting.records import decode_record, encode_record
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
 from transfer.study.limits import call_refusal
@@ -63,29 +62,6 @@ class ProposalRecord:
     entries: list[Change | Refused] | None = None
     """What came of it in order; None while it is not known."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as plain JSON data."""
-        entries = None
-        if self.entries is not None:
-            entries = [
-                {"change": one.to_json()} if isinstance(one, Change) else {"refused": asdict(one)}
-                for one in self.entries
-            ]
-        calls = [asdict(call) for call in self.calls]
-        return {**self.__dict__, "calls": calls, "entries": entries}
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "ProposalRecord":
-        """Rebuild a record from :meth:`to_json`."""
-        entries = data["entries"]
-        if entries is not None:
-            entries = [
-                Change.from_json(one["change"]) if "change" in one else Refused(**one["refused"])
-                for one in entries
-            ]
-        calls = [Call(**call) for call in data["calls"]]
-        return ProposalRecord(**{**data, "calls": calls, "entries": entries})
-
 
 class ProposalStore:
     """Owns ``proposals/`` of a study's folder while a proposer answers one request."""
@@ -115,7 +91,8 @@ class ProposalStore:
     def _read(self, proposer: str, place: int) -> ProposalRecord:
         known = self._latest.get(proposer)
         if known is None or known.place != place:
-            known = ProposalRecord.from_json(json.loads(self._path(proposer, place).read_text()))
+            stored = json.loads(self._path(proposer, place).read_text())
+            known = decode_record(ProposalRecord, stored)
             for call in known.calls:
                 if not call.outcome:
                     call.outcome, call.is_turn = LOST, False
@@ -132,7 +109,7 @@ class ProposalStore:
         path = self._path(record.proposer, record.place)
         part = path.with_suffix(".part")
         with open(part, "w", encoding="utf-8") as file:
-            json.dump(record.to_json(), file, indent=1)
+            json.dump(encode_record(record), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ class WandbWriter:
         artifact = wandb.Artifact(f"{self._group}-changes", type="changes")
         for row in findings.rows:
             change = row.proposed.change
-            described = {key: value for key, value in change.to_json().items() if key != "patch"}
+            described = {key: value for key, value in asdict(change).items() if key != "patch"}
             with artifact.new_file(f"{row.arm}.json") as file:
                 file.write(json.dumps(described, indent=1))
             if change.patch:

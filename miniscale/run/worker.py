@@ -192,7 +192,7 @@ class _Trial:
         return finding
 
     def result(self, finding: Finding, *, seconds: float) -> dict[str, Any]:
-        """Return the trial's result as :meth:`TrialResult.from_json` reads it."""
+        """Return what :func:`miniscale.setting.trial.read_result` reads."""
         watched = {
             "peak_memory_gb": round(self._supervisor.peak_bytes / 1e9, 4),
             "peak_disk_gb": round(self._supervisor.disk_bytes / 1e9, 4),

@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from miniscale.setting.records import decode_record
 
 Scalar = bool | int | float | str
 
@@ -93,20 +94,6 @@ class TrialSpec:
     walls_down: tuple[str, ...] = ()
     """Defences left out, so that a test can show what each is for; empty in earnest."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the spec as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "TrialSpec":
-        """Rebuild a spec from :meth:`to_json`."""
-        known = dict(data)
-        for name in ("trainer", "evaluator", "reads", "hides", "walls_down"):
-            known[name] = tuple(known.get(name, ()))
-        known["reading"] = MetricSource(**known["reading"])
-        known["extra_readings"] = {k: MetricSource(**v) for k, v in known["extra_readings"].items()}
-        return TrialSpec(**known)
-
 
 @dataclass(frozen=True)
 class TrialResult:
@@ -141,22 +128,10 @@ class TrialResult:
         """Whether the trial left a number."""
         return self.state is TrialState.COMPLETE
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "TrialResult":
-        """Rebuild a result from :meth:`to_json`."""
-        known = dict(data)
-        known["state"] = TrialState(known["state"])
-        known["cause"] = Cause(known["cause"])
-        return TrialResult(**known)
-
 
 def read_result(folder: Path) -> TrialResult | None:
     """Return the result that a worker left in a trial's folder, or None if there is none yet."""
     path = folder / "result.json"
     if not path.exists():
         return None
-    return TrialResult.from_json(json.loads(path.read_text()))
+    return decode_record(TrialResult, json.loads(path.read_text()))

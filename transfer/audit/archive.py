@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import decode_record, encode_record
 from transfer.audit.audit_result import VERSION, Audit
 from transfer.journal.folder import StudyFolder, flatten
 from transfer.ladder import Ladder
@@ -29,7 +30,7 @@ def store(root: Path, ladder: Ladder, found: Audit) -> Path:
     path = audit_path(root, ladder, found)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(found.to_json(), indent=1))
+    part.write_text(json.dumps(encode_record(found), indent=1))
     os.replace(part, path)
     return path
 
@@ -51,7 +52,7 @@ def load_audit(path: Path) -> Audit:
         version = data["version"]
         if version > VERSION:
             raise InputError(f"{path}: audit format {version} is newer than {VERSION}; upgrade")
-        return Audit.from_json(data)
+        return decode_record(Audit, data)
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -109,7 +110,7 @@ def trust_for(study: StudyFolder, ladder: Ladder) -> tuple[Trust, str]:
     kept = content.get("trust")
     if kept is None:
         return Trust(), words
-    began = Trust.from_json(kept)
+    began = decode_record(Trust, kept)
     if began != now:
         words = f"{began.light} as the study began; a new study would have: {words}"
     return began, words

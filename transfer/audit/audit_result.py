@@ -1,7 +1,7 @@
 """What an audit found, as data that is stored and read by later studies."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from transfer.audit.default_beliefs import TopForecast
@@ -136,27 +136,3 @@ class Audit:
             conformal=max(1.0, self.conformal or 1.0),
             source=self.digest,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the audit as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "Audit":
-        """Rebuild an audit from :meth:`to_json`."""
-        known = dict(data)
-        known["light"] = Light(known["light"])
-        known["rungs"] = tuple(_rung(rung) for rung in known["rungs"])
-        known["scores"] = tuple(TopForecast(**score) for score in known["scores"])
-        known["drifters"] = tuple(Drifter(**one) for one in known["drifters"])
-        for name in ("reasons", "advice", "notes"):
-            known[name] = tuple(known[name])
-        return Audit(**known)
-
-
-def _rung(data: Mapping[str, Any]) -> RungAudit:
-    known = dict(data)
-    known["light"] = Light(known["light"])
-    known["why"] = tuple(known["why"])
-    known["persistence"] = tuple(Slope(**slope) for slope in known["persistence"])
-    return RungAudit(**known)

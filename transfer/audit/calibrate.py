@@ -8,11 +8,11 @@ import math
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.rung import Rung
 from miniscale.setting.trial import TrialResult
 from transfer.arm import FIRST_BASELINE
@@ -103,16 +103,6 @@ class Calibration:
             plan = {"seeds": rung.seeds, "baseline_seeds": rung.baseline_seeds}
             weight += 1 / (planned_se(rung.noise, rung.rho, **plan) ** 2 + misfit)
         return NORMAL.cdf(nats * math.sqrt(weight) - NORMAL.inv_cdf(1 - ALARM))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the calibration as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> "Calibration":
-        """Rebuild a calibration from :meth:`to_json`."""
-        rungs = tuple(RungCalibration(**rung) for rung in data["rungs"])
-        return Calibration(**{**data, "rungs": rungs, "notes": tuple(data["notes"])})
 
 
 def calibrate(
@@ -208,7 +198,7 @@ def store_calibration(root: Path, ladder: Ladder, found: Calibration) -> Path:
     path = calibration_path(root, ladder, found.machine)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(found.to_json(), indent=1))
+    part.write_text(json.dumps(encode_record(found), indent=1))
     os.replace(part, path)
     return path
 
@@ -219,11 +209,10 @@ def stored_calibration(root: Path, ladder: Ladder, machine: str) -> Calibration 
     if not path.exists():
         return None
     try:
-        return Calibration.from_json(json.loads(path.read_text()))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no calibration ({error}); delete it, calibrate again") from (
-            None
-        )
+        return decode_record(Calibration, json.loads(path.read_text()))
+    except ValueError as error:
+        advice = "delete it, calibrate again"
+        raise InputError(f"{path}: is no calibration ({error}); {advice}") from None
 
 
 # -- words ---------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,25 +123,10 @@ class Prior:
         learned = {kind.value: tuple(map(float, row / row.sum())) for kind, row in weights.items()}
         return replace(self, weights={**self.weights, **learned})
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the prior as plain JSON data."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> "Prior":
-        """Rebuild a prior from :meth:`to_json`."""
-        return Prior(
-            magnitudes=tuple(data["magnitudes"]),
-            sizes=tuple(EffectSize(**size) for size in data["sizes"]),
-            spreads=tuple((float(factor), float(share)) for factor, share in data["spreads"]),
-            classes=tuple(TransferClass(**one) for one in data["classes"]),
-            weights={kind: tuple(row) for kind, row in data.get("weights", {}).items()},
-        )
-
     @property
     def digest(self) -> str:
         """Hash of the prior's content, for verdicts."""
-        return digest(self.to_json())
+        return digest(asdict(self))
 
 
 @dataclass(frozen=True)

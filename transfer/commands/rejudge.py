@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from miniscale.setting.records import decode_record
 from transfer.events import VerdictReached
 from transfer.journal.load import Loaded
 from transfer.ladder_trust import Trust
@@ -48,7 +49,7 @@ def read_plan(config: Mapping[str, Any], trust: Mapping[str, Any], *, budget: fl
         round=RoundRule(**config["round"]),
         idea_cost=study["idea_cost"],
         tops_up=study["tops_up"],
-        trust=Trust.from_json(trust),
+        trust=decode_record(Trust, trust),
         exam_share=config["budget"]["exam_share"],
     )
 

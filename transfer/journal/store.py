@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import decode_record, encode_record
 from transfer.events import Event
-from transfer.journal.codec import VERSION, decode, encode
+
+VERSION = 1
+"""Version of the record format; from the first release on, older ones open for ever."""
+_ENVELOPE = ("v", "seq", "t", "crc")
+"""What the journal puts around an event."""
+_EVENT: Any = Event
 
 
 class Journal:
@@ -65,7 +71,8 @@ class Journal:
             path = self._folder / f"{self._seq:08d}-{os.getpid()}.jsonl"
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
             self._file = os.open(path, flags, 0o644)
-        record = {"v": VERSION, "seq": self._seq, "t": round(self._clock(), 3), **encode(event)}
+        envelope = {"v": VERSION, "seq": self._seq, "t": round(self._clock(), 3)}
+        record = envelope | encode_record(event, _EVENT)
         os.write(self._file, sealed(json.dumps(record, separators=(",", ":"), allow_nan=False)))
         if self._is_durable:
             os.fdatasync(self._file)
@@ -91,8 +98,8 @@ def is_intact(line: bytes) -> bool:
     return bool(mark) and crc == b'%08x"}' % zlib.crc32(text + b"}")
 
 
-def read_records(folder: Path, *, repair: bool = False) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read all records in order, and say what was repaired.
+def read_journal(folder: Path, *, repair: bool = False) -> tuple[list[Event], list[str]]:
+    """Read all events of a journal folder in order, and say what was repaired.
 
     A torn last line of a file was never acknowledged and is cut (on disk only if ``repair``).
 
@@ -101,7 +108,7 @@ def read_records(folder: Path, *, repair: bool = False) -> tuple[list[dict[str, 
     InputError
         If anything but the last line of a file is damaged, or a record is missing.
     """
-    records: list[dict[str, Any]] = []
+    events: list[Event] = []
     repairs: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         content = path.read_bytes()
@@ -111,11 +118,11 @@ def read_records(folder: Path, *, repair: bool = False) -> tuple[list[dict[str, 
             if repair:
                 os.truncate(path, len(whole) + len(newline))
         for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
-            records.append(_parse(line, path, number, len(records)))
-    return records, repairs
+            events.append(_parse(line, path, number, len(events)))
+    return events, repairs
 
 
-def _parse(line: bytes, path: Path, number: int, expected: int) -> dict[str, Any]:
+def _parse(line: bytes, path: Path, number: int, expected: int) -> Event:
     advice = "restore the file from a copy, or start another study with study.name=…"
     if not is_intact(line):
         raise InputError(f"{path}:{number}: damaged record {line[:40]!r}; {advice}")
@@ -127,10 +134,10 @@ def _parse(line: bytes, path: Path, number: int, expected: int) -> dict[str, Any
             f"{path}:{number}: record format {record.get('v')}, this version reads {VERSION}; open "
             "it with the version that wrote it, or start another study with study.name=…"
         )
-    return record
-
-
-def read_journal(folder: Path, *, repair: bool = False) -> tuple[list[Event], list[str]]:
-    """Read all events of a journal folder in order, and say what was repaired."""
-    records, repairs = read_records(folder, repair=repair)
-    return [decode(record) for record in records], repairs
+    for name in _ENVELOPE:
+        record.pop(name, None)
+    try:
+        event: Event = decode_record(_EVENT, record)
+    except ValueError as error:
+        raise InputError(f"{path}:{number}: {error}; {advice}") from None
+    return event

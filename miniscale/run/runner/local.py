@@ -18,6 +18,7 @@ from miniscale.process import cgroup, process_tree
 from miniscale.process.supervisor import GRACE_S
 from miniscale.run import trial_folder, worker
 from miniscale.run.progress import Progress, progress
+from miniscale.setting.records import encode_record
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, read_result
 
 __all__ = ["LocalRunner", "Progress", "progress", "usable_cores", "usable_gpus"]
@@ -243,7 +244,7 @@ def _launch(
     path = out / "spec.json"
     boxed = {"name": box.name, "kind": box.kind, "prefix": wrap((), walls_of(spec), box.kind)}
     trial_folder.remove(str(path))  # an earlier trainer may have put anything there
-    path.write_text(json.dumps(spec.to_json() | {"box": boxed}, indent=1))
+    path.write_text(json.dumps(encode_record(spec) | {"box": boxed}, indent=1))
     return subprocess.Popen(
         worker.command(str(path), attempt=attempt, python=sys.executable),
         stdin=subprocess.DEVNULL,
@@ -280,7 +281,7 @@ def _read(spec: TrialSpec) -> TrialResult | None:
         return None
     try:
         result = read_result(Path(spec.out))
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         return None
     return result if result is not None and result.identity == spec.identity else None
 

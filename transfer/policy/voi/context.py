@@ -190,9 +190,7 @@ class PolicyContext:
         """Hash of all that beliefs rest on, for verdicts."""
         key = ("digest", id(self.model))
         if key not in self._memory.digests:
-            model = self.model
-            content = {**asdict(model), "prior": model.prior.to_json()}
-            self._memory.digests[key] = digest(content)
+            self._memory.digests[key] = digest(asdict(self.model))
         return self._memory.digests[key]
 
     @cached_property
