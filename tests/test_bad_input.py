@@ -97,7 +97,7 @@ def test_a_misspelt_key_of_a_strangers_ladder_is_found_in_the_strangers_folder(
 
 
 def test_a_study_whose_ladder_changed_says_what_and_how_to_start_another(tmp_path: Path) -> None:
-    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1", "budget.compute=300"]
     assert run(few, tmp_path).returncode == 0
     done = run([*few, "ladder.rungs.top.scale=200"], tmp_path)
     assert done.returncode == 2
@@ -108,14 +108,14 @@ def test_a_study_whose_ladder_changed_says_what_and_how_to_start_another(tmp_pat
 
 
 def test_one_or_two_rungs_are_warned_of(tmp_path: Path) -> None:
-    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1", "budget.compute=300"]
     done = run([*few, "~ladder.rungs.top", "~ladder.rungs.large"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no change can be certified" in done.stdout
 
 
 def test_a_damaged_journal_is_refused_and_a_torn_one_repaired(tmp_path: Path) -> None:
-    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1", "budget.compute=300"]
     assert run(few, tmp_path).returncode == 0
     folder = tmp_path / "studies" / "oracle"
     path = next((folder / "journal").glob("*.jsonl"))

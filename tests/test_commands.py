@@ -19,7 +19,7 @@ from transfer.__main__ import main
 from transfer.audit.calibrate import Calibration, RungCalibration, power_line
 from transfer.audit.judge_panel import audit
 
-FEW = ["+ladder=oracle", "tracker=none", "budget.changes=4"]
+FEW = ["+ladder=oracle", "tracker=none", "budget.changes=2"]
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_power_is_told_by_the_noise_that_is_shown() -> None:
 @pytest.mark.level2
 def test_every_job_of_a_sweep_is_a_study_of_its_own(tmp_path: Path) -> None:
     swept = ["--multirun", "policy=greedy,ttest", "study.seed=0,1"]
-    few = ["+ladder=oracle", "tracker=none", "budget.changes=1"]
+    few = ["+ladder=oracle", "tracker=none", "budget.changes=1", "budget.compute=300"]
     argv = [sys.executable, "-m", "autoresearch", *few, *swept, f"study.root={tmp_path}"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

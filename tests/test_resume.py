@@ -20,7 +20,7 @@ from transfer.journal.store import read_journal
 from transfer.study.simulated_study import simulate
 
 OVERRIDES = [
-    "+ladder=oracle", "tracker=none", "budget.changes=10", "policy=trend", "budget.compute=1e9",
+    "+ladder=oracle", "tracker=none", "budget.changes=6", "policy=trend", "budget.compute=1e9",
     "runner.box=off",
 ]  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_interrupted_ten_times_a_study_ends_the_same(
 
 @pytest.mark.level2
 def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path: Path) -> None:
-    chosen = ["policy=atoms", "round.changes=4", "budget.compute=3000"]
+    chosen = ["policy=atoms", "round.changes=4", "budget.compute=800"]
     finish(tmp_path / "whole", *chosen)
     rng = random.Random(7)
     for _ in range(6):
