@@ -1,1 +1,1 @@
-"""The loop: proposers, console, tracking and the command line."""
+"""``python -m autoresearch``: who proposes changes, and what a person sees of a study."""

@@ -33,11 +33,11 @@ def torch_line() -> tuple[bool, str]:
 
 def git_line() -> tuple[bool, str]:
     """Check git."""
-    found = shutil.which("git")
-    if found is None:
+    git = shutil.which("git")
+    if git is None:
         return False, "git      not found; install it: accepted changes become commits"
-    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.strip()
-    return True, f"git      {said.removeprefix('git version ')}"
+    version = subprocess.run([git, "--version"], capture_output=True, text=True).stdout.strip()
+    return True, f"git      {version.removeprefix('git version ')}"
 
 
 def wandb_line() -> tuple[bool, str]:
@@ -71,8 +71,8 @@ def agents_line() -> tuple[bool, str]:
     """Say which proposers can work here."""
     optuna = "search, " if util.find_spec("optuna") else "(search needs optuna), "
     key = "a key is set" if os.environ.get("OPENAI_API_KEY", "").strip() else "no OPENAI_API_KEY"
-    found = [name for name in ("claude", "codex", "aider") if shutil.which(name)]
-    agents = ", ".join(found) or "none of claude, codex, aider on the path"
+    installed = [name for name in ("claude", "codex", "aider") if shutil.which(name)]
+    agents = ", ".join(installed) or "none of claude, codex, aider on the path"
     return True, (
         f"agents   {optuna}patches, scripted: no key needed; openai: {key}, or base_url; "
         f"command: {agents}"

@@ -109,13 +109,13 @@ def _watch(runner: LocalRunner, spec: TrialSpec, started: float) -> float:
 def seconds_by_rung(job: StudyJob, speed: Speed) -> dict[str, float]:
     """Return seconds a trial takes here by rung: the ladder's own times, scaled by the probe."""
     lowest = job.ladder.rungs[0]
-    found = {}
+    seconds = {}
     for rung in job.ladder.rungs:
         relative = rung.cost / lowest.cost
         if rung.seconds and lowest.seconds:
             relative = rung.seconds / lowest.seconds
-        found[rung.name] = speed.seconds * relative
-    return found
+        seconds[rung.name] = speed.seconds * relative
+    return seconds
 
 
 def forecast_seconds(job: StudyJob, by_rung: dict[str, float], slots: int) -> float:

@@ -47,7 +47,9 @@ def main() -> None:
     alpha = np.log(base["coarse"].mean() / base["finest"].mean())
     alpha /= np.log(work["finest"] / work["coarse"])
     law = {"E": fit.law.E, "alpha": fit.law.alpha, "local_exponent": alpha}
-    rows.append(law | {"status": str(fit.status), "misfits": fit.misfits})
+    rows.append(
+        law | {"status": str(fit.status), "misfits": [scale.misfit for scale in fit.scales]}
+    )
     for title, change in panel.items():
         if not change.get("control"):
             rows.append({"change": title} | gains(dict(change.knobs), work, base, float(alpha)))

@@ -1,4 +1,4 @@
-"""What the command line does: each command turns a table into a report."""
+"""The commands of ``python -m scaling``: each turns a table of runs into a report."""
 
 from argparse import Namespace
 from dataclasses import replace

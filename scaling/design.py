@@ -56,14 +56,14 @@ def gain_sd(
     >>> round(gain_sd(rungs, (4, 0), target=1e20, gain=0.05, rho=0.5), 4)
     0.0195
     """
-    kept = [(r, n) for r, n in zip(rungs, seeds, strict=True) if n]
-    if not kept:
+    used = [(r, n) for r, n in zip(rungs, seeds, strict=True) if n]
+    if not used:
         return float("inf")
-    ahead = np.log([r.compute for r, _ in kept]) - np.log(target)
-    noise = np.array([2 * (1 - rho) * (r.noise_sd / r.slope) ** 2 / n for r, n in kept])
+    ahead = np.log([r.compute for r, _ in used]) - np.log(target)
+    noise = np.array([2 * (1 - rho) * (r.noise_sd / r.slope) ** 2 / n for r, n in used])
     variance = noise + (0.20 * gain) ** 2 + 0.004**2
     drift = (_FADE * gain) ** 2 * np.outer(ahead, ahead)
-    ones = np.ones(len(kept))
+    ones = np.ones(len(used))
     precision = ones @ np.linalg.solve(np.diag(variance) + drift, ones)
     return float(1 / np.sqrt(precision))
 

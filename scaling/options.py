@@ -1,4 +1,4 @@
-"""What the options of the command line mean."""
+"""From options of ``python -m scaling`` to table, law, objective and points."""
 
 import importlib
 from argparse import Namespace
@@ -50,12 +50,12 @@ def form_of(name: str | None, table: RunTable) -> Form:
     if not attribute:
         raise TableError("no-law", f"no law '{name}'; one of {', '.join(LAWS)}, or module:OBJECT")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        form = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise TableError("no-law", f"law '{name}': {error}") from error
-    if not isinstance(found, Form):
+    if not isinstance(form, Form):
         raise TableError("no-law", f"law '{name}' is no scaling.law.form.Form")
-    return found
+    return form
 
 
 def objective(options: Namespace) -> FitObjective:

@@ -211,8 +211,8 @@ def _members(
     splits = [m for ms in directions for m in (ms[-1:] if ms[-1].sum() >= _AMPLE else ms)]
     errors = np.array([data.held_out(form, splits) for form, _ in candidates])
     weights = _weights(errors, np.array([prior for _, prior in candidates]))
-    kept = [i for i in np.argsort(-weights).tolist() if weights[i] > _NEGLIGIBLE]
-    total = float(weights[kept].sum())
+    chosen = [i for i in np.argsort(-weights).tolist() if weights[i] > _NEGLIGIBLE]
+    total = float(weights[chosen].sum())
     return tuple(
         data.member(
             candidates[i][0],
@@ -221,7 +221,7 @@ def _members(
             n,
             rng,
         )
-        for i in kept
+        for i in chosen
     )
 
 

@@ -61,10 +61,10 @@ def at_target(scale: float) -> str:
 
 def test_runs_at_the_target_score_the_claims_made_of_it(study: Loaded, tmp_path: Path) -> None:
     before = score(study)
-    assert {told.what for told in before.told} == {"next rung"}
+    assert {told.what for told in before.scored} == {"next rung"}
     said = take(study, table(tmp_path, at_target(study.ladder.target)), clock=lambda: 1.0)
     assert "imported 8 runs" in said[0]
-    claims = [told for told in score(load(study.folder.path)).told if told.what == "target"]
+    claims = [told for told in score(load(study.folder.path)).scored if told.what == "target"]
     came = {study.state.changes[told.arm].change.title: told.effect.gain for told in claims}
     assert came.keys() <= CHANGES.keys()
     for name, gain in came.items():

@@ -120,7 +120,7 @@ def test_a_rung_off_the_law_is_named_by_its_misfit() -> None:
     rng = np.random.default_rng(1)
     loss = PowerLaw.through(1e12, 1.7, E=0.9, alpha=0.15)(compute)
     loss += 0.001 * rng.standard_normal(len(loss)) + 0.04 * (compute == compute[6])
-    misfits = np.abs(fit_power_law(compute, loss).misfits)
+    misfits = np.abs([scale.misfit for scale in fit_power_law(compute, loss).scales])
     assert np.argmax(misfits) == 2
     assert misfits[2] > 3
 

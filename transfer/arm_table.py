@@ -1,4 +1,4 @@
-"""Tables of arms' runs made elsewhere: one contract for audits, imports and designs."""
+"""Runs of a baseline and of changes made elsewhere, read from a file of any kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,17 +90,17 @@ def read_arm_table(
     except TableError as error:
         raise InputError(str(error)) from None
     value = column(frame, "objective", (objective, *VALUES))
-    extra = {name: found for name, usual in (numbers or {}).items()
-             if (found := _column(frame, usual))}  # fmt: skip
-    for found in extra.values():
-        _check_numbers(frame, found, path.name)
+    extra = {name: held for name, usual in (numbers or {}).items()
+             if (held := _column(frame, usual))}  # fmt: skip
+    for held in extra.values():
+        _check_numbers(frame, held, path.name)
     texts = {"arm": column(frame, "arm", ARMS), "size": column(frame, "size", sizes)}
     texts |= {"path": column(frame, "path", ("path",))} if has_paths else {}
     cells = frame.select(
         *(pl.col(name).cast(pl.String).alias(role) for role, name in texts.items()),
         pl.col(column(frame, "seed", ("seed",))).cast(pl.Int64, strict=False).alias("seed"),
         pl.col(value).cast(pl.Float64, strict=False).alias("value"),
-        *(pl.col(found).cast(pl.Float64).alias(f"number {name}") for name, found in extra.items()),
+        *(pl.col(held).cast(pl.Float64).alias(f"number {name}") for name, held in extra.items()),
     )
     rows = tuple(
         _row(row, number, path.name, extra) for number, row in enumerate(cells.to_dicts(), start=1)
@@ -116,13 +116,13 @@ def column(frame: pl.DataFrame, role: str, usual: Sequence[str]) -> str:
     InputError
         If there is none.
     """
-    found = _column(frame, usual)
-    if not found:
+    name = _column(frame, usual)
+    if not name:
         held = ", ".join(frame.columns[:12])
         raise InputError(
             f"table: no column for the {role} among {held}; name one of them '{usual[0]}'"
         )
-    return found
+    return name
 
 
 def _column(frame: pl.DataFrame, usual: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How a proposal begins: what is asked for, the brief that says so, and what came of it before."""
+"""Steps that all proposers with a brief share: ideas at hand first, else a brief and a call."""
 
 from collections.abc import Callable
 

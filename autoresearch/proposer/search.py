@@ -102,7 +102,7 @@ def _history(state: StudyState, base: dict[str, Scalar], knobs: dict[str, Knob])
     import optuna
 
     spaces: dict[str, Any] = {name: distribution(knob) for name, knob in knobs.items()}
-    found = [optuna.trial.create_trial(params=_only(base, knobs), distributions=spaces, value=0.0)]
+    trials = [optuna.trial.create_trial(params=_only(base, knobs), distributions=spaces, value=0.0)]
     for arm, verdict in state.verdicts().items():
         change = state.changes[arm].change
         is_edit = bool(change.knobs) and change.knobs.keys() <= knobs.keys()
@@ -110,8 +110,8 @@ def _history(state: StudyState, base: dict[str, Scalar], knobs: dict[str, Knob])
             continue
         value = FAILED if verdict.gain_forecast is None else -verdict.gain_forecast.mean
         params = _only({**base, **change.knobs}, knobs)
-        found.append(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
-    return found
+        trials.append(optuna.trial.create_trial(params=params, distributions=spaces, value=value))
+    return trials
 
 
 def _only(values: dict[str, Scalar], knobs: dict[str, Knob]) -> dict[str, Scalar]:

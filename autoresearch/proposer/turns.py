@@ -1,4 +1,4 @@
-"""Several proposers that take turns."""
+"""A proposer made of several that take turns."""
 
 from dataclasses import dataclass
 

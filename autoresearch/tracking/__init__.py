@@ -1,1 +1,1 @@
-"""What wandb is told."""
+"""Tracking: what wandb gets of a study."""

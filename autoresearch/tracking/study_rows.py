@@ -84,8 +84,8 @@ def curve(path: Path) -> list[Record]:
         lines = path.read_bytes().splitlines()
     except OSError:
         return []
-    kept = lines[:: -max(1, math.ceil(len(lines) / CURVE_POINTS))][::-1]
-    return [row for row in map(_curve_row, kept) if row]
+    thinned = lines[:: -max(1, math.ceil(len(lines) / CURVE_POINTS))][::-1]
+    return [row for row in map(_curve_row, thinned) if row]
 
 
 def _curve_row(line: bytes) -> Record:

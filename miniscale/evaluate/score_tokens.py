@@ -1,4 +1,4 @@
-"""Score a trial: the one process that holds targets, and never runs a line of the trial's code."""
+"""Bits per byte of a trained model, from a process that runs none of the trial's own code."""
 
 import hashlib
 import time

@@ -63,11 +63,6 @@ class Fit:
         """Number of different computes."""
         return len(self.scales)
 
-    @property
-    def misfits(self) -> tuple[float, ...]:
-        """By scale, how far the mean lies above the law, in its standard deviations."""
-        return tuple(scale.misfit for scale in self.scales)
-
 
 def fit_power_law(
     compute: ArrayLike,

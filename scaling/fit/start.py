@@ -1,4 +1,4 @@
-"""Least squares for ``E + A C^-alpha``: A is linear given alpha, and alpha is solved given E.
+"""First guess of a power law ``E + A C^-alpha``: A is linear given alpha, alpha is solved given E.
 
 The floor E is what a ladder knows least about. So it is profiled: for every E of a grid, the best
 alpha and A (variable projection: Golub and Pereyra, 1973) and how well they fit. That profile is

@@ -1,4 +1,4 @@
-"""The functional form: an irreducible loss and a power of compute."""
+"""The power law that ladders are fitted by: a floor of the loss and a falling power of compute."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class PowerLaw:
     Examples
     --------
     >>> law = PowerLaw(E=1.0, A=8.0, alpha=0.5)
-    >>> law(16.0), law.slope(16.0), law.invert(3.0)
-    (3.0, 1.0, 16.0)
+    >>> law(16.0), law.slope(16.0)
+    (3.0, 1.0)
     """
 
     E: float
@@ -43,12 +43,6 @@ class PowerLaw:
     def slope(self, compute: float) -> float:
         """Loss gained per nat of compute, ``alpha (L - E) = |dL / d ln C|``."""
         return float(self.alpha * self.A * compute**-self.alpha)
-
-    def invert(self, loss: float) -> float:
-        """Return the compute at which the law reaches a loss; infinite at E or below."""
-        if loss <= self.E:
-            return math.inf
-        return float((self.A / (loss - self.E)) ** (1 / self.alpha))
 
     @staticmethod
     def through(compute: float, loss: float, *, E: float, alpha: float) -> "PowerLaw":

@@ -142,11 +142,11 @@ def spread_labels(wanted: Sequence[float], *, gap: float, low: float, high: floa
         half = gap * (len(members) - 1) / 2
         centre = min(max(centre, low + half), max(high - half, low + half))
         blocks.append((centre, members))
-    found = [0.0] * len(wanted)
+    spread = [0.0] * len(wanted)
     for centre, members in blocks:
         for k, i in enumerate(members):
-            found[i] = centre + gap * (k - (len(members) - 1) / 2)
-    return found
+            spread[i] = centre + gap * (k - (len(members) - 1) / 2)
+    return spread
 
 
 def write_note(drawn: "Figure", text: str) -> "Figure":

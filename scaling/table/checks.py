@@ -48,11 +48,11 @@ def finished(raw: pl.DataFrame, notes: Notes) -> pl.DataFrame:
     """Drop the runs that a tracker or a results file itself calls unfinished or crashed."""
     for name, bad in _UNFINISHED.items():
         if name in raw.columns and raw[name].dtype == pl.String:
-            kept = raw.filter(~pl.col(name).fill_null("").str.to_lowercase().is_in(bad))
-            if kept.height < raw.height:
-                n = raw.height - kept.height
+            ended = raw.filter(~pl.col(name).fill_null("").str.to_lowercase().is_in(bad))
+            if ended.height < raw.height:
+                n = raw.height - ended.height
                 notes.warn("unfinished", f"{n} rows left out, whose {name} is {' or '.join(bad)}")
-            raw = kept
+            raw = ended
     return raw
 
 
@@ -164,8 +164,8 @@ def several_rows(frame: pl.DataFrame, notes: Notes) -> None:
 
 def without_top(frame: pl.DataFrame, n: int, notes: Notes) -> pl.DataFrame:
     """Return the frame without its highest losses, as asked."""
-    kept = frame.sort("loss", descending=True, maintain_order=True)[n:]
-    if kept.height == 0:
+    rest = frame.sort("loss", descending=True, maintain_order=True)[n:]
+    if rest.height == 0:
         raise TableError("empty", f"no row is left of {frame.height} after dropping {n}")
     notes.warn("dropped", f"the {n} highest losses were left out, as asked")
-    return kept
+    return rest

@@ -1,4 +1,4 @@
-"""The contract of a table of runs: what is refused, what is warned of, and why."""
+"""A table of runs, checked: columns by role, what is refused, what is warned of, and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

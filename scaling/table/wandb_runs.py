@@ -54,12 +54,12 @@ def _row(path: Path) -> dict[str, str]:
 
 def _items(items: object) -> dict[str, str]:
     """Return the plain values of protobuf items; nested objects are flattened."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for item in items:  # type: ignore[attr-defined]
         name = item.key or ".".join(item.nested_key)
         if not name.startswith("_"):
-            found |= _flat(name, json.loads(item.value_json))
-    return found
+            values |= _flat(name, json.loads(item.value_json))
+    return values
 
 
 def _flat(name: str, value: object) -> dict[str, str]:

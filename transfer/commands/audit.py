@@ -103,15 +103,15 @@ def run_audit(asked: AuditRequest, progress: Progress) -> list[str]:
         runs = read_runs(asked.table, asked.audited, asked.panel)
     else:
         runs = _measured(asked, progress)
-    found = replace(
+    audited = replace(
         audit(asked.audited, runs), digest=asked.ladder.digest, content=asked.ladder.content()
     )
-    path = store(asked.root, asked.ladder, found)
+    path = store(asked.root, asked.ladder, audited)
     picture = path.with_suffix(".png")
-    picture.write_bytes(render_png(forecasts(found)))
+    picture.write_bytes(render_png(forecasts(audited)))
     designed = design_line(asked.ladder)
-    said = [f"design   {designed}"] if designed else []
-    return [*said, *audit_text.lines(found), f"kept     {path}", f"picture  {picture}"]
+    head = [f"design   {designed}"] if designed else []
+    return [*head, *audit_text.lines(audited), f"kept     {path}", f"picture  {picture}"]
 
 
 def _measured(asked: AuditRequest, progress: Progress) -> Runs:
@@ -137,7 +137,7 @@ def run_calibrate(asked: AuditRequest, progress: Progress) -> list[str]:
         runs, results = run_panel.run_all(
             asked.audited, wants, {}, bench=bench, runner=runner, progress=progress
         )
-    found = calibrate.calibrate(asked.audited, runs, results, machine=machine())
-    found = replace(found, digest=asked.ladder.digest)
-    path = calibrate.store_calibration(asked.root, asked.ladder, found)
-    return [*calibrate.lines(found, asked.ladder.unit), f"kept     {path}"]
+    calibration = calibrate.calibrate(asked.audited, runs, results, machine=machine())
+    calibration = replace(calibration, digest=asked.ladder.digest)
+    path = calibrate.store_calibration(asked.root, asked.ladder, calibration)
+    return [*calibrate.lines(calibration, asked.ladder.unit), f"kept     {path}"]

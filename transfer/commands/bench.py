@@ -27,13 +27,13 @@ EXAMPLES = """\
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    found = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         prog="python -m transfer bench",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = found.add_argument
+    add = options.add_argument
     add("--suite", default="A", help="suites and groups with commas, or all (default: A)")
     add("--policy", default=POLICIES, help="policies with commas (default: all of ours)")
     add("--seeds", default="0:16", help="block of worlds, FIRST:END (default: 0:16)")
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add("--store", type=Path, help="JSON lines to resume from and append to")
     add("--json", type=Path, help="write the scoreboard as JSON")
     add("--markdown", type=Path, help="write the scoreboard as a Markdown table")
-    return found
+    return options
 
 
 def seeds_of(text: str) -> range:
@@ -66,25 +66,25 @@ def seeds_of(text: str) -> range:
 
 def policies_of(text: str) -> list[str]:
     """Read policies, and refuse one that cannot be built before anything is played."""
-    found = [word.strip() for word in _split(text) if word.strip()]
-    for policy in found:
+    policies = [word.strip() for word in _split(text) if word.strip()]
+    for policy in policies:
         if policy != ORACLE:
             parsed(policy)
-    if not found:
+    if not policies:
         raise InputError("--policy: empty; name at least one, e.g. greedy")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(policies))
 
 
 def _split(text: str) -> list[str]:
     """Split at commas outside brackets."""
-    found, depth = [""], 0
+    parts, depth = [""], 0
     for letter in text:
         depth += (letter == "[") - (letter == "]")
         if letter == "," and not depth:
-            found.append("")
+            parts.append("")
         else:
-            found[-1] += letter
-    return found
+            parts[-1] += letter
+    return parts
 
 
 def bench(argv: Sequence[str], tell: Tell) -> list[str]:

@@ -239,34 +239,36 @@ def run(asked: DesignRequest, progress: Progress, say: Callable[[str], None]) ->
     if asked.table is not None:
         lab = TableLab(asked.table, asked.form, asked.ladder.setting.objective.name)
         known = replace(asked.ask, seeds=max(asked.ask.seeds, 8), top_seeds=8)
-        found = design(asked.ladder, asked.form, asked.paths, asked.changes, lab, known,
+        designed = design(asked.ladder, asked.form, asked.paths, asked.changes, lab, known,
                        say=say, table=lab)  # fmt: skip
-        return _written(asked, found, slots=1)
+        return _written(asked, designed, slots=1)
     threads = round(asked.form.limits.get("threads", 1))
     with LocalRunner(asked.slots, threads=threads, box=choose(asked.box)) as runner:
         bench = BenchLab(asked.ladder, asked.form, asked.root, runner, progress)
-        found = design(
+        designed = design(
             asked.ladder, asked.form, asked.paths, asked.changes, bench, asked.ask, say=say
         )
-        return _written(asked, found, slots=runner.slots)
+        return _written(asked, designed, slots=runner.slots)
 
 
-def _written(asked: DesignRequest, found: DesignRun, *, slots: int) -> list[str]:
+def _written(asked: DesignRequest, designed: DesignRun, *, slots: int) -> list[str]:
     """Write ladder, record and picture; return the words."""
-    said = answer(found, measured_only=asked.table is not None, slots=slots)
-    told = design_text.lines(found, said, asked.ladder)
+    answered = answer(designed, measured_only=asked.table is not None, slots=slots)
+    report = design_text.lines(designed, answered, asked.ladder)
     name = asked.ladder.name
     home = asked.out / "design" / name
-    keep(home / "design.json", json.dumps(record(found, said, asked.ladder, told), indent=1))
-    (home / "frontier.png").write_bytes(render_png(frontier(found)))
-    told += [f"kept     {home / 'design.json'}", f"picture  {home / 'frontier.png'}"]
-    if said is None:
-        return told
+    keep(
+        home / "design.json", json.dumps(record(designed, answered, asked.ladder, report), indent=1)
+    )
+    (home / "frontier.png").write_bytes(render_png(frontier(designed)))
+    report += [f"kept     {home / 'design.json'}", f"picture  {home / 'frontier.png'}"]
+    if answered is None:
+        return report
     path = asked.out / "ladder" / f"{name}.yaml"
-    keep(path, ladder_yaml(found, said, asked.ladder, setting=asked.setting_file,
+    keep(path, ladder_yaml(designed, answered, asked.ladder, setting=asked.setting_file,
                            panel=asked.panel_file))  # fmt: skip
     return [
-        *told,
+        *report,
         f"ladder   {path}",
         f"next     python -m transfer audit --config-dir {asked.out} +ladder={name}, then "
         f"python -m autoresearch --config-dir {asked.out} +ladder={name}",

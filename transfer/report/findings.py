@@ -274,14 +274,14 @@ class Findings:
 
     def warnings(self) -> list[str]:
         """Say what to mind when reading, one line each."""
-        said = self.ladder.warnings()
+        warned = self.ladder.warnings()
         if self.fit is None:
-            return said
+            return warned
         if self.fit.status.value != "converged":
-            said.append(f"the baseline's law: {self.fit.status}; {self.fit.status.advice}")
+            warned.append(f"the baseline's law: {self.fit.status}; {self.fit.status.advice}")
         for scale in self.fit.scales:
             if self.fit.status.is_law and abs(scale.misfit) > 3:
-                said.append(
+                warned.append(
                     f"the baseline at {scale.compute:.3g} {self.ladder.unit} lies "
                     f"{scale.misfit:+.1f} standard errors from its law: that rung is suspect"
                 )
@@ -289,8 +289,8 @@ class Findings:
             row.arm for row in self.null_changes if row.verdict and row.verdict.outcome.is_accepted
         ]
         if passed:
-            said.append(f"null change {', '.join(passed)} passed: this study's odds are too good")
-        return said
+            warned.append(f"null change {', '.join(passed)} passed: this study's odds are too good")
+        return warned
 
 
 def is_clear_win(effect: Effect) -> bool:
@@ -351,13 +351,13 @@ def _row(analysis: Analysis, record: ChangeRecord) -> ChangeRow:
 
 def _stack(rows: Sequence[ChangeRow]) -> Stack | None:
     taken = [(row.arm, row.gain_forecast) for row in rows if row.group is ChangeGroup.ACCEPTED]
-    looks = [look for _, look in taken if look is not None]
-    if not looks:
+    forecasts = [forecast for _, forecast in taken if forecast is not None]
+    if not forecasts:
         return None
     return Stack(
         arms=tuple(arm for arm, _ in taken),
-        mean=math.fsum(look.mean for look in looks),
-        sd=math.sqrt(math.fsum(look.sd**2 for look in looks)),
+        mean=math.fsum(forecast.mean for forecast in forecasts),
+        sd=math.sqrt(math.fsum(forecast.sd**2 for forecast in forecasts)),
     )
 
 

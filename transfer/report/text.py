@@ -24,10 +24,10 @@ def status(loaded: Loaded) -> list[str]:
     """Say where a study stands: budget, verdicts, and one line a change."""
     state, ladder = loaded.state, loaded.ladder
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
-    found = survey(ladder, state)
+    findings = survey(ladder, state)
     lines = [
         f"study    {loaded.folder.path}",
-        *claim_lines(found),
+        *claim_lines(findings),
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
         f"budget   {state.spent:.3g} of {loaded.budget:.3g} {ladder.unit}, "
@@ -37,7 +37,7 @@ def status(loaded: Loaded) -> list[str]:
         f"verdicts {verdict_words(loaded)}",
         f"forecast {forecast_words(loaded)}",
         *(f"expected {text}" for text in calibration_words(ladder, state)),
-        *exam_lines(found),
+        *exam_lines(findings),
     ]
     if state.round.closing:
         lines.append(f"round    is closing, {state.round.closing}: no change is taken in")
@@ -78,38 +78,39 @@ def scale_words(ladder: Ladder) -> str:
     return f"{' → '.join(steps)} {ladder.unit}"
 
 
-def claim_lines(found: Findings) -> list[str]:
+def claim_lines(findings: Findings) -> list[str]:
     """Say what the accepted changes bring together at the target, and what the exam left of it."""
-    stack, exam = found.stack, found.exam
+    stack, exam = findings.stack, findings.exam
     if stack is None:
         return []
-    at, n = found.ladder.target_name, len(stack.arms)
-    if exam is None or not found.is_examined:
+    at, n = findings.ladder.target_name, len(stack.arms)
+    if exam is None or not findings.is_examined:
         gain = interval(stack.low, stack.mean, stack.high)
         return [f"claim    {gain} compute at {at} by {n} accepted, added up: not examined"]
     gain = interval(exam.total.low, exam.total.mean, exam.total.high)
     return [f"claim    {gain} compute at {at} by {n} accepted; {shrinkage(exam)}"]
 
 
-def exam_lines(found: Findings) -> list[str]:
+def exam_lines(findings: Findings) -> list[str]:
     """Say what the accepted changes bring together, against what was forecast of them."""
-    exam, target, dropped = found.exam, found.ladder.target_name, found.state.changes.dropped
+    exam, target = findings.exam, findings.ladder.target_name
     if exam is None:
         return []
     seeds = "fresh seeds" if exam.is_fresh else "the seeds it was chosen by"
     lines = [f"exam     {exam.base} with {' '.join(exam.arms)} against the first baseline, {seeds}"]
     for effect in exam.effects:
-        told = exam.claimed[effect.rung]
+        claimed = exam.claimed[effect.rung]
         short = ", short of it" if exam.is_short(effect) else ""
         lines.append(
             f"         {effect_words(effect)}, forecast "
-            f"{interval(told.low, told.mean, told.high)}{short}"
+            f"{interval(claimed.low, claimed.mean, claimed.high)}{short}"
         )
     ratio = "no gain was" if exam.ratio is None else f"{exam.ratio:.2f} of what was"
     total = interval(exam.total.low, exam.total.mean, exam.total.high)
     lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
     lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
-    lines += [f"dropped  {arm}: {record.dropped}" for arm, record in dropped.items()]
+    dropped = findings.state.changes.dropped.items()
+    lines += [f"dropped  {arm}: {record.dropped}" for arm, record in dropped]
     return lines
 
 
@@ -131,10 +132,10 @@ def verdict_words(loaded: Loaded) -> str:
 
 def forecast_words(loaded: Loaded) -> str:
     """Say how forecasts of the next rung fared: hits of their 80 % intervals."""
-    found = survey(loaded.ladder, loaded.state)
-    if not found.scored:
+    findings = survey(loaded.ladder, loaded.state)
+    if not findings.scored:
         return "none scored yet"
-    return f"{found.n_hits} of {len(found.scored)} fell into their 80 % interval"
+    return f"{findings.n_hits} of {len(findings.scored)} fell into their 80 % interval"
 
 
 def change_line(record: ChangeRecord) -> str:
@@ -142,8 +143,8 @@ def change_line(record: ChangeRecord) -> str:
     proposed, verdict = record.proposed, record.verdict
     if verdict is None:
         return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
-    look = verdict.gain_forecast
-    odds = f"  {multiplier(look)} at target, odds {look.odds:.2f}" if look else ""
+    forecast = verdict.gain_forecast
+    odds = f"  {multiplier(forecast)} at target, odds {forecast.odds:.2f}" if forecast else ""
     return f"{proposed.arm:<4} {proposed.change.title:<36.36} {record.status:<22}{odds}"
 
 

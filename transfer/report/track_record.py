@@ -51,7 +51,7 @@ class NullChanges:
 class TrackRecord:
     """All that was said in some studies and has been resolved."""
 
-    told: tuple[ScoredForecast, ...] = ()
+    scored: tuple[ScoredForecast, ...] = ()
     null_changes: NullChanges = NullChanges()
     studies: tuple[str, ...] = ()
     open_claims: int = 0
@@ -71,31 +71,31 @@ def survey_root(root: Path) -> TrackRecord:
     paths = sorted(path.parent for path in root.rglob("study.json"))
     if not paths:
         raise InputError(f"{root}: no study under it; name the folder that studies lie in")
-    found = TrackRecord()
+    record = TrackRecord()
     for path in paths:
         try:
-            one = score(load(path))
+            added = score(load(path))
         except InputError as error:
-            found = replace(found, notes=(*found.notes, f"{path.name} is left out: {error}"))
+            record = replace(record, notes=(*record.notes, f"{path.name} is left out: {error}"))
             continue
-        found = TrackRecord(
-            told=(*found.told, *one.told),
-            null_changes=found.null_changes + one.null_changes,
-            studies=(*found.studies, *one.studies),
-            open_claims=found.open_claims + one.open_claims,
-            notes=(*found.notes, *one.notes),
+        record = TrackRecord(
+            scored=(*record.scored, *added.scored),
+            null_changes=record.null_changes + added.null_changes,
+            studies=(*record.studies, *added.studies),
+            open_claims=record.open_claims + added.open_claims,
+            notes=(*record.notes, *added.notes),
         )
-    return found
+    return record
 
 
 def score(loaded: Loaded) -> TrackRecord:
     """Score one study's forecasts, claims and A/A controls."""
-    found = survey(loaded.ladder, loaded.state)
-    claims, notes = target_claims(loaded, found)
+    findings = survey(loaded.ladder, loaded.state)
+    claims, notes = target_claims(loaded, findings)
     resolved = {claim.arm for claim in claims}
     verdicts = [v for v in loaded.state.verdicts().values() if v.gain_forecast is not None]
     return TrackRecord(
-        told=(*found.scored, *claims),
+        scored=(*findings.scored, *claims),
         null_changes=null_changes(loaded),
         studies=(loaded.name,),
         open_claims=sum(verdict.arm not in resolved for verdict in verdicts),
@@ -143,19 +143,21 @@ def target_effect(loaded: Loaded, arm: str, base: str, analysis: Analysis) -> Ef
     )
 
 
-def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredForecast], tuple[str, ...]]:
+def target_claims(
+    loaded: Loaded, findings: Findings
+) -> tuple[list[ScoredForecast], tuple[str, ...]]:
     """Score verdicts, and the stack, by runs at the target."""
     state = loaded.state
     if not state.trials.at_target:
         return [], ()
     analysis = Analysis(loaded.ladder, state)
-    told: list[ScoredForecast] = []
+    scored: list[ScoredForecast] = []
     notes: list[str] = []
     for arm in state.trials.at_target:
         if arm in state.bases:
-            if arm != state.first_base and found.stack is not None:
+            if arm != state.first_base and findings.stack is not None:
                 came = target_effect(loaded, arm, state.first_base, analysis)
-                told += [_resolve(arm, "stack", "stack", found.stack, came)] if came else []
+                scored += [_resolve(arm, "stack", "stack", findings.stack, came)] if came else []
             continue
         proposed, verdict = state.changes[arm], state.changes[arm].verdict
         came = target_effect(loaded, arm, proposed.base, analysis)
@@ -166,8 +168,8 @@ def target_claims(loaded: Loaded, found: Findings) -> tuple[list[ScoredForecast]
             )
         elif verdict is not None and verdict.gain_forecast is not None:
             forecast, kind = verdict.gain_forecast, name_kind(proposed.change)
-            told.append(_resolve(arm, "target", kind, forecast, came))
-    return told, tuple(notes)
+            scored.append(_resolve(arm, "target", kind, forecast, came))
+    return scored, tuple(notes)
 
 
 def _resolve(
@@ -196,41 +198,41 @@ def null_changes(loaded: Loaded) -> NullChanges:
 # -- words ---------------------------------------------------------------------------------
 
 
-def lines(found: TrackRecord) -> list[str]:
+def lines(record: TrackRecord) -> list[str]:
     """Tell a record as a person reads it."""
-    n = len(found.studies)
-    said = [f"record   {n} {'study' if n == 1 else 'studies'}: {', '.join(found.studies)}"]
-    if found.told:
-        said.append(
+    n = len(record.studies)
+    text = [f"record   {n} {'study' if n == 1 else 'studies'}: {', '.join(record.studies)}"]
+    if record.scored:
+        text.append(
             f"{'said of':<12}{'kind':<16}{'n':>5}{'hit':>6}{'80 % of rate':>14}{'Brier':>8}"
             f"{'odds':>7}{'gained':>8}{'width':>8}{'mean miss':>11}"
         )
     for what in ("next rung", "target", "stack"):
-        there = [told for told in found.told if told.what == what]
+        there = [told for told in record.scored if told.what == what]
         kinds = sorted({told.kind for told in there})
         if len(kinds) > 1:
-            said.append(row(what, "all", there))
-        said += [row(what, kind, [t for t in there if t.kind == kind]) for kind in kinds]
-    if not found.told:
-        said.append("         nothing that was said has been resolved yet")
+            text.append(row(what, "all", there))
+        text += [row(what, kind, [t for t in there if t.kind == kind]) for kind in kinds]
+    if not record.scored:
+        text.append("         nothing that was said has been resolved yet")
     else:
-        said += [
+        text += [
             "hit      share in the 80 % interval; Brier: of the odds of a gain, 0 best, .25 knows",
             "         nothing; odds: mean stated; gained: how many did; width: of the interval,",
             "         in nats; mean miss: came minus said, in nats",
         ]
-    said.append(control_line(found.null_changes))
-    if found.open_claims:
-        said.append(
-            f"open     {found.open_claims} verdicts wait for a run at the target: "
+    text.append(control_line(record.null_changes))
+    if record.open_claims:
+        text.append(
+            f"open     {record.open_claims} verdicts wait for a run at the target: "
             "python -m transfer import STUDY TABLE"
         )
-    return said + [f"note     {note}" for note in found.notes]
+    return text + [f"note     {note}" for note in record.notes]
 
 
-def row(what: str, kind: str, told: Sequence[ScoredForecast]) -> str:
+def row(what: str, kind: str, scored: Sequence[ScoredForecast]) -> str:
     """Score one kind of forecast in a line."""
-    score = score_forecasts(told)
+    score = score_forecasts(scored)
     low, high = score.hit_interval
     return (
         f"{what:<12}{kind:<16}{score.n:>5}{score.hit_rate:>6.0%}{f'{low:.0%} - {high:.0%}':>14}"
@@ -239,14 +241,16 @@ def row(what: str, kind: str, told: Sequence[ScoredForecast]) -> str:
     )
 
 
-def control_line(found: NullChanges) -> str:
+def control_line(controls: NullChanges) -> str:
     """Say how null changes fared."""
-    if not found.n:
+    if not controls.n:
         return "null      none: no study ran a null change, so false positives are only stated"
-    _, most = hit_interval(found.accepted, found.n)
-    stated = f", with mean odds {found.stated / found.accepted:.2f}" if found.accepted else ""
+    _, most = hit_interval(controls.accepted, controls.n)
+    stated = (
+        f", with mean odds {controls.stated / controls.accepted:.2f}" if controls.accepted else ""
+    )
     return (
-        f"null      {found.n} null changes: {found.passed_first} passed the lowest rung "
-        f"({found.passed_first / found.n:.0%}), {found.accepted} accepted{stated} "
+        f"null      {controls.n} null changes: {controls.passed_first} passed the lowest rung "
+        f"({controls.passed_first / controls.n:.0%}), {controls.accepted} accepted{stated} "
         f"(at most {most:.0%} by its 80 % interval)"
     )

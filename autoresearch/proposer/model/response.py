@@ -1,4 +1,4 @@
-"""What came back from a server, read with care: servers leave things out and break off."""
+"""A server's completion or stream, read with care: servers leave things out and break off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

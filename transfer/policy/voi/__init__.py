@@ -1,1 +1,1 @@
-"""Atoms: a shrinkage prior on how effects change with scale, and what follows from it."""
+"""The policy ``atoms``: the next run by value of information, gains over scale by a prior."""

@@ -1,4 +1,4 @@
-"""What readings of a study computed once and ask for again; it changes no answer."""
+"""Cache of what the policy ``atoms`` computed of a study; it changes speed and no answer."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""What readings ask of all change views of a study, kept up as one after another changes."""
+"""Running sums over all changes of a study, for each decision of the policy ``atoms``."""
 
 from itertools import compress, count
 from operator import is_not

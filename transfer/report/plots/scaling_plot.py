@@ -23,13 +23,13 @@ Array = NDArray[np.float64]
 def baseline_runs(findings: Findings, base: str) -> tuple[Array, Array]:
     """Return scale and objective, in its own unit, of a baseline's runs."""
     ladder = findings.ladder
-    found = [
+    runs = [
         (rung.scale, result.value)
         for rung in ladder.rungs
         for result in findings.state.trials.losses(base, rung.name).values()
         if result.value is not None
     ]
-    table = np.array(found, float).reshape(-1, 2)
+    table = np.array(runs, float).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 

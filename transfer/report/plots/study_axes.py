@@ -31,17 +31,17 @@ def light(group: ChangeGroup) -> str:
 
 def set_rung_axis(axes: "Axes", ladder: Ladder, *, with_scales: bool) -> None:
     """Put rungs and the target on a horizontal axis of ``ladder.position``."""
-    places = [(rung.name, rung.scale) for rung in ladder.rungs]
+    sizes = [(rung.name, rung.scale) for rung in ladder.rungs]
     if ladder.target > ladder.rungs[-1].scale:
-        places.append((ladder.target_name, ladder.target))
+        sizes.append((ladder.target_name, ladder.target))
     last = max(ladder.position(ladder.target), 1e-9)
-    kept: list[tuple[str, float]] = []
-    for name, scale in places:
-        near = kept and ladder.position(scale) - ladder.position(kept[-1][1]) < 0.07 * last
+    ticks: list[tuple[str, float]] = []
+    for name, scale in sizes:
+        near = ticks and ladder.position(scale) - ladder.position(ticks[-1][1]) < 0.07 * last
         if not near:
-            kept.append((name, scale))
-    words = [f"{n}\n{round_number(s)}" if with_scales else n for n, s in kept]
-    axes.set_xticks([ladder.position(scale) for _, scale in kept], words)
+            ticks.append((name, scale))
+    words = [f"{n}\n{round_number(s)}" if with_scales else n for n, s in ticks]
+    axes.set_xticks([ladder.position(scale) for _, scale in ticks], words)
     if not with_scales and max(len(name) for name in words) > 3:
         axes.tick_params(axis="x", labelrotation=40)
         for label in axes.get_xticklabels():

@@ -201,13 +201,13 @@ def gains(findings: Findings) -> "Figure":
         return write_note(drawn, "No change was measured yet.")
     panels = [(name, [r for r in shown if r.group in groups]) for name, groups in PANELS]
     panels = [(name, rows) for name, rows in panels if rows]
-    kept = [
+    hopeful = [
         row for row in shown if row.group not in (ChangeGroup.REJECTED, ChangeGroup.CRASHED)
     ] or shown
-    ends = [g for row in kept for e in row.effects for g in (e.gain,)]
+    ends = [g for row in hopeful for e in row.effects for g in (e.gain,)]
     ends += [
         g
-        for row in kept
+        for row in hopeful
         if row.gain_forecast
         for g in (row.gain_forecast.low, row.gain_forecast.high)
     ]
