@@ -4,33 +4,100 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from miniscale.setting.compose import run_with, split
 from miniscale.setting.decode import InputError
 from transfer.commands.progress import show_progress
-from transfer.journal.load import load
 
-STUDY_VERBS = {
-    "status": ("status", "where a study stands"),
-    "show": ("show", "one change in full"),
-    "report": ("report", "write the report again"),
-    "export": ("export", "the accepted stack as one diff and as commits"),
-    "import": ("import_table", "enter runs made elsewhere, at the target too"),
-    "rejudge": ("rejudge", "every verdict again, from the journal alone"),
+POLICIES = "greedy,ttest,halving,confirm,powerlaw,trend,atoms,oracle"
+BENCH_WORDS = """\
+  suites      A B Drift Adverse Redundant
+  families    coefficients broken surface repetition repetition-unmatched null rich slots dearer
+  variations  suite B with another generator's assumptions
+  policies    a name of conf/policy with changed keys, or your own module:Class
+  seeds       anything may be tuned on 0:1000; 1000 and above are for reports alone
+
+  python -m transfer bench --suite A,B --policy "greedy,ttest seeds=6,lab:Mine" --seeds 0:16
+"""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A word after ``python -m transfer``; the module's ``run`` returns the lines to print."""
+
+    module: str
+    """In ``transfer.commands``; imported when the verb is typed."""
+    about: str
+    arguments: Mapping[str, Mapping[str, Any]]
+    """Argument -> what argparse is told of it, in the order typed."""
+    epilog: str = ""
+
+
+STUDY: Mapping[str, Mapping[str, Any]] = {
+    "study": {"type": Path, "help": "the study's folder, e.g. studies/nanochat"}
 }
-"""Verb -> its module in ``transfer.commands``, and what it does; all look at one study's folder."""
+VERBS: Mapping[str, Verb] = {
+    "status": Verb("status", "where a study stands", STUDY),
+    "show": Verb("show", "one change in full", {"id": {"help": "the change, e.g. c17"}, **STUDY}),
+    "report": Verb("report", "write the report again", STUDY),
+    "export": Verb(
+        "export",
+        "the accepted stack as one diff and as commits",
+        {
+            **STUDY,
+            "--out": {"type": Path, "help": "folder to write to (default: STUDY/export)"},
+        },
+    ),
+    "import": Verb(
+        "import_table",
+        "enter runs made elsewhere, at the target too",
+        {
+            **STUDY,
+            "table": {"type": Path, "help": "arm, scale or rung, seed and loss by row"},
+        },
+    ),
+    "rejudge": Verb(
+        "rejudge",
+        "every verdict again, from the journal alone",
+        {**STUDY, "--policy": {"help": "another policy, by name (default: the study's own)"}},
+    ),
+    "record": Verb(
+        "record",
+        "how our own forecasts and odds fared, over all studies: [ROOT]",
+        {"root": {"type": Path, "nargs": "?", "default": Path("studies")}},
+    ),
+    "bench": Verb(
+        "bench",
+        "policies against each other in planted worlds: [--suite A,B] [--seeds 0:16]",
+        {
+            "--suite": {
+                "default": "A",
+                "help": "suites and groups with commas, or all (default: A)",
+            },
+            "--policy": {
+                "default": POLICIES,
+                "help": "policies with commas (default: all of ours)",
+            },
+            "--seeds": {"default": "0:16", "help": "block of worlds, FIRST:END (default: 0:16)"},
+            "--jobs": {"type": int, "default": 1, "help": "processes side by side (default: 1)"},
+            "--store": {"type": Path, "help": "JSON lines to resume from and append to"},
+            "--json": {"type": Path, "help": "write the scoreboard as JSON"},
+            "--markdown": {"type": Path, "help": "write the scoreboard as a Markdown table"},
+        },
+        BENCH_WORDS,
+    ),
+}
 
-OTHER_VERBS = {
+COMPOSED_VERBS: Mapping[str, str] = {
     "calibrate": "noise, cost and power of a ladder here: +ladder=NAME",
     "audit": "whether a ladder can be believed: +ladder=NAME [table=RUNS.csv]",
-    "record": "how our own forecasts and odds fared, over all studies: [ROOT]",
     "design": "a ladder that keeps a setting's signal: +setting=NAME trial.seconds=S",
-    "bench": "policies against each other in planted worlds: [--suite A,B] [--seeds 0:16]",
 }
-"""Verbs that read what follows them themselves: a configuration's keys, or options."""
+"""Verbs that are followed by keys of a configuration, and what they do."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,16 +105,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     verb, rest = (words[0] if words else ""), words[1:]
     try:
-        if verb in ("audit", "calibrate", "design"):
-            return run_composed(verb, rest)
-        if verb == "record":
-            print_lines(command("record").run(rest))
-        elif verb == "bench":
-            print_lines(command("bench").bench(rest, show_progress()))
-        else:
-            arguments = parser(verb).parse_args(words)
-            module = command(STUDY_VERBS[arguments.verb][0])
-            print_lines(module.run(load(arguments.study), arguments))
+        if verb == "design":
+            return run_design(rest)
+        if verb in COMPOSED_VERBS:
+            return run_audit(verb, rest)
+        arguments = make_parser().parse_args(words)
+        command = importlib.import_module(f"transfer.commands.{VERBS[arguments.verb].module}")
+        print_lines(command.run(arguments))
         sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,51 +121,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def command(name: str) -> Any:
-    """Import a verb's module, and with it what that verb alone needs."""
-    return importlib.import_module(f"transfer.commands.{name}")
-
-
 def print_lines(lines: Sequence[str]) -> None:
-    """Print what a command found."""
+    """Print what a command has to say."""
     print("\n".join(lines))
 
 
-def parser(verb: str) -> argparse.ArgumentParser:
-    """Return the command line's parser; the arguments of one verb are imported, no other's."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
     root = argparse.ArgumentParser(prog="python -m transfer", description=__doc__)
-    everything = {**{name: words for name, (_, words) in STUDY_VERBS.items()}, **OTHER_VERBS}
-    verbs = root.add_subparsers(dest="verb", required=True, metavar="|".join(everything))
-    for name, words in everything.items():
-        sub = verbs.add_parser(name, help=words, description=words)
-        if name != verb or name not in STUDY_VERBS:
-            continue
-        module = command(STUDY_VERBS[name][0])
-        if hasattr(module, "add_leading_arguments"):
-            module.add_leading_arguments(sub)
-        sub.add_argument("study", type=Path, help="the study's folder, e.g. studies/nanochat")
-        if hasattr(module, "add_arguments"):
-            module.add_arguments(sub)
+    plain = argparse.RawDescriptionHelpFormatter
+    verbs = root.add_subparsers(
+        dest="verb", required=True, metavar="|".join([*VERBS, *COMPOSED_VERBS])
+    )
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(
+            name, help=verb.about, description=verb.about, epilog=verb.epilog, formatter_class=plain
+        )
+        for argument, options in verb.arguments.items():
+            sub.add_argument(argument, **options)
+    for name, about in COMPOSED_VERBS.items():
+        verbs.add_parser(name, help=about, description=about)
     return root
 
 
-def run_composed(verb: str, words: Sequence[str]) -> int:
-    """Run a verb whose words are keys of a configuration."""
-    module = command("audit" if verb == "calibrate" else verb)
+def run_audit(verb: str, words: Sequence[str]) -> int:
+    """Run ``audit`` or ``calibrate``."""
+    from transfer.commands import audit
 
-    def main_(config: dict[str, Any], folders: Sequence[Path]) -> int:
-        request = module.decode_request(config, folders)
-        if verb == "design":
-            print_lines(module.run(request, show_progress(), say))
-        else:
-            print_lines(getattr(module, f"run_{verb}")(request, show_progress()))
+    def run(config: dict[str, Any], folders: Sequence[Path]) -> int:
+        action = audit.run_audit if verb == "audit" else audit.run_calibrate
+        print_lines(action(audit.decode_request(config, folders), show_progress()))
         return 0
 
-    if verb != "design":
-        return run_with(words, main_, program=f"transfer {verb}", name="audit")
+    return run_with(words, run, program=f"transfer {verb}", name="audit")
+
+
+def run_design(words: Sequence[str]) -> int:
+    """Run ``design``, whose setting takes the place of a ladder."""
+    from transfer.commands import design
+
+    def run(config: dict[str, Any], folders: Sequence[Path]) -> int:
+        print_lines(design.run(design.decode_request(config, folders), show_progress(), say))
+        return 0
+
     _, folders, flags = split(words)
-    whole = words if flags else module.arguments(words, folders)
-    return run_with(whole, main_, program="transfer design", name="design", needs_ladder=False)
+    completed = words if flags else design.arguments(words, folders)
+    return run_with(completed, run, program="transfer design", name="design", needs_ladder=False)
 
 
 def say(words: str) -> None:

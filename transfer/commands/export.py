@@ -1,19 +1,13 @@
 """``python -m transfer export STUDY``: the accepted stack as one diff and as commits."""
 
-import argparse
-from pathlib import Path
+from argparse import Namespace
 
 from miniscale.setting.decode import InputError
 from miniscale.tree.workspace import Workspace
-from transfer.journal.load import Loaded
+from transfer.journal.load import load
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Name where to write."""
-    parser.add_argument("--out", type=Path, help="folder to write to (default: STUDY/export)")
-
-
-def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
+def run(arguments: Namespace) -> list[str]:
     """Write both forms and say how each is applied.
 
     Raises
@@ -21,6 +15,7 @@ def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
     InputError
         If nothing was accepted.
     """
+    loaded = load(arguments.study)
     if not loaded.state.changes.accepted:
         raise InputError(f"study {loaded.name}: nothing was accepted yet; look with 'status'")
     workspace = Workspace(loaded.folder.path)

@@ -1,26 +1,22 @@
 """``python -m transfer rejudge STUDY``: every verdict again, from the journal alone."""
 
-import argparse
 import json
+from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
 from miniscale.setting.records import decode_record
 from transfer.events import VerdictReached
-from transfer.journal.load import Loaded
+from transfer.journal.load import load
 from transfer.ladder_trust import Trust
 from transfer.policy.registry import decode_policy, expecting
 from transfer.study.judge_again import rejudge
 from transfer.study_plan import RoundRule, StudyPlan
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Name the policy to judge by."""
-    parser.add_argument("--policy", help="another policy, by name (default: the study's own)")
-
-
-def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
+def run(arguments: Namespace) -> list[str]:
     """Take every decision again and say which verdicts differ from the stored ones."""
+    loaded = load(arguments.study)
     record = json.loads(loaded.folder.config.read_text())
     config = record["config"]
     policy = expecting(

@@ -1,11 +1,11 @@
 """``python -m transfer status STUDY``: where a study stands."""
 
-import argparse
+from argparse import Namespace
 
-from transfer.journal.load import Loaded
+from transfer.journal.load import load
 from transfer.report.text import status
 
 
-def run(loaded: Loaded, arguments: argparse.Namespace) -> list[str]:
+def run(arguments: Namespace) -> list[str]:
     """Say where the study stands."""
-    return status(loaded)
+    return status(load(arguments.study))
