@@ -354,13 +354,3 @@ def test_a_pair_that_crashes_together_keeps_its_better_one() -> None:
 def test_a_review_without_a_ladder_says_what_to_set() -> None:
     with pytest.raises(ValueError, match=r"set StudyView\.ladder"):
         POLICY.review(replace(view(), ladder=None))
-
-
-def test_edits_of_a_knob_come_back_as_its_rule() -> None:
-    edits = [
-        taken(f"c{n}", 0.0, kind=Kind.HYPERPARAMETER, patch="", knobs={"lr": value})
-        for n, value in enumerate((0.005, 0.02), start=1)
-    ]
-    (rule,) = POLICY.rules_of_knobs(view(*edits), ladder())
-    assert (rule.knob, rule.n_edits) == ("lr", 2)
-    assert 0.005 < rule.value < 0.02

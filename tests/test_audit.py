@@ -16,6 +16,7 @@ from transfer.audit.archive import store, stored_audit, trust_of
 from transfer.audit.audit_result import Audit
 from transfer.audit.audit_text import lines
 from transfer.audit.judge_panel import audit, measure
+from transfer.belief.panel_forecasts import conformal_factor
 from transfer.ladder_trust import Light, Trust
 
 
@@ -70,7 +71,7 @@ def test_the_conformal_factor_covers_held_out_changes_as_it_says() -> None:
     covered = []
     for _ in range(4000):
         scores = np.abs(rng.standard_t(3, size=17)) / 0.6  # intervals that are much too narrow
-        factor = agreement.conformal([float(score) for score in scores[:16]])
+        factor = conformal_factor([float(score) for score in scores[:16]])
         assert factor is not None
         covered.append(scores[16] <= factor)
     # ceil(.8 * 17) / 17 = .82; the standard error of 4,000 draws is .006

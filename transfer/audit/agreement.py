@@ -5,13 +5,15 @@ Gains are in nats of compute, one an intervention; pure functions, randomness co
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transfer.events import Effect
+
 Array = NDArray[np.float64]
 
-CONFIDENCE = 0.8
 DRAWS = 1000
 
 
@@ -97,8 +99,65 @@ def bootstrap_accuracy(left: Array, right: Array, rng: np.random.Generator) -> A
     weights = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     total = n * n - (weights**2).sum(axis=1)
     summed = np.einsum("di,ij,dj->d", weights, agree, weights)
-    found: Array = 0.5 + summed[total > 0] / (2 * total[total > 0])
-    return found
+    accuracies: Array = 0.5 + summed[total > 0] / (2 * total[total > 0])
+    return accuracies
+
+
+@dataclass(frozen=True)
+class RungAgreement:
+    """How one rung orders changes as another does; gains and their own variances, (changes,) each.
+
+    accuracy, low, high
+        Share of pairs ordered alike, with its 80 % interval over changes.
+    clean, clean_low, clean_high
+        The same with the noise of both removed; None where one shows no more than noise.
+    """
+
+    lower: Array
+    upper: Array
+    lower_variance: Array
+    upper_variance: Array
+    accuracy: float
+    low: float
+    high: float
+    clean: float | None
+    clean_low: float | None
+    clean_high: float | None
+
+
+def compare_rungs(
+    pairs: Sequence[tuple[Effect, Effect]], rng: np.random.Generator
+) -> RungAgreement:
+    """Compare two rungs by the effects of each change on both."""
+    lower, upper = (np.array([pair[side].gain for pair in pairs]) for side in (0, 1))
+    own = [np.array([own_variance(pair[side]) for pair in pairs]) for side in (0, 1)]
+    drawn = bootstrap_accuracy(lower, upper, rng)
+    seen = accuracy(lower, upper)
+    reliabilities = [
+        reliability(gains, variance, rng)
+        for gains, variance in zip((lower, upper), own, strict=True)
+    ]
+    cleared = [without_noise(float(share), reliabilities) for share in drawn]
+    clean = [share for share in cleared if share is not None]
+    low, high = np.quantile(drawn, [0.1, 0.9]).tolist()
+    clean_low, clean_high = np.quantile(clean, [0.1, 0.9]).tolist() if clean else (None, None)
+    return RungAgreement(
+        lower=lower,
+        upper=upper,
+        lower_variance=own[0],
+        upper_variance=own[1],
+        accuracy=seen,
+        low=low,
+        high=high,
+        clean=without_noise(seen, reliabilities),
+        clean_low=clean_low,
+        clean_high=clean_high,
+    )
+
+
+def own_variance(effect: Effect) -> float:
+    """Return the variance of an effect without the part that all changes on its rung share."""
+    return max(effect.gain_se**2 - effect.shared_se**2, 0.0)
 
 
 def correlation_of(share: float) -> float:
@@ -197,17 +256,3 @@ def bootstrap_persistence(
         return None
     low, high = np.quantile(found, [0.1, 0.9])
     return float(low), float(high)
-
-
-def conformal(scores: Sequence[float]) -> float | None:
-    """Return the factor that makes intervals cover: the ceil(.8 (n + 1))-th smallest score.
-
-    A score is |came - forecast| over the half-width of its 80 % predictive interval (Vovk et al.,
-    Algorithmic Learning in a Random World). None with too few scores for any factor.
-
-    >>> conformal([0.2, 0.4, 0.6, 0.8, 1.5])
-    1.5
-    >>> conformal([0.2, 0.4, 0.6])
-    """
-    place = math.ceil(CONFIDENCE * (len(scores) + 1))
-    return sorted(scores)[place - 1] if place <= len(scores) else None

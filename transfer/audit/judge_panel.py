@@ -13,8 +13,16 @@ from transfer.arm_table import BASELINE
 from transfer.audit import agreement, lights
 from transfer.audit.agreement import Array
 from transfer.audit.audit_result import Audit, Drifter, RungAudit, Slope
-from transfer.audit.default_beliefs import Effects, TopForecast, covering_factor, learn, misfit_of
 from transfer.audit.load_panel_runs import Runs
+from transfer.belief.panel_forecasts import (
+    Effects,
+    PanelEffects,
+    TopForecast,
+    conformal_factor,
+    estimate_misfit,
+    learn_from_panel,
+    score_forecasts,
+)
 from transfer.belief.posterior import Model
 from transfer.change import Change
 from transfer.events import Effect
@@ -101,14 +109,14 @@ def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
     measured = measure(ladder, runs)
     rungs = measured.ladder.rungs
     target = rungs[-1].name
-    model, factor = Model(), None
+    model = Model()
     scores: tuple[TopForecast, ...] = ()
-    misfit = misfit_of(measured.effects, measured.changes, model)
+    misfit = estimate_misfit(PanelEffects(measured.effects, measured.changes), model)
     if len(rungs) >= 2:
-        below, came = measured.below(target), measured.of(target)
-        seen = _by_lower_law(measured, runs, below)
-        model = learn(seen, came, measured.changes, model)
-        factor, scores = covering_factor(seen, came, measured.changes, Model())
+        below = _by_lower_law(measured, runs, measured.below(target))
+        panel = PanelEffects(below, measured.changes, measured.of(target))
+        scores = score_forecasts(panel, model)
+        model = learn_from_panel(panel, model)
     found = Audit(
         ladder=ladder.name,
         digest=ladder.digest,
@@ -121,7 +129,7 @@ def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
         misfit_high=misfit.high,
         effect_scale=misfit.scale,
         drift=model.drift,
-        conformal=factor,
+        conformal=conformal_factor([score.ratio for score in scores]),
         scores=scores,
         drifters=drifters(measured),
         start="",
@@ -143,17 +151,12 @@ def _by_lower_law(measured: MeasuredPanel, runs: Runs, below: Effects) -> Effect
     return measure(replace(measured.ladder, rungs=lower), runs.on(names)).effects
 
 
-def own_variance(effect: Effect) -> float:
-    """Return the variance of an effect without the part that all changes on its rung share."""
-    return max(effect.gain_se**2 - effect.shared_se**2, 0.0)
-
-
 def _rung(measured: MeasuredPanel, name: str, target: str, rng: np.random.Generator) -> RungAudit:
     rung, analysis = measured.ladder.rung(name), measured.analysis
     noise, here, there = analysis.noise(name), measured.of(name), measured.of(target)
     slope = analysis.baseline_law(FIRST_BASELINE).slopes[name]
     gains = np.array([effect.gain for effect in here.values()])
-    own = np.array([own_variance(effect) for effect in here.values()])
+    own = np.array([agreement.own_variance(effect) for effect in here.values()])
     spread = float(np.var(gains, ddof=1)) if len(gains) > 1 else 0.0
     seeds, base = rung.seeds, rung.baseline_seeds
     nats = noise.sd / slope
@@ -186,28 +189,20 @@ def _compared(
     rng: np.random.Generator,
 ) -> RungAudit:
     """Add how a rung compares with the target."""
-    lower = np.array([low.gain for low, _ in pairs])
-    upper = np.array([top.gain for _, top in pairs])
-    low_own = np.array([own_variance(low) for low, _ in pairs])
-    top_own = np.array([own_variance(top) for _, top in pairs])
-    drawn = agreement.bootstrap_accuracy(lower, upper, rng)
-    seen = agreement.accuracy(lower, upper)
-    kept = [agreement.reliability(lower, low_own, rng), agreement.reliability(upper, top_own, rng)]
-    cleared = [agreement.without_noise(float(one), kept) for one in drawn]
-    clean = [one for one in cleared if one is not None]
-    low, high = (float(q) for q in np.quantile(drawn, [0.1, 0.9]))
+    alike = agreement.compare_rungs(pairs, rng)
+    lower, upper, low_own = alike.lower, alike.upper, alike.lower_variance
     z = np.array([[a.gain / a.gain_se, b.gain / b.gain_se] for a, b in pairs])
     is_clear = (np.abs(z) > CLEAR).all(axis=1)
     distance = pairs[0][1].position - pairs[0][0].position
-    moved = float(np.var(upper - lower, ddof=1)) - float((low_own + top_own).mean())
+    moved = float(np.var(upper - lower, ddof=1)) - float((low_own + alike.upper_variance).mean())
     kinds = np.array([measured.changes[arm].kind for arm in arms])
     return replace(
         found,
-        accuracy=seen,
-        low=low,
-        high=high,
-        transfer=agreement.without_noise(seen, kept),
-        transfer_low=float(np.quantile(clean, 0.1)) if clean else None,
+        accuracy=alike.accuracy,
+        low=alike.low,
+        high=alike.high,
+        transfer=alike.clean,
+        transfer_low=alike.clean_low,
         spearman=agreement.spearman(lower, upper),
         won_then_lost=int((is_clear & (z[:, 0] > 0) & (z[:, 1] < 0)).sum()),
         lost_then_won=int((is_clear & (z[:, 0] < 0) & (z[:, 1] > 0)).sum()),

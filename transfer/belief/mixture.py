@@ -9,14 +9,13 @@ from scipy.special import ndtr
 from transfer.belief.prior import Array
 from transfer.belief.utility import HARM, Utility, odds_of
 from transfer.events import GainForecast
+from transfer.measure.trend import Z80
 
 CELLS = 48
 """Cells in which atoms of nearly the same value are taken together for quantiles."""
 SECTIONS = np.linspace(0.0, 1.0, 11)
 """Where each round of the search for a quantile looks."""
 CONFIDENCE = 0.8
-Z80 = 1.2815515655446004
-"""Half-width of that interval in sd, for a normal."""
 
 
 @dataclass(frozen=True)

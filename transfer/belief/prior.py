@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
 from miniscale.setting.setting import Kind
-from miniscale.setting.trial import digest
 
 Array = NDArray[np.float64]
 
@@ -122,11 +121,6 @@ class Prior:
         """Return the prior with learned component weights."""
         learned = {kind.value: tuple(map(float, row / row.sum())) for kind, row in weights.items()}
         return replace(self, weights={**self.weights, **learned})
-
-    @property
-    def digest(self) -> str:
-        """Hash of the prior's content, for verdicts."""
-        return digest(asdict(self))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transfer.arm import FIRST_BASELINE
 from transfer.arm_table import BASELINE
 from transfer.audit import agreement
-from transfer.audit.judge_panel import MeasuredPanel, measure, own_variance
+from transfer.audit.judge_panel import MeasuredPanel, measure
 from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
 from transfer.audit.load_panel_runs import Run, Runs
 from transfer.design.space.cells import Book, Cell
@@ -211,19 +211,11 @@ def _judged(
     pairs: Sequence[tuple[Effect, Effect]],
     crashed: tuple[str, ...],
 ) -> CellAccuracy:
-    rng = np.random.default_rng(0)
-    lower = np.array([low.gain for low, _ in pairs])
-    upper = np.array([top.gain for _, top in pairs])
-    own = [np.array([own_variance(side[i]) for side in pairs]) for i in (0, 1)]
-    seen = agreement.accuracy(lower, upper)
-    drawn = agreement.bootstrap_accuracy(lower, upper, rng)
-    kept = [agreement.reliability(g, v, rng) for g, v in zip((lower, upper), own, strict=True)]
-    cleared = [agreement.without_noise(float(one), kept) for one in drawn]
-    clean = np.array([one for one in cleared if one is not None])
-    ends = np.quantile(clean, [0.1, 0.9]) if clean.size else (None, None)
+    alike = agreement.compare_rungs(pairs, np.random.default_rng(0))
+    lower, own = alike.lower, alike.lower_variance
     noise = measured.analysis.noise(cell.name)
     nats = noise.sd / measured.analysis.baseline_law(FIRST_BASELINE).slopes[cell.name]
-    signal = spread_of(lower, own[0])
+    signal = spread_of(lower, own)
     seeds = seeds_for(nats, noise.rho, signal)
     cost, seconds = prices(book, cell)
     spread = float(np.var(lower, ddof=1))
@@ -231,24 +223,24 @@ def _judged(
         cell=cell.name,
         path=cell.path,
         n=len(arms),
-        accuracy=seen,
-        low=float(np.quantile(drawn, 0.1)),
-        high=float(np.quantile(drawn, 0.9)),
-        clean=agreement.without_noise(seen, kept),
-        clean_low=None if ends[0] is None else float(ends[0]),
-        clean_high=None if ends[1] is None else float(ends[1]),
-        persistence=agreement.persistence(lower, upper, own[0]),
+        accuracy=alike.accuracy,
+        low=alike.low,
+        high=alike.high,
+        clean=alike.clean,
+        clean_low=alike.clean_low,
+        clean_high=alike.clean_high,
+        persistence=agreement.persistence(lower, alike.upper, own),
         noise=nats,
         rho=noise.rho,
         planned_se=agreement.planned_se(nats, noise.rho, seeds=seeds, baseline_seeds=max(seeds, 4)),
         noise_loss=noise.sd,
         signal=signal,
-        noise_share=min(float(own[0].mean()) / spread, 1.0) if spread else 1.0,
+        noise_share=min(float(own.mean()) / spread, 1.0) if spread else 1.0,
         seeds=seeds,
         cost=cost,
         seconds=seconds,
         price=book.price_of(cost, seconds),
-        odd=disagreement(lower, upper, [measured.changes[a].category or a for a in arms]),
+        odd=disagreement(lower, alike.upper, [measured.changes[a].category or a for a in arms]),
         gains={a: (low.gain, top.gain) for a, (low, top) in zip(arms, pairs, strict=True)},
         crashed=crashed,
     )

@@ -38,33 +38,6 @@ class KnobEdit:
 
 
 @dataclass(frozen=True)
-class KnobTrend:
-    """How a knob should scale, as the edits so far say.
-
-    value
-        Best value at the lowest rung, in the knob's own unit.
-    exponent
-        Best value ~ compute^exponent for a knob in logarithms; else its change per nat of compute.
-    optimum_sd, exponent_sd
-        In the knob's coordinate (ln for a knob in logarithms).
-    at_target
-        Best value at the target.
-    gain, gain_sd
-        What the rule would gain at the target over the newest baseline's value, nats.
-    """
-
-    knob: str
-    value: float
-    exponent: float
-    optimum_sd: float
-    exponent_sd: float
-    at_target: float
-    gain: float
-    gain_sd: float
-    n_edits: int
-
-
-@dataclass(frozen=True)
 class Bowl:
     """The posterior of a bowl: for each curvature its odds, and a normal of optimum and drift.
 
@@ -94,13 +67,6 @@ class Bowl:
         outer = np.einsum("c,cn,cm->nm", self.weights, off, off)
         return mean, np.einsum("c,cnm->nm", self.weights, inner) + outer
 
-    def optimum(self) -> tuple[Array, Array]:
-        """Return mean (2,) and sd (2,) of the optimum at the lowest rung and its drift a nat."""
-        mean = self.weights @ self.mean
-        second = np.einsum("c,cii->ci", np.ones(len(self.weights)), self.covariance)
-        variance = self.weights @ (second + (self.mean - mean) ** 2)
-        return mean, np.sqrt(variance)
-
 
 def coordinate(knob: Knob, value: Scalar) -> float | None:
     """Return a value in the coordinate in which its knob's bowl is symmetric.
@@ -121,11 +87,6 @@ def _unit(knob: Knob) -> float:
     if knob.low is not None and knob.high is not None:
         return (knob.high - knob.low) / 2 or 1.0
     return 1.0
-
-
-def value_at(knob: Knob, place: float) -> float:
-    """Return the knob's value at a coordinate."""
-    return math.exp(place) if knob.is_log else place * _unit(knob)
 
 
 def edited(change_view: ChangeView, knobs: Mapping[str, Knob]) -> str:
@@ -211,32 +172,3 @@ def hint(edits: Sequence[KnobEdit], arm: str, *, target: float, model: Model) ->
     mean, covariance = bowl.gain(own.start, own.value, (0.0, target))
     rough = np.diag(ROUGH**2 + (ROUGH_SHARE * mean) ** 2)
     return Hint((0.0, target), mean, covariance + rough)
-
-
-def rule(name: str, knob: Knob, edits: Sequence[KnobEdit], *, target: float) -> KnobTrend:
-    """Return the knob's rule as its edits say: where the optimum is and how it moves with scale.
-
-    Raises
-    ------
-    ValueError
-        If the knob is not a number.
-    """
-    origin = coordinate(knob, knob.default)
-    if origin is None:
-        raise ValueError(f"rule: knob {name} is not a number; only numbers have a bowl")
-    bowl = fit_bowl(edits)
-    (best, drift), (best_sd, drift_sd) = bowl.optimum()
-    held = edits[-1].start if edits else 0.0
-    there = best + drift * target
-    mean, covariance = bowl.gain(held, there, (target,))
-    return KnobTrend(
-        knob=name,
-        value=value_at(knob, origin + float(best)),
-        exponent=float(drift) if knob.is_log else float(drift) * _unit(knob),
-        optimum_sd=float(best_sd),
-        exponent_sd=float(drift_sd),
-        at_target=value_at(knob, origin + float(there)),
-        gain=float(mean[0]),
-        gain_sd=math.sqrt(float(covariance[0, 0])),
-        n_edits=sum(bool(edit.effects) for edit in edits),
-    )

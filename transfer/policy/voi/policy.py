@@ -8,10 +8,8 @@ from transfer.belief.posterior import Belief
 from transfer.belief.utility import Utility
 from transfer.events import Action, GainForecast, Outcome
 from transfer.failure import Failure, describe_failure
-from transfer.ladder import Ladder
 from transfer.policy.protocol import Decision, Evidence, Review, StudyView
 from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
-from transfer.policy.voi.knobs import KnobTrend, rule
 from transfer.policy.voi.reasons import beyond, likeness, measured, settle
 from transfer.policy.voi.review import close
 from transfer.policy.voi.round_stacks import decide_stack
@@ -218,12 +216,3 @@ class AtomsPolicy:
         if view.ladder is None:
             raise ValueError("review: the view of the study has no ladder; set StudyView.ladder")
         return close(read_study(view, view.ladder, self.rules))
-
-    def rules_of_knobs(self, view: StudyView, ladder: Ladder) -> tuple[KnobTrend, ...]:
-        """Return how each edited knob should scale, as data for a proposer."""
-        study = read_study(view, ladder, self.rules)
-        knobs = ladder.setting.knobs
-        return tuple(
-            rule(name, knobs[name], edits, target=study.target)
-            for name, edits in study.edits.items()
-        )
