@@ -37,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from autoresearch.doctor import main as doctor
 
         return doctor()
+    if arguments[:1] == ["schema"]:
+        from autoresearch.config_schema import write_schemas
+
+        print("\n".join(str(path) for path in write_schemas(*map(Path, arguments[1:2]))))
+        return 0
     return run_with(
         arguments,
         study,

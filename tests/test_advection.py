@@ -60,4 +60,5 @@ def test_the_script_answers_in_a_file_and_needs_nothing_of_ours(tmp_path: Path) 
 
 def test_setting_and_ladder_take_forty_lines_together() -> None:
     files = [ROOT / "conf" / group / "advection.yaml" for group in ("setting", "ladder")]
-    assert sum(len(file.read_text().splitlines()) for file in files) <= 40
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    assert len([line for line in lines if not line.startswith("# yaml-language-server")]) <= 40
