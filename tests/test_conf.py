@@ -9,7 +9,6 @@ from autoresearch.build import decode_job
 from miniscale.setting.compose import compose, ladders
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders, Tree, decode_rungs, trial_spec
-from transfer.study.schedule import unique
 
 CONF = ROOT / "conf"
 VARIANTS = [
@@ -49,7 +48,7 @@ def test_a_ladder_composes_decodes_and_renders_every_rung(overrides: str, tmp_pa
         for rung in job.ladder.rungs
         for s in (0, 1)
     ]
-    assert len(unique((i, "", 0) for i in identities)) == 2 * len(job.ladder.rungs)
+    assert len(set(identities)) == 2 * len(job.ladder.rungs)
 
 
 def test_every_option_of_every_group_is_tried_here() -> None:

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from miniscale.setting.records import decode_record, encode_record
+from miniscale.setting.records import decode_record, encode_record, replace_file
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
 from transfer.study.limits import call_refusal
@@ -174,9 +174,7 @@ class ProposalStore:
         """Note something of a server, so that it need not be found out again."""
         servers = self._servers()
         if servers.get(name) != fact:
-            part = self.folder / "servers.part"
-            part.write_text(json.dumps({**servers, name: fact}))
-            part.rename(self.folder / "servers.json")
+            replace_file(self.folder / "servers.json", json.dumps({**servers, name: fact}))
 
     def _servers(self) -> dict[str, str]:
         path = self.folder / "servers.json"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -57,6 +58,14 @@ def decode_record(kind: type[T], data: object) -> T:
         name = getattr(kind, "__name__", "record")
         raise ValueError(f"no {name} can be made of it: {error}") from None
     return value
+
+
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there in whole or not at all; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    part.replace(path)
 
 
 @cache

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from miniscale.setting.records import replace_file
 from miniscale.setting.rung import Edit, Stacked, Tree
 from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, digest
@@ -193,7 +194,8 @@ class Workspace:
         path = self._place(arm)
         tree = Tree(path, _digest(path), _decoded((path / KNOBS_FILE).read_text()))
         record = {"made_from": made_from, "digest": tree.digest, "merged": merged}
-        _write(self._marker(arm), {**record, "left_out": dict(left_out)})
+        marked = {**record, "left_out": dict(left_out)}
+        replace_file(self._marker(arm), json.dumps(marked, indent=1))
         return tree
 
     def was_merged(self, arm: str) -> bool:
@@ -332,7 +334,7 @@ def _make(folder: Path, *, source: Path, paths: Paths, knobs: Mapping[str, Scala
         "locked": list(paths.locked),
         "locked_digests": {n: _sha256(new / n) for n in names if paths.is_locked(n)},
     }
-    _write(new / ".git" / _RECORD, record)
+    replace_file(new / ".git" / _RECORD, json.dumps(record, indent=1))
     os.rename(new, folder / "repo")
 
 
@@ -390,10 +392,3 @@ def _encoded(knobs: Mapping[str, Scalar]) -> str:
 def _decoded(text: str) -> dict[str, Scalar]:
     knobs: dict[str, Scalar] = json.loads(text)
     return knobs
-
-
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a small file so that it is there in whole or not at all."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(data, indent=1))
-    os.rename(part, path)

@@ -2,12 +2,11 @@
 
 import glob
 import json
-import os
 import re
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.records import decode_record, encode_record
+from miniscale.setting.records import decode_record, encode_record, replace_file
 from transfer.audit.audit_result import VERSION, Audit
 from transfer.journal.folder import StudyFolder, flatten
 from transfer.ladder import Ladder
@@ -28,10 +27,7 @@ def audit_path(root: Path, ladder: Ladder, found: Audit) -> Path:
 def store(root: Path, ladder: Ladder, found: Audit) -> Path:
     """Keep an audit for later studies of the ladder; one on the same rungs is replaced."""
     path = audit_path(root, ladder, found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(encode_record(found), indent=1))
-    os.replace(part, path)
+    replace_file(path, json.dumps(encode_record(found), indent=1))
     return path
 
 
@@ -53,7 +49,7 @@ def load_audit(path: Path) -> Audit:
         if version > VERSION:
             raise InputError(f"{path}: audit format {version} is newer than {VERSION}; upgrade")
         return decode_record(Audit, data)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is no audit ({error}); delete it and audit again") from None

@@ -5,14 +5,13 @@ Nothing here runs anything; :mod:`transfer.audit.run_panel` does.
 
 import json
 import math
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.records import decode_record, encode_record
+from miniscale.setting.records import decode_record, encode_record, replace_file
 from miniscale.setting.rung import Rung
 from miniscale.setting.trial import TrialResult
 from transfer.arm import FIRST_BASELINE
@@ -196,10 +195,7 @@ def calibration_path(root: Path, ladder: Ladder, machine: str) -> Path:
 def store_calibration(root: Path, ladder: Ladder, found: Calibration) -> Path:
     """Keep a calibration; an earlier one of the same ladder and machine is replaced."""
     path = calibration_path(root, ladder, found.machine)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(encode_record(found), indent=1))
-    os.replace(part, path)
+    replace_file(path, json.dumps(encode_record(found), indent=1))
     return path
 
 

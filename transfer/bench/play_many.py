@@ -9,9 +9,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from miniscale.setting.records import decode_record
 from miniscale.setting.trial import digest
 from transfer.bench.play import ORACLE, parsed, play_by_name
-from transfer.bench.score import StatementTally, StudyScore
+from transfer.bench.score import StudyScore
 from transfer.bench.worlds.catalogue import maker
 from transfer.bench.worlds.world import GENERATOR
 from transfer.policy.registry import content
@@ -98,14 +99,5 @@ def _stored(store: Path, settings: dict[str, str]) -> dict[Task, StudyScore]:
         row: dict[str, Any] = json.loads(line)
         is_current = row.pop("generator") == GENERATOR
         if row.pop("settings") == settings.get(row["policy"]) and is_current:
-            found[Task(row["suite"], row["policy"], row["seed"])] = decoded(row)
+            found[Task(row["suite"], row["policy"], row["seed"])] = decode_record(StudyScore, row)
     return found
-
-
-def decoded(row: dict[str, Any]) -> StudyScore:
-    """Rebuild a score from its JSON."""
-    known = dict(row)
-    for name in ("all", "certified", "provisional"):
-        known[name] = StatementTally(**known[name])
-    known["bins"] = tuple((int(n), odds, right) for n, odds, right in known["bins"])
-    return StudyScore(**known)

@@ -20,6 +20,7 @@ from miniscale.setting.decode import (
     read_value,
 )
 from miniscale.setting.keys import RootKeys, RunnerKeys
+from miniscale.setting.records import replace_file
 from miniscale.setting.setting import Setting, decode_setting
 from scaling.present.axes import render_png
 from transfer.change import Change, PanelKeys
@@ -27,7 +28,7 @@ from transfer.commands.progress import Progress
 from transfer.design import design_text
 from transfer.design.chosen_ladder import answer
 from transfer.design.design_bill import plan
-from transfer.design.design_file import keep, ladder_yaml, record
+from transfer.design.design_file import ladder_yaml, record
 from transfer.design.design_plot import frontier
 from transfer.design.lab.local_lab import BenchLab
 from transfer.design.lab.table_lab import TableLab
@@ -257,7 +258,7 @@ def _written(asked: DesignRequest, designed: DesignRun, *, slots: int) -> list[s
     report = design_text.lines(designed, answered, asked.ladder)
     name = asked.ladder.name
     home = asked.out / "design" / name
-    keep(
+    replace_file(
         home / "design.json", json.dumps(record(designed, answered, asked.ladder, report), indent=1)
     )
     (home / "frontier.png").write_bytes(render_png(frontier(designed)))
@@ -265,7 +266,7 @@ def _written(asked: DesignRequest, designed: DesignRun, *, slots: int) -> list[s
     if answered is None:
         return report
     path = asked.out / "ladder" / f"{name}.yaml"
-    keep(path, ladder_yaml(designed, answered, asked.ladder, setting=asked.setting_file,
+    replace_file(path, ladder_yaml(designed, answered, asked.ladder, setting=asked.setting_file,
                            panel=asked.panel_file))  # fmt: skip
     return [
         *report,
@@ -284,7 +285,7 @@ def _propose(asked: DesignRequest) -> list[str]:
             f"setting {asked.ladder.setting.name} has neither a panel nor knobs to make one of; "
             "write one: 'changes: {name: {patch: my.diff}, …}'"
         )
-    keep(path, text)
+    replace_file(path, text)
     seconds = asked.form.seconds
     known = f"; {(n + 2) * seconds:.0f} s of them" if seconds else ""
     return [

@@ -1,10 +1,8 @@
 """A design written down: the ladder's YAML, the evidence as JSON, and whether it still holds."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from miniscale.setting.rung import Rung
@@ -153,11 +151,3 @@ def record(
 
 def _finite(value: float) -> float | None:
     return value if value != float("inf") else None
-
-
-def keep(path: Path, text: str) -> None:
-    """Write a file in one step; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_text(text)
-    os.replace(part, path)

@@ -1,5 +1,6 @@
 """What is known of each change of a study, and where it stands: one record a change."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,6 +45,8 @@ class ChangeRecord:
     """All that the journal says of one change, or of one stack."""
 
     proposed: Proposed
+    broken: Set[str]
+    """Arms of the study with a trial that left no number, as its trials have them."""
     verdict: VerdictReached | None = None
     """Its newest verdict."""
     latest: StepChosen | None = None
@@ -58,8 +61,6 @@ class ChangeRecord:
     """The arm that repeats it on a newer baseline."""
     is_begun: bool = False
     """Whether a trial was asked for."""
-    is_broken: bool = False
-    """Whether a trial left no number, unless it diverged for the first time on its rung."""
     is_repaired: bool = False
     """Whether it crashed and went back to its proposer."""
     is_stale: bool = False
@@ -102,7 +103,7 @@ class ChangeRecord:
             if self.deferred:
                 return ChangeStatus.DEFERRED
             return ChangeStatus.WAITING if self.is_waiting else ChangeStatus.PASSED_CONTROL
-        if self.verdict.outcome is Outcome.REJECTED and self.is_broken:
+        if self.verdict.outcome is Outcome.REJECTED and self.proposed.arm in self.broken:
             return ChangeStatus.CRASHED
         return _BY_OUTCOME[self.verdict.outcome]
 
@@ -132,6 +133,8 @@ class ChangeLedger(Records):
     """(baseline, members) -> the arm that puts them together."""
     programs: dict[str, str] = field(default_factory=dict)
     """Digest of a program -> the first change that had it."""
+    broken: Set[str] = frozenset()
+    """The trials' own set, for what is said of a record."""
     n_rescreens: int = 0
     """Changes measured again on a newer baseline."""
 
@@ -143,7 +146,7 @@ class ChangeLedger(Records):
     def enter(self, proposed: Proposed) -> None:
         """Open the record of a change that entered the study."""
         arm, change = proposed.arm, proposed.change
-        self[arm] = ChangeRecord(proposed)
+        self[arm] = ChangeRecord(proposed, self.broken)
         self.place(arm)
         if proposed.program and not change.members:
             self.programs.setdefault(proposed.program, arm)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.setting.decode import InputError
+from miniscale.setting.records import replace_file
 from miniscale.setting.trial import digest
 
 
@@ -80,11 +81,8 @@ def open_folder(
         known = json.loads(folder.config.read_text())
         _check_same(folder, known["content"], fresh)
         return True
-    folder.path.mkdir(parents=True, exist_ok=True)
     record = {"content": fresh, "digest": digest(fresh), "config": config}
-    part = folder.config.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1, default=str))
-    part.rename(folder.config)
+    replace_file(folder.config, json.dumps(record, indent=1, default=str))
     return False
 
 

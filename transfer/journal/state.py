@@ -32,7 +32,7 @@ from transfer.events import (
 from transfer.exact_sum import ExactSum
 from transfer.journal.change_record import ChangeLedger, ChangeRecord
 from transfer.journal.spending import Spending
-from transfer.journal.trial_ledger import Key, TrialLedger
+from transfer.journal.trial_ledger import Key, Trial, TrialLedger
 
 
 @dataclass
@@ -74,43 +74,18 @@ class ExamRecord:
     question: AblationRequested | None = None
     answer: AblationConcluded | None = None
 
-    @property
-    def asked(self) -> AblationRequested:
-        """The ablation's question, for who answers it.
-
-        Raises
-        ------
-        KeyError
-            If none was asked.
-        """
-        if self.question is None:
-            raise KeyError(f"the exam of {self.request.arm} led to no ablation")
-        return self.question
-
-    def members(self, part: str) -> tuple[str, ...] | None:
-        """Return the accepted changes in an arm of the ablation; None if it is not one of its."""
-        parts = self.question.parts if self.question else {}
-        if part not in parts:
-            return None
-        return tuple(arm for arm in self.request.arms if arm != parts[part])
-
-    def has_run(self, arm: str, rung: str, seed: int, *, first_base: str) -> bool:
-        """Whether the exam asked for a trial, or the ablation after it.
-
-        Parameters
-        ----------
-        arm, rung, seed
-            The trial's.
-        first_base
-            The baseline that every exam compares with.
-        """
-        question = self.question
-        if arm in (self.request.arm, first_base) and seed in self.request.seeds.get(rung, ()):
-            return True
-        is_asked = question is not None and arm in (question.arm, *question.parts)
-        return (
-            question is not None and is_asked and rung == question.rung and seed in question.seeds
-        )
+    def trials(self, first_base: str) -> list[Trial]:
+        """Return what the exam, against the first baseline, and its ablation ask for."""
+        asked = [
+            (arm, rung, seed)
+            for arm in (self.request.arm, first_base)
+            for rung, seeds in self.request.seeds.items()
+            for seed in seeds
+        ]
+        if ablation := self.question:
+            arms = (ablation.arm, *ablation.parts)
+            asked += [(arm, ablation.rung, seed) for arm in arms for seed in ablation.seeds]
+        return asked
 
 
 @dataclass
@@ -149,6 +124,9 @@ class StudyState:
     outlay: Outlay = field(default_factory=Outlay)
     stopped: Stopped | None = None
 
+    def __post_init__(self) -> None:
+        self.changes.broken = self.trials.broken
+
     @property
     def base(self) -> str:
         """The baseline arm that new changes are measured against."""
@@ -181,15 +159,17 @@ class StudyState:
         """Return arm -> newest verdict, in the order first judged; made anew at each call."""
         return {arm: self.verdict(arm) for arm in self.changes.judged}
 
-    def is_exam(self, arm: str, rung: str, seed: int) -> bool:
-        """Whether an exam asked for a trial, or a question after one."""
-        first = self.first_base
-        return any(one.has_run(arm, rung, seed, first_base=first) for one in self.exams.values())
+    def exam_trials(self) -> list[Trial]:
+        """Return what exams and the ablations after them ask for."""
+        return [trial for exam in self.exams.values() for trial in exam.trials(self.first_base)]
 
     def part_members(self, arm: str) -> tuple[str, ...] | None:
         """Return the accepted changes in an arm of an ablation; None if it is no such arm."""
-        found = (exam.members(arm) for exam in self.exams.values())
-        return next((members for members in found if members is not None), None)
+        for exam in self.exams.values():
+            if exam.question is not None and arm in exam.question.parts:
+                left_out = exam.question.parts[arm]
+                return tuple(other for other in exam.request.arms if other != left_out)
+        return None
 
     def in_flight(self) -> list[Proposed]:
         """Return changes without a verdict, in the order proposed."""
@@ -286,10 +266,8 @@ class StudyState:
     def _land(self, asked: Request, result: TrialResult) -> None:
         self.trials.land(asked, result)
         if not result.is_complete:
-            is_exam = self.is_exam(asked.arm, asked.rung, asked.seed)
+            is_exam = (asked.arm, asked.rung, asked.seed) in self.exam_trials()
             self.trials.fail(asked, result, is_exam=is_exam)
-            if asked.arm in self.changes:
-                self.changes[asked.arm].is_broken = asked.arm in self.trials.broken
 
     def _move(self, event: Accepted | Deferred | Dropped) -> None:
         record = self.changes[event.arm]

@@ -8,6 +8,8 @@ from transfer.events import Imported, Request, TrialFinished, TrialsRequested
 
 Key = tuple[str, str]
 """(arm, rung)."""
+Trial = tuple[str, str, int]
+"""(arm, rung, seed)."""
 
 
 @dataclass

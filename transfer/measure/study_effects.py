@@ -114,7 +114,7 @@ class Analysis:
             return self._over_budget(arm)
         for rung in (rung.name for rung in self.ladder.rungs):
             for seed, result in self.state.trials.losses(arm, rung).items():
-                if result.is_complete or self.state.is_exam(arm, rung, seed):
+                if result.is_complete or (arm, rung, seed) in self.state.exam_trials():
                     continue
                 if not self.state.trials.is_forgiven(arm, rung, result):
                     is_repeated = len(self.state.trials.diverged.get((arm, rung), ())) > 1

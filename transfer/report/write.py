@@ -1,11 +1,11 @@
 """The report of a study: one HTML page, its pictures and its tables, made from the state alone."""
 
 import io
-import os
 from pathlib import Path
 
 import polars as pl
 
+from miniscale.setting.records import replace_file
 from transfer.audit.archive import stored_audit
 from transfer.journal.folder import StudyFolder
 from transfer.journal.state import StudyState
@@ -47,28 +47,22 @@ def write_report(
     audit, words = stored_audit(audits, ladder) if audits is not None else (None, NOT_LOOKED)
     drawn = {**draw_all(findings), **({"audit": forecasts(audit)} if audit is not None else {})}
     for name, figure in drawn.items():
-        _put(folder / f"{name}.png", render_png(figure))
+        replace_file(folder / f"{name}.png", render_png(figure))
     figures = {name: render_svg(figure, salt=name) for name, figure in drawn.items()}
     designed = design_line(ladder)
     html = render_page(findings, figures, audit=audit, audit_words=words, design_words=designed)
-    _put(folder / "index.html", html.encode())
+    replace_file(folder / "index.html", html)
     frames = {
         "trials": tables.trial_table(ladder, state),
         "effects": tables.effect_table(ladder, state),
         "changes": tables.change_table(state),
     }
     for name, frame in frames.items():
-        _put(folder / f"{name}.parquet", _parquet(frame))
-        _put(folder / f"{name}.csv", frame.write_csv().encode())
+        replace_file(folder / f"{name}.parquet", _parquet(frame))
+        replace_file(folder / f"{name}.csv", frame.write_csv().encode())
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
     out = io.BytesIO()
     frame.write_parquet(out)
     return out.getvalue()
-
-
-def _put(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Protocol
 
 from miniscale.setting.rung import Edit, Stacked, Tree
-from miniscale.setting.setting import Kind, Setting
+from miniscale.setting.setting import Kind
 from miniscale.setting.trial import Scalar
 from miniscale.tree.compare_programs import editable_texts, program_digest
 from miniscale.tree.patch import Paths
@@ -13,6 +13,8 @@ from transfer.arm import ArmKind, ArmName
 from transfer.change import Change
 from transfer.events import Proposed
 from transfer.journal.state import StudyState
+from transfer.ladder import Ladder
+from transfer.study.commit_message import message
 
 
 class Trees(Protocol):
@@ -36,10 +38,11 @@ class Trees(Protocol):
 class Checkouts:
     """Owns a study's trees; those of changes with a verdict are forgotten."""
 
-    def __init__(self, trees: Trees, state: StudyState, setting: Setting) -> None:
+    def __init__(self, trees: Trees, state: StudyState, ladder: Ladder) -> None:
         self.trees = trees
         self._state = state
-        self._paths = Paths(setting.editable, setting.locked)
+        self._ladder = ladder
+        self._paths = Paths(ladder.setting.editable, ladder.setting.locked)
         self._trees: dict[str, Tree] = {}
         self._known: dict[str, str] = {}
         self._n_known = 0
@@ -80,6 +83,20 @@ class Checkouts:
         changes = {member: self._state.changes[member].change for member in members}
         edits = [Edit(name, change.patch, change.knobs) for name, change in changes.items()]
         return self.trees.stack(arm, parent=self._state.bases[base], edits=edits)
+
+    def commit(self, arm: str, *, parent: str) -> str:
+        """Commit an accepted change on ``parent``, with its evidence, and return the commit.
+
+        Raises
+        ------
+        PatchRefused
+            If the change does not apply there.
+        """
+        state, change = self._state, self._state.changes[arm].change
+        words = message(self._ladder, state, state.changes[arm].proposed, state.verdict(arm))
+        return self.trees.accept(
+            arm, parent=parent, patch=change.patch, knobs=change.knobs, message=words
+        )
 
     def forget(self, arm: str) -> None:
         """Let go of a tree that no more trials need."""

@@ -19,7 +19,6 @@ from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.study.ablation import RUNS, answer, least_cost, question
 from transfer.study.checkout import Checkouts, next_baseline
-from transfer.study.commit_message import message
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY
 from transfer.study_plan import StudyPlan
 
@@ -157,15 +156,8 @@ class FinalExam:
         accepted = state.changes.accepted.values()
         done = [record.commit for record in accepted if not record.is_stale]
         parent = done[-1] if done else state.bases[state.first_base]
-        proposed, verdict = state.changes[arm].proposed, state.verdict(arm)
         try:
-            commit = self._checkouts.trees.accept(
-                arm,
-                parent=parent,
-                patch=proposed.change.patch,
-                knobs=proposed.change.knobs,
-                message=message(self._ladder, state, proposed, verdict),
-            )
+            commit = self._checkouts.commit(arm, parent=parent)
         except PatchRefused as error:
             self._record(Dropped(arm, f"does not apply without what was dropped: {error}"))
             return

@@ -42,7 +42,8 @@ def rejudge(
         elif isinstance(event, RoundReviewed) and isinstance(policy, Reviewer):
             found |= {verdict.arm: verdict for verdict in policy.review(schedule.view()).verdicts}
         elif isinstance(event, AblationConcluded):
-            question = state.exams[event.arm].asked
+            question = state.exams[event.arm].question
+            assert question is not None  # it is journaled before its answer
             verdicts = answer(schedule.analysis, question, utility=policy.utility)
             found |= {verdict.arm: verdict for verdict in verdicts}
         state.apply(event)

@@ -22,13 +22,11 @@ from transfer.events import (
     RoundClosing,
     RoundReviewed,
     TrialsRequested,
-    VerdictReached,
 )
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy, Reviewer
 from transfer.study.checkout import Checkouts, next_baseline, stack_of
-from transfer.study.commit_message import message
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
 from transfer.study_plan import StudyPlan
@@ -86,11 +84,11 @@ class Rounds:
 
     def _accept_all(self) -> None:
         for arm in list(self._state.changes.waiting):
-            proposed, verdict = self._state.changes[arm].proposed, self._state.verdict(arm)
-            reason = self._conflict(proposed)
+            reason = self._conflict(self._state.changes[arm].proposed)
             if not reason:
                 try:
-                    self._record(Accepted(arm, self._commit(proposed, verdict)))
+                    commit = self._checkouts.commit(arm, parent=self._state.head)
+                    self._record(Accepted(arm, commit))
                     continue
                 except PatchRefused as error:
                     reason = str(error)
@@ -106,15 +104,6 @@ class Rounds:
             if shared:
                 return f"sets the knob {shared[0]} as accepted {arm} does"
         return ""
-
-    def _commit(self, proposed: Proposed, verdict: VerdictReached) -> str:
-        return self._checkouts.trees.accept(
-            proposed.arm,
-            parent=self._state.head,
-            patch=proposed.change.patch,
-            knobs=proposed.change.knobs,
-            message=message(self._ladder, self._state, proposed, verdict),
-        )
 
     def _move_if_due(self) -> None:
         state, rule = self._state, self._plan.round

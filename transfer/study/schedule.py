@@ -1,13 +1,14 @@
 """The schedule: what each change in flight needs next, as a pure function of the state."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
 from transfer.arm import read_arm
 from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen, VerdictReached
 from transfer.journal.state import StudyState
+from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Decision, Evidence, Policy, StudyView, reserve_of
@@ -19,9 +20,6 @@ SALT = 500
 """A/A controls run on seeds that no baseline has."""
 FRESH = 800
 """Exams run on seeds that nothing was chosen by."""
-
-Trial = tuple[str, str, int]
-"""(arm, rung, seed)."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +229,3 @@ def wanted(
             for s in seeds_of(seed, 1 + state.trials.n_spare(base, other.name))
         ]
     return asked
-
-
-def unique(asked: Iterable[Trial]) -> Sequence[Trial]:
-    """Drop repeated trials, keeping the order."""
-    return list(dict.fromkeys(asked))

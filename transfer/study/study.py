@@ -25,12 +25,13 @@ from transfer.events import (
 )
 from transfer.failure import LONGEST_REASON
 from transfer.journal.state import StudyState, replay
+from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Policy
 from transfer.study.checkout import Checkouts, Trees
 from transfer.study.round import Rounds
-from transfer.study.schedule import Schedule, Trial, asks, unique, wanted
+from transfer.study.schedule import Schedule, asks, wanted
 from transfer.study_plan import RoundRule, StudyPlan
 
 __all__ = ["Ledger", "RoundRule", "Specs", "Study", "StudyPlan", "Trees"]
@@ -84,7 +85,7 @@ class Study:
         self._data = dict(data)
         self._specs = specs
         self._on_event = on_event
-        self._checkouts = Checkouts(trees, self.state, ladder.setting)
+        self._checkouts = Checkouts(trees, self.state, ladder)
         self._schedule = Schedule(ladder, self.state, policy=policy, plan=plan)
         self._rounds = Rounds(
             ladder,
@@ -277,7 +278,7 @@ class Study:
         requests = self.state.trials.requests
         new = [
             (arm, rung, seed)
-            for arm, rung, seed in unique([*self._asked(), *self._examined()])
+            for arm, rung, seed in dict.fromkeys([*self._asked(), *self.state.exam_trials()])
             if seed not in requests.get((arm, rung), {})
         ]
         if not new:
@@ -293,28 +294,11 @@ class Study:
         asked: list[Trial] = []
         for proposed in self.state.in_flight():
             step = self.state.changes[proposed.arm].latest
-            if step is not None and asks(step.action):
+            assert step is not None  # all in flight were decided on just before
+            if asks(step.action):
                 rung = self.ladder.rung(step.rung)
                 asked += wanted(self.ladder, self.state, proposed, rung, step.seeds)
         return asked
-
-    def _examined(self) -> list[Trial]:
-        """Return the trials that exams ask for, and questions after them."""
-        first = self.state.first_base
-        asked = [
-            (arm, rung, seed)
-            for exam in self.state.exams.values()
-            for arm in (exam.request.arm, first)
-            for rung, seeds in exam.request.seeds.items()
-            for seed in seeds
-        ]
-        return asked + [
-            (arm, question.rung, seed)
-            for question in (exam.question for exam in self.state.exams.values())
-            if question is not None
-            for arm in (question.arm, *question.parts)
-            for seed in question.seeds
-        ]
 
     def unfinished(self) -> list[TrialSpec]:
         """Return the trials of the last batch that have no result, the longest first."""
