@@ -90,17 +90,21 @@ def spearman(left: Array, right: Array) -> float:
 
 
 def bootstrap_accuracy(left: Array, right: Array, rng: np.random.Generator) -> Array:
-    """Return accuracies of resampled sets of interventions, (draws,).
+    """Return accuracies of resampled sets of interventions, (draws,)."""
+    return 0.5 + resample_pairs(signs(left, right), rng)
 
-    A pair of an intervention with itself is left out of its draw.
+
+def resample_pairs(agree: Array, rng: np.random.Generator) -> Array:
+    """Return half the mean over pairs of resampled sets of interventions, (draws,).
+
+    ``agree`` is what each pair counts, (n, n); a pair of an intervention with itself is left out.
     """
-    n = len(left)
-    agree = signs(left, right)
+    n = len(agree)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     total = n * n - (weights**2).sum(axis=1)
     summed = np.einsum("di,ij,dj->d", weights, agree, weights)
-    accuracies: Array = 0.5 + summed[total > 0] / (2 * total[total > 0])
-    return accuracies
+    halves: Array = summed[total > 0] / (2 * total[total > 0])
+    return halves
 
 
 @dataclass(frozen=True)

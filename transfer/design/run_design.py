@@ -7,9 +7,9 @@ from miniscale.setting.decode import InputError
 from transfer.arm_table import BASELINE
 from transfer.change import Change
 from transfer.design.lab.table_lab import TableLab
-from transfer.design.race.judge_cell import CellAccuracy, judge
+from transfer.design.race.judge_cell import Board, CellAccuracy, judge
 from transfer.design.race.knob_rules import Check, FittedRule, Sweeper, are_needed
-from transfer.design.race.race import Board, CellStanding, Standings, race, run_cells, run_top
+from transfer.design.race.race import CellStanding, Standings, race, run_cells, run_top
 from transfer.design.race.race_result import Verdict, best_of, look_above, mismatches, verdicts
 from transfer.design.race.race_setup import (
     Ask,
@@ -115,11 +115,11 @@ def design(
     ways, said = with_rules(ways, rules)
     notes += said
     top, is_expensive = reference(form, ways.paths, prices, ask, len(arms))
-    board, standings = lay_out(ladder, ways, prices, rules, top, arms, ask)
+    board, standings = lay_out(book, ladder, ways, prices, rules, top, arms, ask)
     say(f"racing {len(arms)} changes on {len(standings)} cells against {top.name}")
-    standings, n = _raced(book, board, standings, notes)
+    standings, n = _raced(board, standings, notes)
     checks = sweeper.checks(rules, top) if ask.checks_rules else ()
-    found = _conclude(book, board, ways, rules, standings, n, ask, is_expensive, notes, say)
+    found = _conclude(board, ways, rules, standings, n, ask, is_expensive, notes, say)
     return replace(found, checks=checks)
 
 
@@ -159,16 +159,16 @@ def _of_table(
     low = [name for name in names if standings[name].price <= OVER * ask.limit]
     tiers_ = tuple((name,) for name in low)
     board = Board(
-        ladder, form, top, tiers_, arms, ask.seeds, ask.top_seeds, baseline_seeds=ask.seeds
+        book, ladder, form, top, tiers_, arms, ask.seeds, ask.top_seeds, baseline_seeds=ask.seeds
     )
     users = [p for p in paths if p.uses_rules and not p.knobs]
     swept = [c for c in cells if table.factors() and users and c.path == users[0].name]
     sweeper = _sweeper(book, ladder, form, ask, swept, table.factors())
     rules = sweeper.rules()
     say(f"comparing {len(arms)} changes on {len(low)} cells with {top.name}")
-    standings, n = _raced(book, board, standings, notes)
+    standings, n = _raced(board, standings, notes)
     ways = Ways.of(form, [p for p in paths if any(c.path == p.name for c in cells)])
-    found = _conclude(book, board, ways, rules, standings, n, ask, True, notes, say)
+    found = _conclude(board, ways, rules, standings, n, ask, True, notes, say)
     return replace(found, checks=sweeper.checks(rules, top))
 
 
@@ -220,9 +220,7 @@ def _swept_cells(ways: Ways, prices: Prices, ask: Ask) -> list[Cell]:
     return list({c.name: c for c in (*cells[:1], *cells[-1:])}.values())
 
 
-def _raced(
-    book: Book, board: Board, standings: Standings, notes: list[str]
-) -> tuple[Standings, int]:
+def _raced(board: Board, standings: Standings, notes: list[str]) -> tuple[Standings, int]:
     """Race, adding to the notes; refuse a metric that is the same everywhere.
 
     Raises
@@ -230,20 +228,19 @@ def _raced(
     InputError
         With the value.
     """
-    standings, n, said = race(book, board, standings)
+    standings, n, said = race(board, standings)
     notes += said
-    values = {seen.value for seen in book.seen.values() if seen.value is not None}
+    values = {seen.value for seen in board.book.seen.values() if seen.value is not None}
     if len(values) == 1:
         raise InputError(
             f"design: {board.ladder.setting.objective.name} is {values.pop():g} in every one of "
-            f"{len(book.seen)} trials: a metric that does not move decides nothing; check how it "
-            "is read"
+            f"{len(board.book.seen)} trials: a metric that does not move decides nothing; check "
+            "how it is read"
         )
     return standings, n
 
 
 def _conclude(
-    book: Book,
     board: Board,
     ways: Ways,
     rules: tuple[FittedRule, ...],
@@ -255,20 +252,20 @@ def _conclude(
     say: Say,
 ) -> DesignRun:
     """Choose, search above the price if need be, try held-out changes, judge every path."""
-    form, paths, has_rules = ways.form, ways.paths, are_needed(ways.form, rules)
+    book, form, paths, has_rules = board.book, ways.form, ways.paths, are_needed(ways.form, rules)
     by_name = {path.name: path for path in paths}
     counts = {
-        name: len(mismatches(form, by_name, one, board, has_rules=has_rules))
+        name: len(mismatches(board, by_name, one, has_rules=has_rules))
         for name, one in standings.items()
     }
     chosen = best_of(standings, counts, ask.limit, n)
     smallest = None
     if chosen is None and n:
         say("nothing at this price keeps the signal: looking at dearer sizes")
-        standings, smallest = look_above(book, board, standings, counts, ask.limit)
+        standings, smallest = look_above(board, standings, counts, ask.limit)
     picked, prices = chosen or smallest, learn_prices(book, form)
     stuck = {path.name: ways.stuck(path, prices, ask.limit) for path in paths}
-    outside = _held_out(book, board, picked, ask, say) if picked else None
+    outside = _held_out(board, picked, ask, say) if picked else None
     return DesignRun(
         form=form,
         ask=ask,
@@ -281,7 +278,7 @@ def _conclude(
         standings=standings,
         chosen=chosen,
         smallest=smallest,
-        verdicts=tuple(verdicts(form, paths, board, standings, picked,
+        verdicts=tuple(verdicts(paths, board, standings, picked,
                                 has_rules=has_rules, limit=ask.limit,
                                 stuck={n: w for n, w in stuck.items() if w})),
         inside=picked.judged if picked else None,
@@ -294,17 +291,15 @@ def _conclude(
     )  # fmt: skip
 
 
-def _held_out(
-    book: Book, board: Board, picked: CellStanding, ask: Ask, say: Say
-) -> CellAccuracy | None:
+def _held_out(board: Board, picked: CellStanding, ask: Ask, say: Say) -> CellAccuracy | None:
     """Judge the chosen cell by changes that had no part in choosing it."""
     if len(ask.holdout) < FEWEST_HELD:
         return None
     say(f"trying {len(ask.holdout)} held-out changes on {picked.cell.name}")
     free = replace(board, budget=float("inf"))
-    run_top(book, free, ask.holdout)
-    run_cells(book, free, [picked.cell], ask.holdout)
-    return judge(board.ladder, book, [picked.cell], board.top, ask.holdout).get(picked.cell.name)
+    run_top(free, ask.holdout)
+    run_cells(free, [picked.cell], ask.holdout)
+    return judge(board, [picked.cell], ask.holdout).get(picked.cell.name)
 
 
 def _as_measured(book: Book, cell: Cell) -> Cell:

@@ -9,9 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from random import Random
 
-from miniscale.setting.setting import Kind
-from transfer.bench.worlds.world import Held, Mechanism, World, once, patch, stream
-from transfer.change import Change
+from transfer.bench.worlds.world import Held, Mechanism, World, once, stream
 from transfer.study_plan import RoundRule, StudyPlan
 
 PLAN = StudyPlan(
@@ -50,10 +48,6 @@ class Settling(Mechanism):
         first = self.first(rng, n)
         last, tau = first * rng.gauss(0.75, 0.5), rng.uniform(1, 6)
         return last + (first - last) * math.exp(-x / tau)
-
-    def change(self, n: int) -> Change:
-        """Return the n-th idea."""
-        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
 
     def gain(self, held: Held, x: float) -> float:
         """Return the sum of all gains."""

@@ -4,19 +4,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from miniscale.setting.setting import Kind
 from transfer.bench.worlds.families import TARGET, world
 from transfer.bench.worlds.world import (
     SCALES,
     Held,
-    Mechanism,
+    LossMechanism,
     World,
-    gain_between,
     once,
-    patch,
     stream,
 )
-from transfer.change import Change
 
 FLOOR, MODEL, DATA, POWER = 0.80, 0.25, 0.20, 0.36
 TARGET_EPOCHS = 6.0
@@ -49,7 +45,7 @@ class Recipe:
         )
 
 
-class Repetition(Mechanism):
+class Repetition(LossMechanism):
     """Loss from model size and effective data; a token that is repeated is worth less each time.
 
     L = .80 + .25 e^(-.36 m) + .20 e^(-.36 d), m = x / 2, d = x / 2 + ln(share of data that counts),
@@ -85,10 +81,6 @@ class Repetition(Mechanism):
             return Recipe(model=factor, data=factor)
         return Recipe(model=up(rng.expovariate(120.0)))
 
-    def change(self, n: int) -> Change:
-        """Return the n-th idea."""
-        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
-
     def loss(self, held: Held, x: float) -> float:
         """Return the loss of a set at a size."""
         recipe = Recipe()
@@ -99,14 +91,6 @@ class Repetition(Mechanism):
         share = (1 + patience * -math.expm1(-repeats / patience)) / (1 + repeats)
         model = MODEL * recipe.model * math.exp(-POWER * x / 2)
         return FLOOR + model + DATA * recipe.data * math.exp(-POWER * (x / 2 + math.log(share)))
-
-    def law(self, x: float) -> float:
-        """Return the baseline's loss."""
-        return self.loss(Held(), x)
-
-    def gain(self, held: Held, x: float) -> float:
-        """Return how much more compute the baseline would need, nats."""
-        return gain_between(self.law, x, self.loss(held, x))
 
 
 def _made(name: str, *, is_matched: bool) -> Callable[[int], World]:

@@ -4,19 +4,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from miniscale.setting.setting import Kind
 from transfer.bench.worlds.families import world
 from transfer.bench.worlds.world import (
     Held,
+    LossMechanism,
     Luck,
-    Mechanism,
     World,
-    gain_between,
     once,
-    patch,
     stream,
 )
-from transfer.change import Change
 
 E, A, ALPHA = 0.80, 0.45, 0.18
 
@@ -34,7 +30,7 @@ class Factors:
     pivot: float = 0.0
 
 
-class Coefficients(Mechanism):
+class Coefficients(LossMechanism):
     """Ideas change E, A or alpha; a quarter of them for the better.
 
     A change of the floor grows with scale in nats of compute, a change of alpha crosses zero at
@@ -61,10 +57,6 @@ class Coefficients(Mechanism):
             return Factors(slope=-slope, pivot=pivot)
         return Factors(floor / 2, level / 2, -slope / 2, pivot)
 
-    def change(self, n: int) -> Change:
-        """Return the n-th idea."""
-        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
-
     def loss(self, held: Held, x: float) -> float:
         """Return the loss of a set at a size."""
         floor, reducible = E, math.log(A) - ALPHA * x
@@ -74,12 +66,8 @@ class Coefficients(Mechanism):
             reducible += one.level - ALPHA * math.expm1(one.slope) * (x - one.pivot)
         return floor + math.exp(reducible)
 
-    def gain(self, held: Held, x: float) -> float:
-        """Return how much more compute the baseline would need, nats."""
-        return gain_between(lambda at: self.loss(Held(), at), x, self.loss(held, x))
 
-
-class Broken(Mechanism):
+class Broken(LossMechanism):
     """The baseline's slope falls at a break above the second rung; ideas may move the break.
 
     reducible = A e^(-a x) (1 + e^((x - b) / f))^((a - a') f) with a .22, a' .12 and f .6. A third
@@ -103,10 +91,6 @@ class Broken(Mechanism):
             return 0.0, rng.gammavariate(1.5, 0.005) * (-1 if is_good else 1)
         return 0.0, 0.0
 
-    def change(self, n: int) -> Change:
-        """Return the n-th idea."""
-        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
-
     def loss(self, held: Held, x: float) -> float:
         """Return the loss of a set at a size."""
         shifts = [self.shift(n) for n in held.ideas]
@@ -114,14 +98,6 @@ class Broken(Mechanism):
         bend = math.log1p(math.exp((x - at) / self.WIDTH)) * self.WIDTH
         level = math.log(A) + math.fsum(factor for _, factor in shifts)
         return E + math.exp(level - self.STEEP * x + (self.STEEP - self.FLAT) * bend)
-
-    def law(self, x: float) -> float:
-        """Return the baseline's loss."""
-        return self.loss(Held(), x)
-
-    def gain(self, held: Held, x: float) -> float:
-        """Return how much more compute the baseline would need, nats."""
-        return gain_between(self.law, x, self.loss(held, x))
 
 
 def _coefficients(seed: int) -> World:

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Rung
-from miniscale.setting.setting import Knob, Objective, Setting
+from miniscale.setting.setting import Kind, Knob, Objective, Setting
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from transfer.change import Change
 from transfer.ladder import Ladder
@@ -91,9 +91,9 @@ class Mechanism(ABC):
 
     knobs: Mapping[str, Knob] = {}
 
-    @abstractmethod
     def change(self, n: int) -> Change:
         """Return the n-th idea as a proposer would give it; its patch is :func:`patch`."""
+        return Change(title=f"idea {n}", kind=Kind.STRUCTURAL, patch=patch(n))
 
     @abstractmethod
     def gain(self, held: Held, x: float) -> float:
@@ -271,3 +271,19 @@ def gain_between(law: Law, x: float, loss: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if law(middle) > loss else (low, middle)
     return (low + high) / 2 - x
+
+
+class LossMechanism(Mechanism):
+    """Ideas that act on the loss itself: a gain is what the baseline would have to be given."""
+
+    @abstractmethod
+    def loss(self, held: Held, x: float) -> float:
+        """Return the loss of a set at a size."""
+
+    def law(self, x: float) -> float:
+        """Return the baseline's loss."""
+        return self.loss(Held(), x)
+
+    def gain(self, held: Held, x: float) -> float:
+        """Return how much more compute the baseline would need, nats."""
+        return gain_between(self.law, x, self.loss(held, x))

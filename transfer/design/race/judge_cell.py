@@ -5,19 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transfer.arm import FIRST_BASELINE
 from transfer.arm_table import BASELINE
 from transfer.audit import agreement
+from transfer.audit.agreement import Array
 from transfer.audit.judge_panel import MeasuredPanel, measure
 from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
 from transfer.audit.load_panel_runs import Run, Runs
 from transfer.design.space.cells import Book, Cell
+from transfer.design.space.dials import Shrinkable
 from transfer.events import Effect
 from transfer.ladder import Ladder
-
-Array = NDArray[np.float64]
 
 MOST_SEEDS = 8
 """Seeds beyond which a decision is dearer here than one size up."""
@@ -26,6 +25,30 @@ RESOLVED, DROWNED = 0.15, 0.35
 number of seeds brings it; effects far larger than the gates' own limits need no more."""
 FLAT_NATS = 0.5
 """Noise of one run in nats from which no law of loss against compute shows along a path."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is raced: cells by tier from the cheapest up, changes in order, and the reference.
+
+    book
+        All trials seen so far.
+    ladder
+        Carries the setting, its objective and a name.
+    budget
+        What all trials together may come to, in prices.
+    """
+
+    book: Book
+    ladder: Ladder
+    form: Shrinkable
+    top: Cell
+    tiers: tuple[tuple[str, ...], ...]
+    arms: tuple[str, ...]
+    seeds: int = 2
+    top_seeds: int = 1
+    baseline_seeds: int = 3
+    budget: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -144,53 +167,27 @@ def prices(book: Book, cell: Cell) -> tuple[float, float]:
     return float(np.median([s.cost for s in done])), float(np.median([s.seconds for s in done]))
 
 
-def path_ladder(ladder: Ladder, book: Book, cells: Sequence[Cell], top: Cell) -> Ladder:
-    """Return one path's cells as rungs in the order of their price, the reference on top.
-
-    Parameters
-    ----------
-    ladder
-        Carries the setting, its objective and a name.
-    book
-        Trials seen so far.
-    cells
-        Cells of one path.
-    top
-        The reference.
-    """
-    priced = sorted(((prices(book, cell)[0], cell) for cell in cells), key=lambda one: one[0])
+def path_ladder(board: Board, cells: Sequence[Cell]) -> Ladder:
+    """Return one path's cells as rungs in the order of their price, the reference on top."""
+    priced = [(prices(board.book, cell)[0], cell) for cell in (*cells, board.top)]
     rungs, last = [], 0.0
-    for cost, cell in [*priced, (prices(book, top)[0], top)]:
+    for cost, cell in [*sorted(priced[:-1], key=lambda pair: pair[0]), priced[-1]]:
         last = max(cost, last * 1.001)
         rungs.append(replace(cell.rung, scale=last, cost=last))
-    return replace(ladder, rungs=tuple(rungs), target=last)
+    return replace(board.ladder, rungs=tuple(rungs), target=last)
 
 
-def judge(
-    ladder: Ladder, book: Book, cells: Sequence[Cell], top: Cell, arms: Sequence[str]
-) -> dict[str, CellAccuracy]:
-    """Judge one path's cells against the reference, by the path's own law.
+def judge(board: Board, cells: Sequence[Cell], arms: Sequence[str]) -> dict[str, CellAccuracy]:
+    """Judge one path's cells against the reference by some changes and the path's own law.
 
     Cells without a number of the baseline or with fewer than three changes in common with the
     reference are not judged.
-
-    Parameters
-    ----------
-    ladder
-        Carries the setting, its objective and a name.
-    book
-        Trials seen so far.
-    cells
-        Cells of one path.
-    top
-        The reference.
-    arms
-        Changes by name.
     """
+    book, top = board.book, board.top
     usable = [c for c in cells if any(s.value is not None for s in book.of(c.name, BASELINE))]
     if not usable:
         return {}
-    measured = measure(path_ladder(ladder, book, usable, top), runs_of(book, [*usable, top], arms))
+    measured = measure(path_ladder(board, usable), runs_of(book, [*usable, top], arms))
     there = measured.of(top.name)
     found = {}
     for cell in usable:
@@ -282,16 +279,12 @@ def ahead(one: CellAccuracy, other: CellAccuracy) -> tuple[float, float] | None:
     the reference is the same for all paths. None with fewer than four changes in common.
     """
     common = [arm for arm in one.gains if arm in other.gains]
-    n = len(common)
-    if n < 4:
+    if len(common) < 4:
         return None
     agree = [
         agreement.signs(*(np.array([side.gains[arm][i] for arm in common]) for i in (0, 1)))
         for side in (one, other)
     ]
-    rng = np.random.default_rng(1)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=agreement.DRAWS).astype(np.float64)
-    total = n * n - (weights**2).sum(axis=1)
-    moved = np.einsum("di,ij,dj->d", weights, agree[0] - agree[1], weights)
-    low, high = np.quantile(moved[total > 0] / (2 * total[total > 0]), [0.1, 0.9])
+    moved = agreement.resample_pairs(agree[0] - agree[1], np.random.default_rng(1))
+    low, high = np.quantile(moved, [0.1, 0.9])
     return float(low), float(high)

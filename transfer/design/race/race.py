@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from transfer.arm_table import BASELINE
-from transfer.design.race.judge_cell import CellAccuracy, ahead, judge
+from transfer.design.race.judge_cell import Board, CellAccuracy, ahead, judge
 from transfer.design.space.cells import Book, Cell, Trial, last_line
-from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import overhead_of
-from transfer.ladder import Ladder
 
 FIRST, BATCH = 6, 4
 """Changes of the first batch, and of each later one."""
@@ -54,33 +52,20 @@ class CellStanding:
         """Whether it is in and clears the gate."""
         return self.is_open and self.judged is not None and self.judged.is_faithful
 
+    def leave(self, cause: str, why: str, *, refused: bool = False) -> "CellStanding":
+        """Return the cell as it leaves the race: of what, in a word, and the evidence."""
+        state = CellState.REFUSED if refused else CellState.DROPPED
+        return replace(self, state=state, cause=cause, why=why)
+
 
 Standings = dict[str, CellStanding]
-
-
-@dataclass(frozen=True)
-class Board:
-    """What is raced: cells by tier from the cheapest up, changes in order, and the reference.
-
-    ``budget`` is what all trials together may come to, in prices.
-    """
-
-    ladder: Ladder
-    form: Shrinkable
-    top: Cell
-    tiers: tuple[tuple[str, ...], ...]
-    arms: tuple[str, ...]
-    seeds: int = 2
-    top_seeds: int = 1
-    baseline_seeds: int = 3
-    budget: float = float("inf")
 
 
 class OutOfBudget(Exception):
     """The next batch would cost more than is left; the race stands as it is."""
 
 
-def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int, list[str]]:
+def race(board: Board, standings: Standings) -> tuple[Standings, int, list[str]]:
     """Run batches of changes on all tiers, the cheapest first, and drop what cannot win.
 
     Returns
@@ -92,16 +77,16 @@ def race(book: Book, board: Board, standings: Standings) -> tuple[Standings, int
     try:
         for end in batches(len(board.arms)):
             arms = board.arms[:end]
-            run_top(book, board, arms)
+            run_top(board, arms)
             for tier in board.tiers:
                 cells = [standings[c].cell for c in tier if _is_wanted(standings, c, end)]
-                run_cells(book, board, cells, arms)
+                run_cells(board, cells, arms)
                 moved = {cell.path for cell in cells}
-                standings = weigh(book, board, standings, arms, moved)
+                standings = weigh(board, standings, arms, moved)
             n = end
     except OutOfBudget as stop:
         notes = [f"the budget ends the race after {n} of {len(board.arms)} changes: {stop}"]
-        standings = weigh(book, board, standings, board.arms[: max(n, 3)])
+        standings = weigh(board, standings, board.arms[: max(n, 3)])
     return standings, n, notes
 
 
@@ -128,35 +113,25 @@ def _n(standing: CellStanding) -> int:
     return standing.judged.n if standing.judged else 0
 
 
-def run_top(book: Book, board: Board, arms: Sequence[str]) -> None:
+def run_top(board: Board, arms: Sequence[str]) -> None:
     """Run changes and the baseline at the reference."""
     base = max(board.top_seeds, 2)
     wants = [Trial(board.top, BASELINE, seed) for seed in range(base)]
     wants += [Trial(board.top, arm, seed) for arm in arms for seed in range(board.top_seeds)]
-    _run(book, board, wants)
+    _run(board, wants)
 
 
-def run_cells(book: Book, board: Board, cells: Sequence[Cell], arms: Sequence[str]) -> None:
-    """Run the baseline, then changes, in some cells; a cell whose baseline fails gets no more.
-
-    Parameters
-    ----------
-    book
-        Trials seen so far.
-    board
-        The race: reference, changes, seeds.
-    cells
-        Cells to run them in.
-    arms
-        Changes to run beside the baseline.
-    """
-    _run(book, board, [Trial(c, BASELINE, s) for c in cells for s in range(board.baseline_seeds)])
+def run_cells(board: Board, cells: Sequence[Cell], arms: Sequence[str]) -> None:
+    """Run the baseline, then changes, in some cells; a cell whose baseline fails gets no more."""
+    book = board.book
+    _run(board, [Trial(c, BASELINE, s) for c in cells for s in range(board.baseline_seeds)])
     live = [c for c in cells if any(s.value is not None for s in book.of(c.name, BASELINE))]
     live = [c for c in live if not overhead_of(board.form, book, c, _next_up(book, c, board.top))]
-    _run(book, board, [Trial(c, a, s) for s in range(board.seeds) for c in live for a in arms])
+    _run(board, [Trial(c, a, s) for s in range(board.seeds) for c in live for a in arms])
 
 
-def _run(book: Book, board: Board, wants: Sequence[Trial]) -> None:
+def _run(board: Board, wants: Sequence[Trial]) -> None:
+    book = board.book
     new = [want for want in wants if want.key not in book.seen and want.key not in book.missing]
     price = sum(book.price_of(w.cell.rung.cost, w.cell.rung.seconds) for w in new)
     if book.spent + price > board.budget:
@@ -175,66 +150,51 @@ def _next_up(book: Book, cell: Cell, top: Cell) -> Cell:
 
 
 def weigh(
-    book: Book,
     board: Board,
     standings: Standings,
     arms: Sequence[str],
     paths: Collection[str] | None = None,
 ) -> Standings:
-    """Judge open cells by what has been run, and take out those that cannot win.
+    """Judge open cells by the changes that have been run, and take out those that cannot win.
 
-    Parameters
-    ----------
-    book
-        Trials seen so far.
-    board
-        The race: reference, changes, seeds.
-    standings
-        Cells by name.
-    arms
-        Changes that have been run.
-    paths
-        Those that have new runs; all if not given.
+    ``paths`` are those with new runs, all if not given.
     """
     judged: dict[str, CellAccuracy] = {}
     every = sorted({one.cell.path for one in standings.values()})
     for path in every if paths is None else sorted(paths):
         cells = [s.cell for s in standings.values() if s.cell.path == path and s.is_open]
-        judged |= judge(board.ladder, book, cells, board.top, arms)
+        judged |= judge(board, cells, arms)
     found = {}
     for name, one in standings.items():
         known = replace(one, judged=judged.get(name, one.judged)) if one.is_open else one
-        found[name] = _weighed(book, board, known)
+        found[name] = _weighed(board, known)
     return _behind(found)
 
 
-def _weighed(book: Book, board: Board, one: CellStanding) -> CellStanding:
+def _weighed(board: Board, one: CellStanding) -> CellStanding:
     """Return a cell's standing by its own trials."""
+    book = board.book
     base = book.of(one.cell.name, BASELINE)
     if not one.is_open or not base:
         return one
     if all(seen.value is None for seen in base):
         why = next((s.reason for s in base if s.reason), "no reason given")
-        return out(
-            one, CellState.REFUSED, "crash", f"the baseline leaves no number: {last_line(why)}"
-        )
+        return one.leave("crash", f"the baseline leaves no number: {last_line(why)}", refused=True)
     overhead = overhead_of(board.form, book, one.cell, _next_up(book, one.cell, board.top))
     if overhead:
-        return out(one, CellState.REFUSED, "overhead", overhead)
+        return one.leave("overhead", overhead, refused=True)
     known = one.judged
     if known is None:
         return one
     if len(known.crashed) > MOST_CRASHED * (known.n + len(known.crashed)):
         few = ", ".join(known.crashed[:3])
-        return out(
-            one, CellState.DROPPED, "crash", f"{len(known.crashed)} changes crash here: {few}"
-        )
+        return one.leave("crash", f"{len(known.crashed)} changes crash here: {few}")
     if known.is_noisy:
-        return out(one, CellState.DROPPED, "noise", noise_words(known))
+        return one.leave("noise", noise_words(known))
     if known.is_hopeless:
         value, low, high = known.gate
         why = f"orders {value:.0%} of pairs as the reference does [{low:.0%}, {high:.0%}]"
-        return out(one, CellState.DROPPED, "accuracy", f"{why}, {known.n} changes")
+        return one.leave("accuracy", f"{why}, {known.n} changes")
     return one
 
 
@@ -244,23 +204,6 @@ def noise_words(known: CellAccuracy) -> str:
         f"noise: one run scatters by {known.noise_loss:.2g}, {known.noise_share:.0%} of what tells "
         f"changes apart is noise; {known.seeds} seeds a change do not mend it"
     )
-
-
-def out(one: CellStanding, state: CellState, cause: str, why: str) -> CellStanding:
-    """Return a cell's standing as it leaves the race.
-
-    Parameters
-    ----------
-    one
-        The cell.
-    state
-        How it leaves.
-    cause
-        What it died of, in a word.
-    why
-        The same with its evidence.
-    """
-    return replace(one, state=state, cause=cause, why=why)
 
 
 def _behind(standings: Standings) -> Standings:
@@ -275,7 +218,7 @@ def _behind(standings: Standings) -> Standings:
         lead = lead_of(leader, one)
         if leader.price <= DEARER * one.price and lead and lead[0] > 0:
             why = f"{TRAILS} {leader.cell.name} in {lead[0]:.0%} to {lead[1]:.0%} of pairs"
-            found[one.cell.name] = out(one, CellState.DROPPED, "accuracy", why)
+            found[one.cell.name] = one.leave("accuracy", why)
     return found
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from transfer.design.race.judge_cell import Board
 from transfer.design.race.race import (
     TRAILS,
-    Board,
     CellStanding,
     OutOfBudget,
     Standings,
@@ -14,8 +14,7 @@ from transfer.design.race.race import (
     run_cells,
     weigh,
 )
-from transfer.design.space.cells import Book, unmatched
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.cells import unmatched
 from transfer.design.space.grid import OVER
 from transfer.design.space.shrink_rules import Path
 
@@ -53,25 +52,12 @@ class Verdict:
     unmatched: Mapping[str, str] | None = None
 
 
-def mismatches(form: Shrinkable, paths: Mapping[str, Path], one: CellStanding, board: Board,
-               *, has_rules: bool) -> dict[str, str]:  # fmt: skip
-    """Say what a cell does not match of the reference.
-
-    Parameters
-    ----------
-    form
-        The expensive form: its dials and what may shrink.
-    paths
-        Ways to shrink, by name.
-    one
-        The cell.
-    board
-        The race: reference, changes, seeds.
-    has_rules
-        Whether some knob needs a rule.
-    """
-    path = paths[one.cell.path]
-    return unmatched(form, path, one.cell.dials, board.top.dials, has_rules=has_rules)
+def mismatches(
+    board: Board, paths: Mapping[str, Path], one: CellStanding, *, has_rules: bool
+) -> dict[str, str]:
+    """Say what a cell does not match of the reference, where some knob needs a rule or none."""
+    path, reference = paths[one.cell.path], board.top.dials
+    return unmatched(board.form, path, one.cell.dials, reference, has_rules=has_rules)
 
 
 def best_of(
@@ -113,22 +99,12 @@ def best_of(
 
 
 def look_above(
-    book: Book, board: Board, standings: Standings, counts: Mapping[str, int], limit: float
+    board: Board, standings: Standings, counts: Mapping[str, int], limit: float
 ) -> tuple[Standings, CellStanding | None]:
-    """Try dearer sizes of the most promising paths, cheapest first, until one is faithful.
+    """Try sizes above the price allowed, cheapest first, until one is faithful.
 
-    Parameters
-    ----------
-    book
-        Trials seen so far.
-    board
-        The race: reference, changes, seeds.
-    standings
-        Cells by name.
-    counts
-        Cell -> number of things it does not match of the reference.
-    limit
-        Price of a trial that was allowed.
+    Only the most promising paths are tried; ``counts`` says of each cell how many things it does
+    not match of the reference.
     """
 
     def promise(path: str) -> tuple[int, float]:
@@ -142,10 +118,10 @@ def look_above(
         if one.cell.path not in order:
             continue
         try:
-            run_cells(book, board, [one.cell], board.arms)
+            run_cells(board, [one.cell], board.arms)
         except OutOfBudget:
             break
-        standings = weigh(book, board, standings, board.arms)
+        standings = weigh(board, standings, board.arms)
         known = standings[one.cell.name]
         if known.is_faithful and known.judged and known.judged.has_law:
             return standings, standings[one.cell.name]
@@ -162,7 +138,6 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
 
 
 def verdicts(
-    form: Shrinkable,
     paths: Sequence[Path],
     board: Board,
     standings: Standings,
@@ -179,7 +154,7 @@ def verdicts(
     by_name = {path.name: path for path in paths}
     told: dict[str, dict[str, str]] = {}
     for one in sorted(standings.values(), key=lambda s: s.judged is not None):
-        told[one.cell.path] = mismatches(form, by_name, one, board, has_rules=has_rules)
+        told[one.cell.path] = mismatches(board, by_name, one, has_rules=has_rules)
     sound = [
         s.cell.path for s in standings.values()
         if (s.is_faithful and s.price <= OVER * limit) or s is chosen

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.decode import InputError
+from transfer.design.race.judge_cell import Board
 from transfer.design.race.knob_rules import FittedRule, factors
-from transfer.design.race.race import Board, CellStanding, CellState, Standings
+from transfer.design.race.race import CellStanding, Standings
 from transfer.design.space.cells import Book, Cell, last_line
 from transfer.design.space.dials import Shrinkable
 from transfer.design.space.grid import MOSTLY_OVERHEAD, OVER, Prices, Ways, cell_of, tiers
@@ -159,6 +160,7 @@ def _largest(path: Path, form: Shrinkable, prices: Prices, most: float) -> CellS
 
 
 def lay_out(
+    book: Book,
     ladder: Ladder,
     ways: Ways,
     prices: Prices,
@@ -171,20 +173,14 @@ def lay_out(
 
     Parameters
     ----------
-    ladder
-        Carries the setting, its objective and a name.
-    ways
-        Paths with their sizes.
     prices
         What a size costs and takes.
     rules
-        Fitted rules.
+        Of optimizer knobs, applied on the paths that use them.
     top
         The reference.
     arms
-        Changes by name.
-    ask
-        What was asked for.
+        Changes by name, in the order of the race.
     """
     top_price, form = prices(top.dials), ways.form
     there = tiers(ways, prices, limit=ask.limit, top=top_price, ratio=ask.ratio, n=ask.sizes)
@@ -197,14 +193,14 @@ def lay_out(
             share = prices.seconds.overhead(size.dials)
             if share > MOSTLY_OVERHEAD and ask.by_seconds:
                 why = f"overhead: {share:.0%} of its {one.price:.2g} s do not fall with size"
-                one = replace(one, state=CellState.REFUSED, cause="overhead", why=why)
+                one = one.leave("overhead", why, refused=True)
             standings[cell.name] = one
     names = [
         tuple(s for path, size in here for s in standings
               if standings[s].cell.path == path.name and standings[s].cell.dials == size.dials)
         for amount, here in there if amount <= OVER * ask.limit
     ]  # fmt: skip
-    board = Board(ladder, form, top, tuple(names), arms, ask.seeds, ask.top_seeds,
+    board = Board(book, ladder, form, top, tuple(names), arms, ask.seeds, ask.top_seeds,
                   budget=ask.budget)  # fmt: skip
     return board, standings
 

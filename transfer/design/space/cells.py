@@ -98,16 +98,6 @@ class Book:
         """Price of all trials so far."""
         return sum(self.price_of(seen.cost, seen.seconds) for seen in self.seen.values())
 
-    @property
-    def cost(self) -> float:
-        """What all trials came to, in the design's unit."""
-        return sum(seen.cost for seen in self.seen.values())
-
-    @property
-    def seconds(self) -> float:
-        """Device-seconds of all trials."""
-        return sum(seen.seconds for seen in self.seen.values())
-
 
 def last_line(text: str) -> str:
     """Return the last line of what a trial said, which is where it names its error."""
