@@ -161,3 +161,10 @@ def test_kill_loses_no_acknowledged_record(tmp_path: Path) -> None:
         writer.stdout.close()
         assert acknowledged > 5
         assert len(read_journal(folder, repair=True)[0]) >= acknowledged
+
+
+def test_an_intact_record_that_is_no_event_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(sealed(json.dumps({"v": VERSION, "seq": 0, "t": 1.0, "type": "based"})))
+    with pytest.raises(InputError, match=r"jsonl:1: .*'based'.*restore the file"):
+        read_journal(tmp_path)

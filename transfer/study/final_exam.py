@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from miniscale.tree.patch import PatchRefused
 from transfer.belief.exam import exam_of
-from transfer.belief.utility import Utility
 from transfer.events import (
     AblationConcluded,
     AblationRequested,
@@ -15,12 +14,9 @@ from transfer.events import (
     ExamRequested,
 )
 from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
-from transfer.measure.study_effects import Analysis
 from transfer.study.ablation import RUNS, answer, least_cost, question
 from transfer.study.checkout import Checkouts, next_baseline
-from transfer.study.schedule import FRESH, SEEDS_A_STUDY
-from transfer.study_plan import StudyPlan
+from transfer.study.schedule import FRESH, SEEDS_A_STUDY, Schedule
 
 EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))
 """Seeds of an exam by rung from the lowest; fewer where the highest rung would be out of reach."""
@@ -35,21 +31,11 @@ class FinalExam:
     """
 
     def __init__(
-        self,
-        ladder: Ladder,
-        state: StudyState,
-        *,
-        utility: Utility,
-        plan: StudyPlan,
-        analysis: Analysis,
-        checkouts: Checkouts,
-        record: Callable[[Event], None],
+        self, schedule: Schedule, checkouts: Checkouts, *, record: Callable[[Event], None]
     ) -> None:
-        self._ladder = ladder
-        self._state = state
-        self._utility = utility
-        self._plan = plan
-        self._analysis = analysis
+        self._ladder, self._state, self._plan = schedule.ladder, schedule.state, schedule.plan
+        self._utility = schedule.policy.utility
+        self._analysis = schedule.analysis
         self._checkouts = checkouts
         self._record = record
 

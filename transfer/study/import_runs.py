@@ -36,8 +36,8 @@ def take(loaded: Loaded, table: Path, *, clock: Callable[[], float]) -> list[str
         the study has with another value, or a study that is running.
     """
     rows = _read(loaded, table)
-    events = [event for row in rows if (event := _event(loaded, table, row)) is not None]
-    _check_unique(table, rows, loaded)
+    seen: dict[tuple[str, str, int], int] = {}
+    events = [event for row in rows if (event := _event(loaded, table, row, seen)) is not None]
     if events:
         with closing(Journal(loaded.folder.journal, clock=clock)) as journal:
             for event in events:
@@ -68,10 +68,20 @@ def _read(loaded: Loaded, path: Path) -> list[ArmRow]:
     return list(table.rows)
 
 
-def _event(loaded: Loaded, table: Path, row: ArmRow) -> Imported | None:
-    """Return the event of a row; None if the study has this run already."""
+def _event(
+    loaded: Loaded, table: Path, row: ArmRow, seen: dict[tuple[str, str, int], int]
+) -> Imported | None:
+    """Return the event of a row; None if the study has this run already.
+
+    ``seen`` is arm, rung and seed -> the row that has them; this one is entered.
+    """
     arm, where = _arm(loaded, row, table), f"{table.name} row {row.number}"
     rung, is_target = _place(loaded, row, where)
+    earlier = seen.setdefault((arm, rung, row.seed), row.number)
+    if earlier != row.number:
+        raise InputError(
+            f"{where}: repeats row {earlier} ({arm} on {rung}, seed {row.seed}); keep one"
+        )
     state = loaded.state
     known = state.trials.at_target.get(arm, {}) if is_target else state.trials.losses(arm, rung)
     if (
@@ -144,16 +154,3 @@ def _place(loaded: Loaded, row: ArmRow, where: str) -> tuple[str, bool]:
         f"{where}: scale {scale:g} is neither a rung's nor the target's ({held}); effects are "
         "taken at equal compute: leave it out, or add a rung in a new study"
     )
-
-
-def _check_unique(table: Path, rows: list[ArmRow], loaded: Loaded) -> None:
-    seen: dict[tuple[str, str, int], int] = {}
-    for row in rows:
-        place, _ = _place(loaded, row, f"{table.name} row {row.number}")
-        key = (_arm(loaded, row, table), place, row.seed)
-        if key in seen:
-            raise InputError(
-                f"{table.name} row {row.number}: repeats row {seen[key]} ({key[0]} on {key[1]}, "
-                f"seed {key[2]}); keep one"
-            )
-        seen[key] = row.number

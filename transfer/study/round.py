@@ -23,13 +23,10 @@ from transfer.events import (
     RoundReviewed,
     TrialsRequested,
 )
-from transfer.journal.state import StudyState
-from transfer.ladder import Ladder
-from transfer.policy.protocol import Policy, Reviewer
+from transfer.policy.protocol import Reviewer
 from transfer.study.checkout import Checkouts, next_baseline, stack_of
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
-from transfer.study_plan import StudyPlan
 
 REVIEWS = 40
 """Looks at one round, at most."""
@@ -40,33 +37,20 @@ class Rounds:
 
     def __init__(
         self,
-        ladder: Ladder,
-        state: StudyState,
-        *,
-        policy: Policy,
-        plan: StudyPlan,
         schedule: Schedule,
         checkouts: Checkouts,
+        *,
         record: Callable[[Event], None],
         spec: Callable[[str, str, int], TrialSpec],
     ) -> None:
-        self._ladder = ladder
-        self._state = state
-        self._plan = plan
+        self._ladder, self._state, self._plan = schedule.ladder, schedule.state, schedule.plan
         self._schedule = schedule
         self._checkouts = checkouts
         self._record = record
         self._spec = spec
-        self._exams = FinalExam(
-            ladder,
-            self._state,
-            utility=policy.utility,
-            plan=plan,
-            analysis=schedule.analysis,
-            checkouts=checkouts,
-            record=record,
-        )
+        self._exams = FinalExam(schedule, checkouts, record=record)
         self.reviewer: Reviewer | None = None
+        policy = schedule.policy
         if isinstance(policy, Reviewer) and policy.reserve > 0:
             self.reviewer = policy
 

@@ -37,11 +37,11 @@ class Schedule:
     def __init__(
         self, ladder: Ladder, state: StudyState, *, policy: Policy, plan: StudyPlan
     ) -> None:
+        self.ladder = ladder
+        self.state = state
+        self.policy = policy
+        self.plan = plan
         self.analysis = Analysis(ladder, state)
-        self._ladder = ladder
-        self._state = state
-        self._policy = policy
-        self._budget = plan.budget
         self._reserve = reserve_of(policy) * plan.budget
         self._views = ViewBuilder(self.analysis, plan)
         self._planned: dict[str, set[Trial]] = {}
@@ -53,11 +53,11 @@ class Schedule:
 
     def undecided(self) -> list[Proposed]:
         """Return the changes in flight that this batch has not dealt with."""
-        return [proposed for proposed in self._state.in_flight() if not self._is_done(proposed)]
+        return [proposed for proposed in self.state.in_flight() if not self._is_done(proposed)]
 
     def _is_done(self, proposed: Proposed) -> bool:
-        latest = self._state.changes[proposed.arm].latest
-        is_now = latest is not None and latest.batch == len(self._state.trials.batches)
+        latest = self.state.changes[proposed.arm].latest
+        is_now = latest is not None and latest.batch == len(self.state.trials.batches)
         return is_now and latest is not None and asks(latest.action)
 
     def step(self, proposed: Proposed) -> ScheduledStep:
@@ -69,15 +69,15 @@ class Schedule:
         evidence = self._views.evidence(proposed)
         stranded = self._stranded(proposed)
         again = None if stranded or evidence.failure else self._again(proposed)
-        decision = stranded or again or self._policy.decide(evidence)
+        decision = stranded or again or self.policy.decide(evidence)
         if not decision.is_verdict:
             decision = self._fitted(proposed, decision)
         return self._written(proposed, evidence, decision, is_retry=again is not None)
 
     def _again(self, proposed: Proposed) -> Decision | None:
         """Ask for one more seed on a rung where a change diverged, the first time it does."""
-        state = self._state
-        for rung in self._ladder.rungs:
+        state = self.state
+        for rung in self.ladder.rungs:
             key = (proposed.arm, rung.name)
             if key in state.trials.retried or not state.trials.n_spare(*key):
                 continue
@@ -89,9 +89,9 @@ class Schedule:
 
     def room(self, *, is_stack: bool) -> float:
         """Return what may still be spent; single changes leave the reserve for stacks."""
-        room = self._budget - self._state.spent
+        room = self.plan.budget - self.state.spent
         return (
-            room if is_stack else room - max(self._reserve - self._state.outlay.closing.value, 0.0)
+            room if is_stack else room - max(self._reserve - self.state.outlay.closing.value, 0.0)
         )
 
     def _fitted(self, proposed: Proposed, decision: Decision) -> Decision:
@@ -107,15 +107,15 @@ class Schedule:
         return decision
 
     def _cost(self, trials: Iterable[Trial]) -> float:
-        return math.fsum(self._ladder.rung(rung).cost for _, rung, _ in trials)
+        return math.fsum(self.ladder.rung(rung).cost for _, rung, _ in trials)
 
     def _planned_now(self) -> set[Trial]:
         """Return the trials that decisions of this batch ask for already."""
-        now = len(self._state.trials.batches)
+        now = len(self.state.trials.batches)
         if self._planned_at != now:
             self._planned, self._planned_at = {}, now
-        for proposed in self._state.in_flight():
-            latest = self._state.changes[proposed.arm].latest
+        for proposed in self.state.in_flight():
+            latest = self.state.changes[proposed.arm].latest
             if latest is None or latest.batch != now or proposed.arm in self._planned:
                 continue
             if asks(latest.action):
@@ -125,12 +125,12 @@ class Schedule:
 
     def new_trials(self, proposed: Proposed, rung: str, n: int) -> set[Trial]:
         """Return the trials that n runs of a change on a rung ask for the first time."""
-        asked = wanted(self._ladder, self._state, proposed, self._ladder.rung(rung), n)
-        requests = self._state.trials.requests
+        asked = wanted(self.ladder, self.state, proposed, self.ladder.rung(rung), n)
+        requests = self.state.trials.requests
         return {trial for trial in asked if trial[2] not in requests.get(trial[:2], {})}
 
     def _stranded(self, proposed: Proposed) -> Decision | None:
-        if proposed.base not in self._state.trials.broken:
+        if proposed.base not in self.state.trials.broken:
             return None
         failure = self.analysis.failure(proposed.base)
         if failure is None:
@@ -144,7 +144,7 @@ class Schedule:
     ) -> ScheduledStep:
         decided = StepChosen(
             arm=proposed.arm,
-            batch=len(self._state.trials.batches),
+            batch=len(self.state.trials.batches),
             rung=decision.rung,
             action=decision.action,
             effects=evidence.effects,
@@ -166,7 +166,7 @@ class Schedule:
             return ScheduledStep(decided, verdict=verdict)
         if decision.action is not Action.PROMOTE:
             return ScheduledStep(decided)
-        foreseen = self._policy.foresee(evidence, decision.rung)
+        foreseen = self.policy.foresee(evidence, decision.rung)
         if foreseen is None:
             return ScheduledStep(decided)
         interval = (foreseen.mean, foreseen.low, foreseen.high)

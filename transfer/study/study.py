@@ -87,16 +87,7 @@ class Study:
         self._on_event = on_event
         self._checkouts = Checkouts(trees, self.state, ladder)
         self._schedule = Schedule(ladder, self.state, policy=policy, plan=plan)
-        self._rounds = Rounds(
-            ladder,
-            self.state,
-            policy=policy,
-            plan=plan,
-            schedule=self._schedule,
-            checkouts=self._checkouts,
-            record=self.record,
-            spec=self.spec,
-        )
+        self._rounds = Rounds(self._schedule, self._checkouts, record=self.record, spec=self.spec)
 
     @property
     def analysis(self) -> Analysis:
