@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 from atoms_scenes import change_view, effect, view
 
+from transfer.belief.exam import beliefs_of
+from transfer.belief.posterior import model_for
 from transfer.belief.utility import Utility
 from transfer.bench.worlds.catalogue import maker
 from transfer.bench.worlds.world import world_runner
 from transfer.events import GainForecast, Outcome
+from transfer.ladder_trust import Trust
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
 from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
@@ -90,6 +93,12 @@ def test_every_number_of_a_study_is_the_same_from_memory_and_from_nothing() -> N
     assert study.state.round.n_closed > 2
     assert len(study.state.bases) > 1
     assert last.model.prior.weights  # it learned
+    # and the exam starts from what was believed before the study taught anything
+    arms = [arm for arm in study.state.changes.accepted if study.state.verdict(arm).effects]
+    assert arms
+    for belief in beliefs_of(study.analysis, arms, None):
+        assert belief.model is model_for(Trust())
+        assert not belief.model.prior.weights
 
 
 def test_a_tally_follows_a_scene_that_does_not_go_on_from_the_last() -> None:

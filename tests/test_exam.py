@@ -1,6 +1,7 @@
 """The exam: what is claimed of the head before it, after it, and what a short one leads to."""
 
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -313,6 +314,31 @@ def test_no_reason_of_an_ablation_contradicts_its_verdict() -> None:
                 is_worse_in = "better without it" in verdict.reasons[0]
                 is_weak = verdict.gain_forecast.mean < study.policy.utility.complexity_cost
                 assert is_worse_in or is_weak
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    gains=st.lists(st.tuples(st.floats(-0.1, 0.4), st.floats(-0.4, 0.4)), min_size=2, max_size=4)
+)
+def test_every_printed_reason_of_an_ablation_has_the_sign_of_its_verdict(
+    gains: list[tuple[float, float]],
+) -> None:
+    ideas = [Change(f"i{n}", patch=f"i{n} {seen} {true}") for n, (seen, true) in enumerate(gains)]
+    study = Lab(Stacking(), replace(PLAN, exam_share=0.3), ideas=tuple(ideas)).study()
+    answers = [exam.answer for exam in study.state.exams.values() if exam.answer]
+    for verdict in (verdict for answered in answers for verdict in answered.verdicts):
+        assert verdict.outcome is Outcome.REJECTED
+        reason = verdict.reasons[0]
+        shown = [float(number) for number in re.findall(r"[+-]\d+\.?\d*(?= %)", reason)]
+        if "better without it" in reason:
+            assert re.search(r"the head is \d", reason)  # what it loses with it has no sign
+            continue
+        adds, other = shown[0], shown[-1]
+        assert adds >= 0
+        if "it was believed to add" in reason:
+            assert other > adds
+        else:
+            assert other <= 100 * math.expm1(study.policy.utility.complexity_cost) + 0.05
 
 
 @settings(max_examples=30, deadline=None)

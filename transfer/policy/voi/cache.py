@@ -1,52 +1,46 @@
-"""Cache of what the policy ``atoms`` computed of a study; it changes speed and no answer."""
+"""What readings of a study computed once and ask for again; it changes no answer."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar, cast
 
-from transfer.belief.posterior import Belief, Hint, Model
 from transfer.belief.prior import Array
-from transfer.policy.voi.knobs import KnobEdit
 from transfer.policy.voi.tally import Tally
 
-MOST, MOST_LARGE = 8192, 256
-"""Entries of one sort from which all are forgotten, and large ones from which that sort is."""
+Answer = TypeVar("Answer")
+
+MOST = 8192
+"""Answers of one sort from which they are forgotten."""
+# assumption: some 10 MB of small ones; of large ones a tenth of a megabyte each
+FEWER = {"belief": 256, "hint": 256, "edits": 1}
+"""The same for sorts whose answers are large."""
 
 
-@dataclass
 class Memory:
-    """What was computed once and is asked for again; it changes no answer."""
+    """Answers by sort and key, forgotten where there are many."""
 
-    beliefs: dict[object, Belief] = field(default_factory=dict)
-    models: dict[object, tuple[Model, object]] = field(default_factory=dict)
-    errors: dict[object, tuple[float, float] | None] = field(default_factory=dict)
-    hints: dict[object, Hint | None] = field(default_factory=dict)
-    digests: dict[object, str] = field(default_factory=dict)
-    elsewhere: dict[object, tuple[float, float]] = field(default_factory=dict)
-    rows: dict[object, tuple[object, Array, float]] = field(default_factory=dict)
-    earned: dict[object, float] = field(default_factory=dict)
-    edits: dict[object, tuple[dict[str, tuple[KnobEdit, ...]], object]] = field(
-        default_factory=dict
-    )
-    tally: Tally = field(default_factory=Tally)
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.elsewhere: dict[object, tuple[float, float]] = {}
+        self.rows: dict[object, tuple[object, Array, float]] = {}
+        self._answers: dict[str, dict[object, tuple[object, object]]] = {}
+
+    def recall(
+        self, sort: str, key: object, compute: Callable[[], Answer], *, holds: object = None
+    ) -> Answer:
+        """Return what was computed for a key, now if it never was.
+
+        ``holds`` is kept alive beside it: the objects whose ``id`` is in the key.
+        """
+        answers = self._answers.setdefault(sort, {})
+        if key not in answers:
+            answers[key] = (compute(), holds)
+        return cast("Answer", answers[key][0])
 
     def trim(self) -> None:
-        """Forget everything once there is much of it."""
-        if len(self.edits) > 1:
-            self.edits.clear()
-        for large in (self.beliefs, self.hints):
-            if len(large) > MOST_LARGE:
-                large.clear()
-        every: tuple[dict[object, Any], ...] = (
-            self.beliefs,
-            self.models,
-            self.errors,
-            self.hints,
-            self.digests,
-            self.elsewhere,
-            self.rows,
-            self.earned,
-            self.edits,
-        )
-        if max(len(kept) for kept in every) > MOST:
-            for kept in every:
-                kept.clear()
+        """Forget sorts that have grown large."""
+        for sort, answers in self._answers.items():
+            if len(answers) > FEWER.get(sort, MOST):
+                answers.clear()
+        for known in (self.elsewhere, self.rows):
+            if len(known) > MOST:
+                known.clear()

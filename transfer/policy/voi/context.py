@@ -1,7 +1,7 @@
 """A study as the policy reads it: the model it teaches, the price of compute, every belief."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
@@ -143,7 +143,6 @@ class PolicyContext:
         memory.trim()
         self._start = model_for(view.trust)
         self._memory = memory
-        self._errors: dict[tuple[str, str], tuple[float, float] | None] = {}
         self.target = ladder.position(ladder.target)
         self.unit = ladder.rungs[0].cost
 
@@ -167,31 +166,27 @@ class PolicyContext:
         n = len(taught) // EVERY * EVERY
         if n == 0:
             return self._start
-        kept = self._memory.models
-        now = ("learned", self.trust, n, self.tally.stamp("taught"))
-        if now not in kept:
-            kept[now] = self._learned(taught[:n])
-        return kept[now][0]
+        key = (self.trust, n, self.tally.stamp("taught"))
+        return self._memory.recall("model now", key, lambda: self._learned(taught[:n]))
 
-    def _learned(self, taught: Sequence[tuple[Kind, VerdictReached]]) -> tuple[Model, object]:
-        """Return the model that verdicts teach, with what it must keep alive."""
+    def _learned(self, taught: Sequence[tuple[Kind, VerdictReached]]) -> Model:
+        """Return the model that verdicts teach."""
         verdicts = [verdict for _, verdict in taught]
-        key = (self.trust, tuple(map(id, verdicts)))
-        if key not in self._memory.models:
-            rows = [JudgedEffects(kind, verdict.effects) for kind, verdict in taught]
-            learned = learn(
+        rows = [JudgedEffects(kind, verdict.effects) for kind, verdict in taught]
+        return self._memory.recall(
+            "model",
+            (self.trust, tuple(map(id, verdicts))),
+            lambda: learn(
                 rows, self._start, is_audited=bool(self.trust.source), known=self._memory.rows
-            )
-            self._memory.models[key] = (learned, verdicts)
-        return self._memory.models[key]
+            ),
+            holds=verdicts,
+        )
 
     @cached_property
     def prior_digest(self) -> str:
         """Hash of all that beliefs rest on, for verdicts."""
-        key = ("digest", id(self.model))
-        if key not in self._memory.digests:
-            self._memory.digests[key] = digest(asdict(self.model))
-        return self._memory.digests[key]
+        model = self.model
+        return self._memory.recall("digest", id(model), lambda: digest(asdict(model)), holds=model)
 
     @cached_property
     def price(self) -> float:
@@ -210,14 +205,11 @@ class PolicyContext:
     def _earned(self) -> float:
         """Return what accepted changes are worth."""
         key = (self.tally.stamp("accepted"), self.utility)
-        if key not in self._memory.earned:
-            earned = 0.0
-            for verdict in self.tally.accepted():
-                look = verdict.gain_forecast
-                if look is not None:
-                    earned += max(self.utility.of_normal(look.mean, look.sd), 0.0)
-            self._memory.earned[key] = earned
-        return self._memory.earned[key]
+        forecasts = (verdict.gain_forecast for verdict in self.tally.accepted())
+        worths = (self.utility.of_normal(look.mean, look.sd) for look in forecasts if look)
+        return self._memory.recall(
+            "earned", key, lambda: sum((max(worth, 0.0) for worth in worths), 0.0)
+        )
 
     def _haste(self) -> float:
         """Return how much dearer compute is for the budget to last as long as the ideas do.
@@ -241,11 +233,13 @@ class PolicyContext:
     def edits(self) -> dict[str, tuple[KnobEdit, ...]]:
         """Edits by knob, over all rounds."""
         key = (self.tally.stamp("knobs"), id(self.ladder))
-        if key not in self._memory.edits:
-            change_views = [s for s in self.view.change_views.values() if not s.change.members]
-            found = edits_by_knob(change_views, self.ladder.setting.knobs)
-            self._memory.edits[key] = (found, self.ladder)
-        return self._memory.edits[key][0]
+        singles = (s for s in self.view.change_views.values() if not s.change.members)
+        return self._memory.recall(
+            "edits",
+            key,
+            lambda: edits_by_knob(list(singles), self.ladder.setting.knobs),
+            holds=self.ladder,
+        )
 
     # -- one change -------------------------------------------------------------------------
 
@@ -261,7 +255,7 @@ class PolicyContext:
         """Return the belief about a change from its own effects, the pool and its knob's edits."""
         effects = tuple(effects)
         pool = self._pool(effects, base or self.view.base)
-        told = self._hint(arm, change)
+        others = self._hint(arm, change)
         key = (
             *((e.rung, e.position, e.gain, e.gain_se, e.shared_se) for e in effects),
             change.kind,
@@ -269,21 +263,21 @@ class PolicyContext:
             crashed_at,
             tuple((rung, word.mean, word.sd) for rung, word in pool.items()),
             None
-            if told is None
-            else (told.positions, told.mean.tobytes(), told.covariance.tobytes()),
+            if others is None
+            else (others.positions, others.mean.tobytes(), others.covariance.tobytes()),
         )
-        found = self._memory.beliefs.get(key)
-        if found is None or found.model is not self.model:
-            found = believe(
+        return self._memory.recall(
+            "belief",
+            key,
+            lambda: believe(
                 effects,
                 change.kind,
                 model=self.model,
                 pool=pool,
                 crashed_at=crashed_at,
-                hint=told,
-            )
-            self._memory.beliefs[key] = found
-        return found
+                hint=others,
+            ),
+        )
 
     def _pool(self, effects: Sequence[Effect], base: str) -> dict[str, SharedError]:
         if not any(effect.shared_se > 0 for effect in effects):
@@ -293,22 +287,18 @@ class PolicyContext:
         return shared(effects, errors, rho=rho)
 
     def _error(self, base: str, rung: str, rho: float) -> tuple[float, float] | None:
-        if (base, rung) not in self._errors:
-            self._errors[base, rung] = self._error_of(base, rung, rho)
-        return self._errors[base, rung]
-
-    def _error_of(self, base: str, rung: str, rho: float) -> tuple[float, float] | None:
-        key = (base, rung, rho, id(self.model), self.tally.stamp((base, rung)))
-        if key not in self._memory.errors:
-            found = baseline_error(
+        return self._memory.recall(
+            "error",
+            (base, rung, rho, id(self.model), self.tally.stamp((base, rung))),
+            lambda: baseline_error(
                 self.tally.on_rung(base, rung),
                 rung,
                 rho=rho,
                 model=self.model,
                 known=self._memory.elsewhere,
-            )
-            self._memory.errors[key] = found
-        return self._memory.errors[key]
+            ),
+            holds=self.model,
+        )
 
     def _hint(self, arm: str, change: Change) -> Hint | None:
         if len(change.knobs) != 1:
@@ -318,9 +308,9 @@ class PolicyContext:
             return None
         seen = tuple((e.arm, e.start, e.value, e.effects) for e in edits)
         key = (arm, seen, self.model.misfit)
-        if key not in self._memory.hints:
-            self._memory.hints[key] = hint(edits, arm, target=self.target, model=self.model)
-        return self._memory.hints[key]
+        return self._memory.recall(
+            "hint", key, lambda: hint(edits, arm, target=self.target, model=self.model)
+        )
 
     # -- what could be run ------------------------------------------------------------------
 
@@ -331,7 +321,7 @@ class PolicyContext:
     def steps(self, effects: Sequence[Effect]) -> list[RungOption]:
         """Return every rung as a plan for a change sees it."""
         by_rung = {effect.rung: effect for effect in effects}
-        found: list[RungOption] = []
+        options: list[RungOption] = []
         assumed = ASSUMED_NOISE
         for rung in self.ladder.rungs:
             assumed, rho = self._noise(rung, assumed)
@@ -342,7 +332,7 @@ class PolicyContext:
                 own = math.sqrt(max(effect.gain_se**2 - effect.shared_se**2, 1e-12) * n)
             first = self.rules.first_seeds
             common = assumed * (1 - rho) / math.sqrt(max(rung.baseline_seeds, first))
-            found.append(
+            options.append(
                 RungOption(
                     name=rung.name,
                     position=self.ladder.position(rung.scale),
@@ -354,7 +344,7 @@ class PolicyContext:
                     most=self.rules.most_runs,
                 )
             )
-        return found
+        return options
 
     def _noise(self, rung: Rung, assumed: float) -> tuple[float, float]:
         """Return sd of one run in nats, and the correlation of arms on a seed."""
@@ -376,8 +366,3 @@ class PolicyContext:
     def prospects(self, belief: Belief, steps: Sequence[RungOption]) -> Prospects:
         """Return the means to value plans for a change."""
         return Prospects(belief, steps, self.terms())
-
-
-def rungs_of(effects: Sequence[Effect]) -> Mapping[str, Effect]:
-    """Return effects by rung."""
-    return {effect.rung: effect for effect in effects}

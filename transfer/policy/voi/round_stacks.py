@@ -9,7 +9,7 @@ from transfer.belief.stack_members import VISIBLE, Claim, Part, examine, is_cont
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.policy.protocol import ChangeView, Decision, Evidence
-from transfer.policy.voi.context import PolicyContext, rungs_of
+from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured
 from transfer.units import compute_share
 
@@ -210,7 +210,7 @@ def part_of(study: PolicyContext, stacks: Stacks, arm: str) -> Part | None:
     """
     if stacks.root is None or arm not in stacks.parts:
         return None
-    whole = rungs_of(stacks.root.effects)
+    whole = {effect.rung: effect for effect in stacks.root.effects}
     for effect in stacks.parts[arm].effects:
         if effect.rung in whole:
             other = whole[effect.rung]
