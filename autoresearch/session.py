@@ -4,7 +4,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from importlib import metadata
 from types import FrameType
@@ -24,7 +24,7 @@ from transfer.journal.store import Journal
 from transfer.report.write import write_results
 from transfer.study.loop import Interrupted, Observer, guarded, run
 from transfer.study.proposer import Session
-from transfer.study.study import Study, Trees
+from transfer.study.study import Study
 
 
 def environment() -> dict[str, str]:
@@ -78,7 +78,7 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
             policy=job.policy,
             plan=job.plan,
             ledger=journal,
-            trees=open_trees(job, folder),
+            trees=workspace_of(setting, folder.path),
             folders=Folders(folder.trials, cache),
             data=digests,
             on_event=lambda event: guarded(
@@ -86,7 +86,8 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
             ),
         )
         console.lines(header(study, job.folder, is_resumed=is_resumed))
-        console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill(job)])
+        bill = bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
+        console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill])
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console, box)
@@ -99,11 +100,6 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
         ]
     )
     return code
-
-
-def bill(job: StudyJob) -> list[str]:
-    """Forecast what the study's models will take."""
-    return bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
 
 
 def loop(
@@ -126,7 +122,7 @@ def loop(
         return "interrupted; nothing finished is lost", 130
     finally:
         runner.close()
-        close(study, observers, console.warn)
+        guarded(observers, lambda observer: observer.close(study), console.warn)
 
 
 def session_of(job: StudyJob, stop: StopSignal, console: Console) -> Session:
@@ -146,16 +142,6 @@ def session_of(job: StudyJob, stop: StopSignal, console: Console) -> Session:
         warn=console.warn,
         is_interrupted=lambda: stop.is_asked,
     )
-
-
-def close(study: Study, observers: list[Observer], warn: Callable[[str], None]) -> None:
-    """Close every observer; a tracker that fails to close is only worth a warning."""
-    guarded(observers, lambda observer: observer.close(study), warn)
-
-
-def open_trees(job: StudyJob, folder: StudyFolder) -> Trees:
-    """Return the study's own git repository, made at the first start."""
-    return workspace_of(job.ladder.setting, folder.path)
 
 
 def typed_command() -> str:

@@ -16,6 +16,12 @@ Columns are recognised by name, or named: --loss val_bpb --parameters params_no_
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scaling.report.report import Report
 
 COMMANDS = ("fit", "forecast", "compare", "isoflop", "design")
 
@@ -97,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     from scaling import commands
 
     try:
-        report = getattr(commands, f"{options.command}_command")(options)
+        report = commands.COMMANDS[options.command](options)
     except ValueError as error:
         Console(stderr=True, highlight=False).print(f"refused: {error}", style="red", markup=False)
         return 2
@@ -106,16 +112,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _show(report: object, console: object) -> None:
+def _show(report: "Report", console: "Console") -> None:
     """Print a report as rich tables."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    from scaling.report.report import Report
-
-    assert isinstance(report, Report)
-    assert isinstance(console, Console)
     for line in report.lines:
         console.print(line, markup=False)
     for line in report.warnings:
@@ -129,15 +130,11 @@ def _show(report: object, console: object) -> None:
         console.print(table)
 
 
-def _keep(report: object, options: argparse.Namespace, console: object) -> None:
+def _keep(report: "Report", options: argparse.Namespace, console: "Console") -> None:
     """Write the page, the picture and the tracker's run that were asked for."""
-    from rich.console import Console
-
     from scaling.present.axes import render_png
-    from scaling.report.report import Report, render_report
+    from scaling.report.report import render_report
 
-    assert isinstance(report, Report)
-    assert isinstance(console, Console)
     if options.out:
         stem = options.out
         stem.parent.mkdir(parents=True, exist_ok=True)

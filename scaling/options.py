@@ -1,19 +1,80 @@
-"""From options of ``python -m scaling`` to table, law, objective and points."""
+"""From options of ``python -m scaling`` to table, law, objective and points: the question."""
 
 import importlib
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.fit.bootstrap import Ensemble, resample
+from scaling.fit.form_fit import fit_form
 from scaling.fit.objective import FitObjective, LossKind
 from scaling.law.form import Form
 from scaling.law.laws import HOFFMANN, LAWS, POWER
+from scaling.report.report import Report, Sheet
 from scaling.table.columns import SCALES, ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable, read_table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a command is asked about: a table, a law and the scales that the law takes of it."""
+
+    options: Namespace
+    table: RunTable
+    form: Form
+    scales: tuple[Array, ...]
+
+    @property
+    def compute(self) -> Array:
+        """FLOPs by row, or the one scale there is."""
+        return self.table.scale(ColumnRole.FLOPS) if len(self.scales) == 2 else self.scales[0]
+
+    @property
+    def axis(self) -> str:
+        """What the table's main scale is called."""
+        return {"flops": "FLOPs"}.get(self.table.main_scale, str(self.table.main_scale))
+
+    @property
+    def flops_per_nd(self) -> float:
+        """FLOPs per parameter and token; 1 for a law of one scale."""
+        if len(self.scales) == 1:
+            return 1.0
+        return float(np.median(self.compute / (self.scales[0] * self.scales[1])))
+
+    def make_rng(self) -> np.random.Generator:
+        """Return a generator at its start, so that every use of it draws the same."""
+        return np.random.default_rng(self.options.resample_seed)
+
+    def refit(self) -> Ensemble:
+        """Fit the law to the table and to resamples of its runs."""
+        loss, kind = self.table.loss, objective(self.options)
+        fit = fit_form(self.form, *self.scales, loss=loss, objective=kind, n_polished=12)
+        return resample(fit, self.options.resamples, self.make_rng(), run=self.table.run)
+
+    def report(
+        self,
+        lines: Sequence[str],
+        sheets: Sequence[Sheet],
+        figure: "Figure",
+        *,
+        series: Mapping[str, tuple[Array, Array]] | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Report:
+        """Return a command's answer with what the table warns of."""
+        curves = {name: (x.tolist(), y.tolist()) for name, (x, y) in (series or {}).items()}
+        title = f"{self.options.command} {self.options.name}"
+        noted = (*_notes(self.table), *warnings)
+        return Report(title, tuple(lines), tuple(sheets), noted, figure, curves, self.axis)
 
 
 def load(options: Namespace) -> RunTable:
@@ -92,3 +153,18 @@ def target(options: Namespace, scales: Array) -> tuple[float, ...]:
     if options.at:
         return tuple(float(v[0]) for v in points(options.at, len(scales)))
     return tuple(float(v) for v in scales[:, int(np.argmax(scales.prod(0)))])
+
+
+def ask(options: Namespace, table: RunTable | None = None) -> Question:
+    """Read the table that the options name, unless it is given, and choose law and scales."""
+    read = load(options) if table is None else table
+    form = form_of(options.law, read)
+    return Question(options, read, form, read.scales_for(form, x_role(options)))
+
+
+def _notes(table: RunTable) -> tuple[str, ...]:
+    held = [f"{note.code}: {note.text}" for note in table.notes]
+    arms = sorted(table.frame["arm"].unique().to_list())
+    if len(arms) > 1:
+        held.append(f"arms: {len(arms)} arms lie in one table ({', '.join(arms[:6])}): --only ARM")
+    return tuple(held)

@@ -115,33 +115,34 @@ def history(events: Iterable[Event]) -> list[Record]:
 def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     """Return where a study stands just after an event; gains in nats of compute."""
     forecasts = [state.verdict(arm).gain_forecast for arm in state.changes.accepted]
-    counts = count_changes(state)
     row: Record = {
-        "study/trials": len(state.trials.results),
-        "study/changes": counts.n_tried,
-        "study/rescreens": counts.n_rescreens,
+        **_counts(state),
         "study/judged": len(state.changes.judged),
-        "study/accepted": counts.n_accepted,
-        "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
-        "study/spent": state.spent,
         "study/multiplier": math.exp(
             math.fsum(forecast.mean for forecast in forecasts if forecast)
         ),
-        **_calls(state),
     }
     if isinstance(event, VerdictReached) and event.gain_forecast is not None:
         row |= {"study/gain": event.gain_forecast.mean, "study/odds": event.gain_forecast.odds}
     return row
 
 
-def _calls(state: StudyState) -> Record:
-    """Return what calls of models and agents cost so far; nothing where none were made."""
-    total = added(state.spending.values())
-    if not total.calls:
-        return {}
-    dollars = {"models/usd": total.usd} if total.is_priced else {}
-    unpriced = {"models/calls_of_unknown_price": total.unpriced} if total.unpriced else {}
-    return {"models/calls": total.calls, "models/tokens": total.tokens, **dollars, **unpriced}
+def _counts(state: StudyState) -> Record:
+    """Return how far a study is and what it cost; of models only where one was called."""
+    counts, total = count_changes(state), added(state.spending.values())
+    row = {
+        "study/trials": len(state.trials.results),
+        "study/changes": counts.n_tried,
+        "study/rescreens": counts.n_rescreens,
+        "study/accepted": counts.n_accepted,
+        "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
+        "study/spent": state.spent,
+    }
+    if total.calls:
+        row |= {"models/calls": total.calls, "models/tokens": total.tokens}
+        row |= {"models/usd": total.usd} if total.is_priced else {}
+        row |= {"models/calls_of_unknown_price": total.unpriced} if total.unpriced else {}
+    return row
 
 
 def scaling_rows(findings: Findings) -> list[Record]:
@@ -179,20 +180,13 @@ def scaling_rows(findings: Findings) -> list[Record]:
 def summary(findings: Findings) -> Record:
     """Return the study's figures, each with its interval."""
     state, fit, stack = findings.state, findings.fit, findings.stack
-    counts = count_changes(state)
     figures_by_name: Record = {
-        "study/trials": len(state.trials.results),
-        "study/changes": counts.n_tried,
-        "study/rescreens": counts.n_rescreens,
-        "study/accepted": counts.n_accepted,
-        "study/taken_back": counts[ChangeStatus.TAKEN_BACK],
-        "study/spent": state.spent,
+        **_counts(state),
         "study/refused_though_better_at_lowest_rung": len(findings.refuted),
         "forecasts/n": len(findings.scored),
         "forecasts/hits": findings.n_hits,
-        **_calls(state),
     }
-    for status, n in counts.by_status.items():
+    for status, n in count_changes(state).by_status.items():
         figures_by_name[f"verdicts/{status.name.lower()}"] = n
     if fit is not None:
         at_target = forecast_loss(fit, findings.ladder.target)

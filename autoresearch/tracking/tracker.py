@@ -17,6 +17,8 @@ from miniscale.setting.decode import decode
 from miniscale.setting.trial import digest
 from transfer.events import Accepted, Event, Request, TrialFinished, VerdictReached
 from transfer.report.findings import survey
+from transfer.report.plots.study_plots import draw_all
+from transfer.report.write import save_pictures
 from transfer.study.loop import Observer
 from transfer.study.study import Study
 
@@ -136,8 +138,9 @@ class WandbTracker:
     def close(self, study: Study) -> None:
         """Send laws, tables, pictures and diffs, and wait for it a bounded time."""
         self._open(study)
-        pictures = save_pictures(study, self._folder / "report")
-        self._send(self._writer.finish, survey(study.ladder, study.state), pictures)
+        findings = survey(study.ladder, study.state)
+        pictures = save_pictures(draw_all(findings), self._folder / "report")
+        self._send(self._writer.finish, findings, pictures)
         _, late = wait(self._sent, timeout=CLOSE_S)
         self._thread.shutdown(wait=False, cancel_futures=True)
         for future in self._sent:
@@ -198,16 +201,3 @@ def study_config(study: Study) -> dict[str, Any]:
         "seed": study.plan.seed,
         "budget": study.plan.budget,
     }
-
-
-def save_pictures(study: Study, folder: Path) -> dict[str, Path]:
-    """Draw the study's pictures into its report and return where they are."""
-    from scaling.present.axes import render_png
-    from transfer.report.plots.study_plots import draw_all
-
-    folder.mkdir(parents=True, exist_ok=True)
-    saved = {}
-    for name, figure in draw_all(survey(study.ladder, study.state)).items():
-        saved[name] = folder / f"{name}.png"
-        saved[name].write_bytes(render_png(figure))
-    return saved

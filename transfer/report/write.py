@@ -1,7 +1,9 @@
 """The report of a study: one HTML page, its pictures and its tables, made from the state alone."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,6 +14,9 @@ from transfer.journal.state import StudyState
 from transfer.ladder import Ladder, design_line
 from transfer.report import tables
 from transfer.report.findings import survey
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NOT_LOOKED = "no audit was looked for"
 
@@ -37,17 +42,15 @@ def write_report(
     audits
         The folder of studies in which an audit of the ladder may lie.
     """
-    from scaling.present.axes import render_png, render_svg
+    from scaling.present.axes import render_svg
     from transfer.audit.audit_plot import forecasts
     from transfer.report.page.render import render_page
     from transfer.report.plots.study_plots import draw_all
 
-    folder.mkdir(parents=True, exist_ok=True)
     findings = survey(ladder, state)
     audit, words = stored_audit(audits, ladder) if audits is not None else (None, NOT_LOOKED)
     drawn = {**draw_all(findings), **({"audit": forecasts(audit)} if audit is not None else {})}
-    for name, figure in drawn.items():
-        replace_file(folder / f"{name}.png", render_png(figure))
+    save_pictures(drawn, folder)
     figures = {name: render_svg(figure, salt=name) for name, figure in drawn.items()}
     designed = design_line(ladder)
     html = render_page(findings, figures, audit=audit, audit_words=words, design_words=designed)
@@ -60,6 +63,17 @@ def write_report(
     for name, frame in frames.items():
         replace_file(folder / f"{name}.parquet", _parquet(frame))
         replace_file(folder / f"{name}.csv", frame.write_csv().encode())
+
+
+def save_pictures(drawn: "Mapping[str, Figure]", folder: Path) -> dict[str, Path]:
+    """Write figures as PNG into a folder, made if need be; return where each lies by its name."""
+    from scaling.present.axes import render_png
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{name}.png" for name in drawn}
+    for name, figure in drawn.items():
+        replace_file(paths[name], render_png(figure))
+    return paths
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
