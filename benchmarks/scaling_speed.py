@@ -103,8 +103,15 @@ def peers(pythons: list[str], folder: Path) -> list[dict[str, object]]:
     return rows
 
 
+def coordinates_of(parameters: dict[str, float], centre: np.ndarray) -> np.ndarray:
+    """Return the coordinates of Hoffmann's printed parameters."""
+    p = parameters
+    a, b = np.log(p["A"]) - p["alpha"] * centre[0], np.log(p["B"]) - p["beta"] * centre[1]
+    return np.array([np.log(p["E"]), a, b, p["alpha"], p["beta"]])
+
+
 def objective_of(parameters: dict[str, float], fit: FormFit) -> float:
-    theta = HOFFMANN.internal(parameters, fit.centre)
+    theta = coordinates_of(parameters, fit.centre)
     return value_and_gradient(theta, fit, np.ones(fit.n_runs))[0] / 1e3
 
 
@@ -134,7 +141,7 @@ def measure(n_checked: int) -> dict[str, object]:
     n, d, loss = points()
     fit = fit_form(HOFFMANN, n, d, loss=loss)
     ones = np.ones(240)
-    hoffmann = HOFFMANN.internal(
+    hoffmann = coordinates_of(
         {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}, fit.centre
     )
     start = time.process_time()

@@ -17,7 +17,7 @@ from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import InputError
 from transfer.events import CallBilled, Event, Proposed, Refused
 from transfer.journal.state import replay
-from transfer.report.proposer_forecasts import calibrations
+from transfer.report.proposer_accounts import calibrations
 from transfer.study.limits import Limits, spend_words, spent
 from transfer.study.proposer import Done, Paused
 from transfer.study.simulated_study import MemoryLedger

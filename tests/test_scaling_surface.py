@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from law_coordinates import coordinates_of
 
 from scaling import FitObjective, FitStatus, LossKind, fit_form
 from scaling.fit.bootstrap import resample, resample_weights, variance_components
@@ -57,7 +58,7 @@ def test_the_published_chinchilla_optimum_comes_out_digit_by_digit() -> None:
 def test_it_is_reached_from_hoffmanns_values_where_others_stop_early() -> None:
     own = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
     best = fit_form(HOFFMANN, N, D, loss=LOSS)
-    start = HOFFMANN.internal(own, best.centre)
+    start = coordinates_of(HOFFMANN, own, best.centre)
     fit = fit_form(HOFFMANN, N, D, loss=LOSS, starts=start)
     np.testing.assert_allclose(fit.theta, best.theta, rtol=1e-7)
 
@@ -101,7 +102,7 @@ def scales_of(form: Form) -> tuple[np.ndarray, ...]:
 
 def planted(form: Form) -> np.ndarray:
     x = np.log(np.stack(scales_of(form)))
-    theta = form.internal(PLANTED[form.name], np.zeros(len(x)))
+    theta = coordinates_of(form, PLANTED[form.name], np.zeros(len(x)))
     return np.exp(form.log_loss(theta[None], x)[0])
 
 
@@ -130,7 +131,9 @@ def test_derivatives_are_those_of_the_value(form: Form) -> None:
 @pytest.mark.parametrize("form", LAWS.values(), ids=lambda form: form.name)
 def test_printed_parameters_and_coordinates_undo_each_other(form: Form) -> None:
     fit = fit_form(form, *scales_of(form), loss=LOSS)
-    np.testing.assert_allclose(form.internal(fit.parameters, fit.centre), fit.theta, atol=1e-8)
+    np.testing.assert_allclose(
+        coordinates_of(form, fit.parameters, fit.centre), fit.theta, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("kind", LossKind)

@@ -20,7 +20,7 @@ from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders
 from transfer.events import CallBilled, VerdictReached
 from transfer.report.findings import survey
-from transfer.report.proposer_forecasts import calibrations
+from transfer.report.proposer_accounts import calibrations
 from transfer.study.limits import Limits
 from transfer.study.loop import Observer, guarded
 from transfer.study.simulated_study import KnobTrees, MemoryLedger, simulate

@@ -10,7 +10,7 @@ from miniscale.setting.trial import Scalar
 from transfer.events import Effect, Outcome, Proposed, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.report.proposer_forecasts import calibration_words
+from transfer.report.proposer_accounts import calibration_words
 from transfer.study.commit_message import multiplier
 
 NEAR_ODDS = 0.5

@@ -35,17 +35,6 @@ class TrackerConfig:
     mode: Literal["auto", "online", "offline"] = "auto"
 
 
-def decode_tracker(config: Mapping[str, Any]) -> TrackerConfig:
-    """Read ``conf/tracker/*.yaml``.
-
-    Raises
-    ------
-    InputError
-        For an unknown tracker, mode or key.
-    """
-    return decode(TrackerConfig, config, "tracker")
-
-
 def has_key(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether wandb could log in: a key in the environment or in netrc; asks no network."""
     if environment.get("WANDB_API_KEY", "").strip():
@@ -89,7 +78,7 @@ def make_tracker(
     InputError
         For an unknown tracker, mode or key.
     """
-    decoded = decode_tracker(config)
+    decoded = decode(TrackerConfig, config, "tracker")
     mode = wanted_mode(decoded)
     if decoded.name == "none" or mode == "disabled":
         return None

@@ -56,10 +56,6 @@ class Form(ABC):
     def natural(self, theta: Array, centre: Array) -> dict[str, Array]:
         """Return the printed parameters, each of shape (batch,)."""
 
-    @abstractmethod
-    def internal(self, parameters: dict[str, float], centre: Array) -> Array:
-        """Return the coordinates of printed parameters: the inverse of ``natural``."""
-
     def curvature(self, theta: Array, x: Array, push: Array, at: Evaluation) -> Array:
         """Return sum over runs of push times the Hessian of log loss, (batch, P, P)."""
         columns = []
@@ -193,15 +189,6 @@ class PowerSum(Form):
             for (_, p), (_, exponent) in zip(self._slots[t], self.terms[t][1], strict=True):
                 values[exponent] = theta[:, p]
         return values
-
-    def internal(self, parameters: dict[str, float], centre: Array) -> Array:
-        """Return the coordinates of amplitudes at scale one and exponents."""
-        tail = [parameters[name] for name in self.exponent_names]
-        theta = np.array([0.0] * len(self.terms) + tail)
-        for t, (name, _) in enumerate(self.terms):
-            theta[t] = np.log(parameters[name])
-            theta[t] -= sum(theta[p] * centre[j] for j, p in self._slots[t])
-        return theta
 
 
 def bounded_exp(log: Array) -> Array:

@@ -137,18 +137,6 @@ class Coupled(Form):
         values = {"E": bounded_exp(theta[:, 0]), "A": first, "B": second}
         return values | {"alpha": alpha / k, "beta": beta / k, "k": k}
 
-    def internal(self, parameters: dict[str, float], centre: Array) -> Array:
-        """Return the coordinates of printed parameters."""
-        p = parameters
-        if self.is_kaplan:
-            alpha, k = p["alpha_N"], p["alpha_D"]
-            a = alpha * (np.log(p["Nc"]) - centre[0])
-            return np.array([a, k * (np.log(p["Dc"]) - centre[1]), alpha, np.log(k)])
-        k = p["k"]
-        alpha, beta = k * p["alpha"], k * p["beta"]
-        a, b = k * np.log(p["A"]) - alpha * centre[0], k * np.log(p["B"]) - beta * centre[1]
-        return np.array([np.log(p["E"]), a, b, alpha, np.log(k), beta])
-
 
 @final
 @dataclass(frozen=True)
@@ -195,11 +183,6 @@ class LogLinear(Form):
         """Return the loss at scale one and the slopes by nat."""
         values = {"c": theta[:, 0] + theta[:, 1:] @ centre}
         return values | {f"b{j + 1}": theta[:, j + 1] for j in range(self.n_scales)}
-
-    def internal(self, parameters: dict[str, float], centre: Array) -> Array:
-        """Return the coordinates of printed parameters."""
-        slopes = np.array([parameters[f"b{j + 1}"] for j in range(self.n_scales)])
-        return np.array([parameters["c"] - slopes @ centre, *slopes])
 
 
 def _gram(rows: Array, weight: Array) -> Array:

@@ -157,7 +157,9 @@ def read_table(
     >>> table.flops_rule, table.frame["flops"].to_list()
     ('6 N D', [120000000000000.0, 480000000000000.0, 1920000000000000.0])
     """
-    raw = with_known_columns(source) if isinstance(source, pl.DataFrame) else _read(source)
+    raw = (
+        with_known_columns(source) if isinstance(source, pl.DataFrame) else read_frame(Path(source))
+    )
     if raw.height == 0:
         raise TableError("empty", "the table holds no rows; it needs a header and runs")
     notes = Notes(frozenset(allow))
@@ -172,10 +174,6 @@ def read_table(
     if drop_top:
         frame = without_top(frame, drop_top, notes)
     return RunTable(frame, chosen, rule, tuple(notes.held), notes.allow)
-
-
-def _read(path: Path | str) -> pl.DataFrame:
-    return read_frame(Path(path))
 
 
 def _choose(

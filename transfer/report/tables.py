@@ -17,8 +17,7 @@ from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
 from transfer.report.findings import Findings, ScoredForecast
-from transfer.report.proposer_accounts import Account, accounts
-from transfer.report.proposer_forecasts import ProposerCalibration
+from transfer.report.proposer_accounts import Account, ProposerCalibration, accounts
 
 Row = TypeVar("Row")
 Columns = Mapping[str, tuple[type[pl.DataType], Callable[[Row], object]]]

@@ -15,7 +15,7 @@ from transfer.ladder import Ladder
 from transfer.measure.trend import Z80
 from transfer.report.findings import Findings, survey
 from transfer.report.pace import pace_of, pace_words
-from transfer.report.proposer_forecasts import calibration_words
+from transfer.report.proposer_accounts import calibration_words
 from transfer.study.commit_message import multiplier
 from transfer.units import interval, times
 
@@ -25,6 +25,7 @@ def status(loaded: Loaded) -> list[str]:
     state, ladder = loaded.state, loaded.ladder
     better = "lower" if ladder.setting.objective.is_minimized else "higher"
     findings = survey(ladder, state)
+    hits = f"{findings.n_hits} of {len(findings.scored)} fell into their 80 % interval"
     lines = [
         f"study    {loaded.folder.path}",
         *claim_lines(findings),
@@ -34,8 +35,8 @@ def status(loaded: Loaded) -> list[str]:
         f"{len(state.trials.results)} trials, {changes_words(state)}",
         *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
         *([f"box      {box_words(state)}"] if box_words(state) else []),
-        f"verdicts {verdict_words(loaded)}",
-        f"forecast {forecast_words(loaded)}",
+        f"verdicts {count_changes(state).words or 'none yet'}",
+        f"forecast {hits if findings.scored else 'none scored yet'}",
         *(f"expected {text}" for text in calibration_words(ladder, state)),
         *exam_lines(findings),
     ]
@@ -123,19 +124,6 @@ def stack_line(record: ChangeRecord) -> str:
     if not verdict.effects:
         return f"{head} {'; '.join(verdict.reasons)[:60]}"
     return f"{head} {effect_words(verdict.effects[-1])}"
-
-
-def verdict_words(loaded: Loaded) -> str:
-    """Count verdicts: ``2 accepted, certified · 5 rejected · 3 in flight``."""
-    return count_changes(loaded.state).words or "none yet"
-
-
-def forecast_words(loaded: Loaded) -> str:
-    """Say how forecasts of the next rung fared: hits of their 80 % intervals."""
-    findings = survey(loaded.ladder, loaded.state)
-    if not findings.scored:
-        return "none scored yet"
-    return f"{findings.n_hits} of {len(findings.scored)} fell into their 80 % interval"
 
 
 def change_line(record: ChangeRecord) -> str:

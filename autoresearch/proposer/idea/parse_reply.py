@@ -1,7 +1,6 @@
 """What a model wrote, read as ideas; what cannot be read is told back in words."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -178,16 +177,8 @@ def _expected(value: object) -> dict[str, float]:
     return {
         str(name)[:40]: float(one)
         for name, one in value.items()
-        if isinstance(one, int | float) and not isinstance(one, bool) and _is_modest(one)
+        if isinstance(one, int | float) and not isinstance(one, bool) and -100 < one <= 10_000
     }
-
-
-def _is_modest(value: float) -> bool:
-    return (
-        -100 < value <= 10_000
-        if isinstance(value, int)
-        else (math.isfinite(value) and -100 < value <= 10_000)
-    )
 
 
 def _json_edits(data: object) -> tuple[Edit, ...]:
