@@ -17,7 +17,7 @@ from transfer.policy.protocol import Policy
 from transfer.policy.registry import content, decode_policy, expecting
 from transfer.study.limits import Limits
 from transfer.study.proposer import Proposer
-from transfer.study.study import RoundRule, StudyPlan
+from transfer.study_plan import RoundRule, StudyPlan
 
 
 @dataclass(frozen=True)

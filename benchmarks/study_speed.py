@@ -27,7 +27,7 @@ from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Reviewer
 from transfer.study.simulated_study import KnobTrees, light_spec, simulate
-from transfer.study.study import RoundRule, StudyPlan
+from transfer.study_plan import RoundRule, StudyPlan
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "study_speed.jsonl"

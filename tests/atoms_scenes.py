@@ -11,7 +11,7 @@ from transfer.events import Effect, Outcome, VerdictReached
 from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.ladder_trust import Light, Trust
-from transfer.measure.effect import Noise
+from transfer.measure.noise import Noise
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
 
 GREEN = Trust(light=Light.GREEN)

@@ -14,7 +14,8 @@ from transfer.change import Change
 from transfer.events import ForecastMade, Outcome, TrialsRequested, VerdictReached
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import simulate
-from transfer.study.study import RoundRule, Study
+from transfer.study.study import Study
+from transfer.study_plan import RoundRule
 
 NO_EPOCHS = RoundRule(accepts=99, budget_share=99.0)
 KINDS: dict[str, tuple[int, dict[str, float]]] = {

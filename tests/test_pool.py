@@ -12,11 +12,12 @@ from miniscale.setting.setting import Kind
 from transfer.change import Change
 from transfer.exact_sum import ExactSum
 from transfer.journal.state import StudyState
-from transfer.measure.effect import Noise, odd_spread
-from transfer.measure.noise import Pool, share_of
+from transfer.measure.effect import odd_spread
+from transfer.measure.noise import Noise, Pool, share_of
 from transfer.measure.study_effects import Analysis
 from transfer.study.simulated_study import simulate
-from transfer.study.study import RoundRule, Study, StudyPlan
+from transfer.study.study import Study
+from transfer.study_plan import RoundRule, StudyPlan
 
 SLOPES = {"low": 0.1, "high": 0.05}
 

@@ -40,7 +40,8 @@ from transfer.study.limits import Limits
 from transfer.study.loop import run
 from transfer.study.schedule import Schedule
 from transfer.study.simulated_study import NOWHERE, QUIET, KnobTrees, MemoryLedger, light_spec
-from transfer.study.study import RoundRule, Study, StudyPlan
+from transfer.study.study import Study
+from transfer.study_plan import RoundRule, StudyPlan
 
 PLAN = StudyPlan(
     seed=3,

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
-from miniscale.setting.trial import Cause, TrialResult, digest
-from miniscale.setting.trial import TrialState as TrialState
+from miniscale.setting.trial import Cause, TrialResult, TrialState, digest
 from transfer.arm import FIRST_BASELINE
 from transfer.arm_table import BASELINE, ArmTable, read_arm_table
 from transfer.change import Change

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from miniscale.setting.trial import TrialResult
-from miniscale.setting.trial import TrialState as Ended
+from miniscale.setting.trial import TrialResult, TrialState
 from transfer.events import Imported, Request, TrialFinished, TrialsRequested
 
 Key = tuple[str, str]
@@ -44,7 +43,7 @@ class TrialLedger:
     def is_forgiven(self, arm: str, rung: str, result: TrialResult) -> bool:
         """Whether a trial without a number does not count against its arm: diverged, once."""
         n = len(self.diverged.get((arm, rung), ()))
-        return result.state is Ended.DIVERGED and n == self.n_spare(arm, rung)
+        return result.state is TrialState.DIVERGED and n == self.n_spare(arm, rung)
 
     def pending(self) -> list[Request]:
         """Return trials of the last batch that have not ended."""
@@ -89,7 +88,7 @@ class TrialLedger:
 
     def fail(self, asked: Request, result: TrialResult, *, is_exam: bool) -> None:
         """Note that a trial left no number."""
-        if result.state is Ended.DIVERGED and not is_exam:
+        if result.state is TrialState.DIVERGED and not is_exam:
             self.diverged.setdefault((asked.arm, asked.rung), set()).add(asked.seed)
         if not self.is_forgiven(asked.arm, asked.rung, result):
             self.broken.add(asked.arm)

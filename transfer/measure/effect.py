@@ -23,16 +23,7 @@ from numpy.typing import NDArray
 from scaling import Fit, FitStatus, PowerLaw, fit_power_law, local_slope, log_multiplier, table_of
 from transfer.events import Effect
 from transfer.ladder import Ladder
-from transfer.measure.noise import (
-    PRIOR_DF,
-    PRIOR_NOISE,
-    PRIOR_RHO,
-    Losses,
-    Noise,
-    Share,
-)
-
-__all__ = ["PRIOR_NOISE", "PRIOR_RHO", "BaselineLaw", "Losses", "Noise", "effect"]
+from transfer.measure.noise import PRIOR_DF, Losses, Noise, Share
 
 ODD_Z = NormalDist().inv_cdf(0.99)
 """Replicates of a change that spread this far beyond the pool's are taken at their own word."""

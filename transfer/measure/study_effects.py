@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from miniscale.setting.setting import Kind
-from miniscale.setting.trial import TrialState as Ended
+from miniscale.setting.trial import TrialState
 from transfer.events import Effect, Proposed
 from transfer.failure import Failure
 from transfer.journal.state import StudyState
 from transfer.journal.trial_ledger import Key
 from transfer.ladder import Ladder
 from transfer.measure import time_surcharge
-from transfer.measure.effect import BaselineLaw, Losses, Noise, effect, fit_baseline_law, odd_spread
-from transfer.measure.noise import Pool, share_of
+from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
+from transfer.measure.noise import Losses, Noise, Pool, share_of
 
 STEP = 1.3
 """The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 4."""
@@ -130,7 +130,9 @@ class Analysis:
                 seed, result = next(iter(self.state.trials.ended[arm, rung.name].items()))
                 why = time_surcharge.reason(times, on_device=rung.gpus > 0)
                 is_repeated = len(self.state.trials.diverged.get((arm, rung.name), ())) > 1
-                return Failure(rung.name, seed, Ended.OVER_BUDGET, result.cause, why, is_repeated)
+                return Failure(
+                    rung.name, seed, TrialState.OVER_BUDGET, result.cause, why, is_repeated
+                )
         return None
 
     def _overuse(self, arm: str, rung: str) -> float:

@@ -11,7 +11,7 @@ from transfer.events import Action, Effect, GainForecast, Outcome, VerdictReache
 from transfer.failure import Failure
 from transfer.ladder import Ladder
 from transfer.ladder_trust import Trust
-from transfer.measure.effect import Noise
+from transfer.measure.noise import Noise
 
 
 @dataclass(frozen=True)

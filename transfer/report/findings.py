@@ -12,7 +12,7 @@ from transfer.events import Effect, ForecastMade, GainForecast, Proposed, Verdic
 from transfer.journal.change_record import ChangeRecord, ChangeStatus
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.measure.effect import Noise
+from transfer.measure.noise import Noise
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import NORMAL, Z80, reach
 

@@ -14,7 +14,8 @@ from miniscale.setting.rung import Rung
 from scaling import local_slope
 from transfer.events import Action, Effect, GainForecast
 from transfer.journal.load import Loaded, load
-from transfer.measure.effect import Losses, effect
+from transfer.measure.effect import effect
+from transfer.measure.noise import Losses
 from transfer.measure.study_effects import Analysis
 from transfer.report.findings import (
     Findings,

@@ -5,8 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from miniscale.setting.decode import InputError, nearest
-from miniscale.setting.trial import TrialResult, digest
-from miniscale.setting.trial import TrialState as TrialState
+from miniscale.setting.trial import TrialResult, TrialState, digest
 from transfer.arm_table import BASELINE, SIZES, ArmRow, read_arm_table
 from transfer.events import Imported
 from transfer.journal.load import Loaded

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from transfer.arm import FIRST_BASELINE
 from transfer.events import Proposed
 from transfer.journal.change_record import ChangeRecord
-from transfer.measure.effect import Noise
+from transfer.measure.noise import Noise
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import ChangeView, Evidence, StudyView
 from transfer.study_plan import StudyPlan

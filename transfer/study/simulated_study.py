@@ -13,10 +13,12 @@ from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy
+from transfer.study.checkout import Trees
 from transfer.study.limits import UNLIMITED
 from transfer.study.loop import run
 from transfer.study.proposer import ProposalRequest, Session
-from transfer.study.study import Specs, Study, StudyPlan, Trees
+from transfer.study.study import Specs, Study
+from transfer.study_plan import StudyPlan
 
 NOWHERE = Path("nowhere")
 READING = MetricSource(file="nowhere", key="value")

@@ -6,8 +6,7 @@ from typing import Protocol
 
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
-from miniscale.setting.trial import TrialResult, TrialSpec
-from miniscale.setting.trial import TrialState as TrialState
+from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
 from miniscale.tree.workspace import PatchRefused
 from transfer.arm import FIRST_BASELINE, ArmKind, ArmName
 from transfer.change import Change, checked
@@ -32,9 +31,7 @@ from transfer.policy.protocol import Policy
 from transfer.study.checkout import Checkouts, Trees
 from transfer.study.round import Rounds
 from transfer.study.schedule import Schedule, asks, wanted
-from transfer.study_plan import RoundRule, StudyPlan
-
-__all__ = ["Ledger", "RoundRule", "Specs", "Study", "StudyPlan", "Trees"]
+from transfer.study_plan import StudyPlan
 
 
 class Specs(Protocol):

@@ -19,7 +19,7 @@ from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.simulated_study import NOWHERE, READING, Content, KnobTrees
-from transfer.study.study import StudyPlan
+from transfer.study_plan import StudyPlan
 
 GENERATOR = 1
 """Version of all worlds; results of different versions are never put into one table."""
