@@ -22,7 +22,6 @@ from miniscale.tree.workspace import workspace_of
 from transfer.journal.folder import StudyFolder, check_writable, open_folder
 from transfer.journal.store import Journal
 from transfer.report.write import write_results
-from transfer.study.checkout import Trees
 from transfer.study.loop import Interrupted, Observer, guarded, run
 from transfer.study.proposer import Session
 from transfer.study.study import Study
