@@ -1,5 +1,7 @@
 """Every shipped configuration composes, decodes, and renders the argv of every rung."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,13 @@ def test_rung_defaults_hold_for_every_rung_that_does_not_say_otherwise() -> None
         InputError, match=r"rung_defaults\.sedes: unknown key; did you mean 'seeds'"
     ):
         decode_rungs({**ladder, "rung_defaults": {"sedes": 3}})
+
+
+@pytest.mark.parametrize("argv", [["-m", "autoresearch"], ["-m", "transfer", "audit"]])
+def test_help_shows_groups_and_commented_keys_without_hydra(argv: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", *argv, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "runner:\n  name: local\n  box: prefer      # require:" in done.stdout
+    assert "$CONFIG" not in done.stdout
+    assert "override hydra" not in done.stdout
+    assert "| hydra" not in done.stderr

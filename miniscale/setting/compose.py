@@ -8,6 +8,7 @@ from typing import Any
 
 from miniscale.hardware import device
 from miniscale.setting.decode import InputError, nearest
+from miniscale.setting.help_page import show_help
 from miniscale.setting.misspelt import check_flags, chosen, unknown_key
 from miniscale.setting.sweep import MULTIRUN, sweep_jobs
 
@@ -185,7 +186,7 @@ def run_with(
 ) -> int:
     """Compose a configuration from the command line and run it; return the exit code.
 
-    Hydra's own flags (``--help``, ``--cfg`` …) are Hydra's to answer. ``--multirun`` composes every
+    Hydra's own flags but ``--help`` (``--cfg``, ``--info`` …) are Hydra's to answer. ``--multirun`` composes every
     combination of values before the first is run; one that is refused or fails ends no other.
 
     Parameters
@@ -208,6 +209,9 @@ def run_with(
     try:
         overrides, folders, flags = split(normalise(argv))
         check_flags(flags)
+        if set(flags) & {"--help", "-h"}:
+            print(show_help(name, [*folders, conf_folder()]))
+            return 0
         if flags and set(flags) <= set(MULTIRUN):
             commands = _sweep_commands(overrides, job_key)
             for command in commands if needs_ladder else ():
