@@ -78,16 +78,16 @@ def _label(axes: "Axes", scores: Sequence[TopForecast], bounds: tuple[float, flo
     """Name the changes farthest from zero or from their forecast, at the right edge."""
     low, high = bounds
     span = high - low
-    told = sorted(scores, key=lambda s: -max(abs(s.came), 2 * abs(s.came - s.mean)))[:NAMED]
-    places = spread_labels(
-        [min(max(s.came, low), high) for s in told], gap=0.05 * span, low=low, high=high
+    named = sorted(scores, key=lambda s: -max(abs(s.came), 2 * abs(s.came - s.mean)))[:NAMED]
+    heights = spread_labels(
+        [min(max(s.came, low), high) for s in named], gap=0.05 * span, low=low, high=high
     )
-    for score, place in zip(told, places, strict=True):
+    for score, height in zip(named, heights, strict=True):
         at = min(max(score.mean, low), high), min(max(score.came, low), high)
         axes.annotate(
             score.arm.replace("_", " "),
             at,
-            xytext=(high + 0.04 * span, place),
+            xytext=(high + 0.04 * span, height),
             va="center",
             fontsize=7.5,
             color=LIGHT["ink"],

@@ -9,7 +9,7 @@ from transfer.units import times
 
 def lines(found: Audit) -> list[str]:
     """Tell an audit from its light down to the forecasts it scored."""
-    said = [
+    rows = [
         f"audit    {found.ladder} ({found.digest}): {found.n} known changes, "
         f"{found.target} playing the target",
         f"light    {str(found.light).upper()}: {_meaning(found.light)}",
@@ -25,8 +25,8 @@ def lines(found: Audit) -> list[str]:
         "",
     ]
     for rung in found.rungs[:-1]:
-        said += [slope_line(rung, slope, found) for slope in rung.persistence if slope.n >= 3]
-    said += [
+        rows += [slope_line(rung, slope, found) for slope in rung.persistence if slope.n >= 3]
+    rows += [
         f"misfit   {found.misfit:.2%} of compute [{found.misfit_low:.2%}, {found.misfit_high:.2%}] "
         "that replicates do not remove (.5 % is green, 1 % red)",
         f"drift    {found.drift:.4f} nats per nat beyond the highest rung",
@@ -34,7 +34,7 @@ def lines(found: Audit) -> list[str]:
         *score_lines(found),
         *[f"note     {note}" for note in found.notes],
     ]
-    return said
+    return rows
 
 
 def _meaning(light: Light) -> str:
@@ -82,7 +82,7 @@ def score_lines(found: Audit) -> list[str]:
         return []
     hits = sum(score.ratio <= 1 for score in found.scores)
     factor = f"{found.conformal:.2f}" if found.conformal is not None else "too few to say"
-    said = [
+    rows = [
         f"forecast {hits} of {len(found.scores)} fell into their 80 % interval; factor on "
         f"intervals {factor}",
         f"  {'change':<24}{'kind':<16}{'forecast':>9}{'80 %':>18}{'came':>8}{'odds':>7}",
@@ -90,8 +90,8 @@ def score_lines(found: Audit) -> list[str]:
     for score in sorted(found.scores, key=lambda one: -one.came):
         ends = f"[{times(score.low)}, {times(score.high)}]"
         missed = "" if score.ratio <= 1 else "  missed"
-        said.append(
+        rows.append(
             f"  {score.arm:<24.24}{score.kind:<16}{times(score.mean):>9}{ends:>18}"
             f"{times(score.came):>8}{score.odds:>7.2f}{missed}"
         )
-    return said
+    return rows

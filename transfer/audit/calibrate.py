@@ -129,13 +129,13 @@ def calibrate(
     names = [rung.name for rung in ladder.rungs if any(r.rung == rung.name for r in done)]
     notes = [f"{r.name}: no run of the baseline left a number"
              for r in ladder.rungs if r.name not in names]  # fmt: skip
-    kept = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
-    analysis = Analysis(kept, Runs({}, tuple(done)).state(kept))
+    usable = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
+    analysis = Analysis(usable, Runs({}, tuple(done)).state(usable))
     baseline_law = analysis.baseline_law(FIRST_BASELINE)
     by_rung = {name: [results[i] for i, run in enumerate(runs) if run.rung == name]
                for name in names}  # fmt: skip
-    found = []
-    for rung in kept.rungs:
+    rungs = []
+    for rung in usable.rungs:
         there = [result for result in by_rung[rung.name] if result.is_complete]
         values = {result.value for result in there}
         if len(values) == 1 and len(there) > 1:
@@ -144,13 +144,13 @@ def calibrate(
                 "constant or the seed is not used, so noise is unknown; check the setting"
             )
         noise, slope = analysis.noise(rung.name), baseline_law.slopes[rung.name]
-        found.append(_rung(ladder, rung, noise, slope, there))
+        rungs.append(_rung(ladder, rung, noise, slope, there))
     return Calibration(
         ladder.name,
         ladder.digest,
         machine,
         f"{baseline_law.fit.status}: {baseline_law.fit.status.advice}",
-        tuple(found),
+        tuple(rungs),
         ladder.budget,
         tuple(notes),
     )
@@ -192,10 +192,10 @@ def calibration_path(root: Path, ladder: Ladder, machine: str) -> Path:
     return root / ".calibrations" / f"{ladder.name}-{ladder.digest}-{machine}.json"
 
 
-def store_calibration(root: Path, ladder: Ladder, found: Calibration) -> Path:
+def store_calibration(root: Path, ladder: Ladder, calibration: Calibration) -> Path:
     """Keep a calibration; an earlier one of the same ladder and machine is replaced."""
-    path = calibration_path(root, ladder, found.machine)
-    replace_file(path, json.dumps(encode_record(found), indent=1))
+    path = calibration_path(root, ladder, calibration.machine)
+    replace_file(path, json.dumps(encode_record(calibration), indent=1))
     return path
 
 
@@ -214,20 +214,20 @@ def stored_calibration(root: Path, ladder: Ladder, machine: str) -> Calibration 
 # -- words ---------------------------------------------------------------------------------
 
 
-def lines(found: Calibration, unit: str) -> list[str]:
+def lines(calibration: Calibration, unit: str) -> list[str]:
     """Tell a calibration: rungs, what each resolves, and what the default budget finds."""
     head = "".join(f"{f'{n} seed' + ('s' if n > 1 else ''):>9}" for n in SEEDS)
-    said = [
-        f"calibrated {found.ladder} ({found.digest}) on machine {found.machine}",
+    rows = [
+        f"calibrated {calibration.ladder} ({calibration.digest}) on machine {calibration.machine}",
         f"{'rung':<10}{'runs':>5}{'value':>10}{'noise':>8}{'s/run':>8}{unit + '/s':>12}"
         f"{'GB':>6}   resolves:{head}",
-        *[rung_line(rung) for rung in found.rungs],
+        *[rung_line(rung) for rung in calibration.rungs],
         "noise    of one run, in compute (? = assumed); resolves: smallest gain told from none",
-        f"law      {found.law}",
-        power_line(found, unit),
-        *[f"note     {note}" for note in found.notes],
+        f"law      {calibration.law}",
+        power_line(calibration, unit),
+        *[f"note     {note}" for note in calibration.notes],
     ]
-    return said
+    return rows
 
 
 def rung_line(rung: RungCalibration) -> str:
@@ -243,10 +243,10 @@ def rung_line(rung: RungCalibration) -> str:
     )
 
 
-def power_line(found: Calibration, unit: str) -> str:
+def power_line(calibration: Calibration, unit: str) -> str:
     """Say what the default budget can find."""
-    powers = ", ".join(f"{gain:.0%}: {found.power(gain):.0%}" for gain in GAINS)
+    powers = ", ".join(f"{gain:.0%}: {calibration.power(gain):.0%}" for gain in GAINS)
     return (
-        f"power    {found.budget:.2g} {unit} try about {found.n_changes} changes; a gain that "
-        f"holds everywhere is found with a probability of {powers}"
+        f"power    {calibration.budget:.2g} {unit} try about {calibration.n_changes} changes; "
+        f"a gain that holds everywhere is found with a probability of {powers}"
     )

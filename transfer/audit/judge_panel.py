@@ -91,8 +91,8 @@ def measure(ladder: Ladder, runs: Runs) -> MeasuredPanel:
     state = runs.on(rung.name for rung in usable).state(ladder)
     analysis = Analysis(ladder, state)
     effects = {arm: analysis.effects(state.changes[arm].proposed) for arm in runs.changes}
-    kept = {arm: known for arm, known in effects.items() if known}
-    return MeasuredPanel(ladder, analysis, runs.changes, kept, tuple(notes))
+    measured_effects = {arm: known for arm, known in effects.items() if known}
+    return MeasuredPanel(ladder, analysis, runs.changes, measured_effects, tuple(notes))
 
 
 def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:

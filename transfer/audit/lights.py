@@ -93,32 +93,32 @@ def _lit(rung: RungAudit, found: Audit) -> RungAudit:
 
 
 def _scope(found: Audit) -> list[str]:
-    said = []
+    lines = []
     if found.n < FEWEST:
-        said.append(
+        lines.append(
             f"{found.n} changes on {found.target}: fewer than {FEWEST} decide nothing, so the "
             "defaults of an unaudited ladder stand"
         )
     if len(found.rungs) == 1:
-        said.append("one rung: whether anything transfers cannot be seen, accepts are provisional")
+        lines.append("one rung: whether anything transfers cannot be seen, accepts are provisional")
     elif len(found.rungs) == 2:
-        said.append("two rungs: misfit cannot be told from drift, accepts are provisional")
-    return said
+        lines.append("two rungs: misfit cannot be told from drift, accepts are provisional")
+    return lines
 
 
 def _common(found: Audit) -> list[str]:
-    said = []
+    lines = []
     if len(found.rungs) >= 3 and found.misfit > GREEN_MISFIT:
-        said.append(
+        lines.append(
             f"rungs lie {found.misfit:.1%} of compute off any smooth curve "
             f"({found.misfit_low:.1%} to {found.misfit_high:.1%}); {GREEN_MISFIT:.1%} is allowed"
         )
-    said += [
-        f"{one.arm} ({one.category}) is worth {one.first:+.3f} on the lowest rung and "
-        f"{one.last:+.3f} on the highest: a rule of this ladder does not hold"
-        for one in broken_rules(found)
+    lines += [
+        f"{drifter.arm} ({drifter.category}) is worth {drifter.first:+.3f} on the lowest rung and "
+        f"{drifter.last:+.3f} on the highest: a rule of this ladder does not hold"
+        for drifter in broken_rules(found)
     ]
-    return said
+    return lines
 
 
 def broken_rules(found: Audit) -> list[Drifter]:
@@ -148,26 +148,28 @@ def _light(found: Audit) -> Light:
 
 def advice(found: Audit, ladder: Ladder) -> list[str]:
     """Say what to change in the ladder, one line each."""
-    said = [_seeds(rung, ladder) for rung in found.rungs if rung.planned_se > GREEN_SE]
+    lines = [_seeds(rung, ladder) for rung in found.rungs if rung.planned_se > GREEN_SE]
     lowest = found.rungs[0].rung
     if found.start and found.start != lowest:
-        said.append(f"begin at {found.start}: decisions on the rungs below it do not hold")
+        lines.append(f"begin at {found.start}: decisions on the rungs below it do not hold")
     if not found.start and len(found.rungs) > 1 and found.n >= FEWEST:
-        said.append(
+        lines.append(
             "no rung decides well enough: match tokens a parameter, repetition, schedule and the "
             "rules for rates and batch on all rungs, then audit again"
         )
-    for one in broken_rules(found):
-        claims = [text for text in ladder.matches if _speaks_of(text, one.category)]
+    for drifter in broken_rules(found):
+        claims = [text for text in ladder.matches if _speaks_of(text, drifter.category)]
         claim = f"; the ladder says it matches '{claims[0]}'" if claims else ""
-        said.append(f"scale the {one.category} so that {one.arm} costs the same everywhere{claim}")
+        lines.append(
+            f"scale the {drifter.category} so that {drifter.arm} costs the same everywhere{claim}"
+        )
     if found.n < FEWEST:
-        said.append(f"add known changes to the panel: {FEWEST} at least, 12 to 16 to be sure")
+        lines.append(f"add known changes to the panel: {FEWEST} at least, 12 to 16 to be sure")
     if len(found.rungs) < 3:
-        said.append("add rungs: three at least, over 15x of compute")
+        lines.append("add rungs: three at least, over 15x of compute")
     if len(found.rungs) >= 3 and found.misfit > GREEN_MISFIT:
-        said.append("look at what is tuned on one rung alone: rates, batch, warm-up in steps")
-    return [line for line in said if line]
+        lines.append("look at what is tuned on one rung alone: rates, batch, warm-up in steps")
+    return [line for line in lines if line]
 
 
 def _seeds(rung: RungAudit, ladder: Ladder) -> str:

@@ -46,9 +46,9 @@ class Runs:
 
     def on(self, rungs: Iterable[str]) -> "Runs":
         """Return the runs on some rungs."""
-        kept = set(rungs)
+        on_ladder = set(rungs)
         return Runs(
-            self.changes, tuple(r for r in self.runs if r.rung in kept), self.notes, self.data
+            self.changes, tuple(r for r in self.runs if r.rung in on_ladder), self.notes, self.data
         )
 
     def state(self, ladder: Ladder) -> StudyState:
@@ -140,15 +140,15 @@ def checked(
         If a run is there twice or the baseline has none.
     """
     names = {rung.name for rung in ladder.rungs}
-    kept = [run for run in runs if run.rung in names]
-    if not kept:
+    on_ladder = [run for run in runs if run.rung in names]
+    if not on_ladder:
         held = ", ".join(sorted({run.rung for run in runs})) or "none"
         raise InputError(
             f"{where}: no run on {ladder.names} (it holds {held}); choose rungs=[…] or name the "
             "ladder that these runs belong to"
         )
     seen: set[tuple[str, str, int]] = set()
-    for run in kept:
+    for run in on_ladder:
         key = (run.arm, run.rung, run.seed)
         if key in seen:
             raise InputError(
@@ -156,11 +156,11 @@ def checked(
                 "it would narrow every interval: keep one"
             )
         seen.add(key)
-    if not any(run.arm == BASELINE and run.value is not None for run in kept):
+    if not any(run.arm == BASELINE and run.value is not None for run in on_ladder):
         raise InputError(
             f"{where}: no run of the baseline; effects are differences from it: add rows with the "
             f"arm '{BASELINE}'"
         )
-    arms = {run.arm for run in kept}
+    arms = {run.arm for run in on_ladder}
     changes = {name: change for name, change in panel.items() if name in arms}
-    return Runs(changes, tuple(kept), notes, data)
+    return Runs(changes, tuple(on_ladder), notes, data)

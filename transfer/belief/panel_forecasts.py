@@ -134,14 +134,14 @@ def forecast_top(panel: PanelEffects, arm: str, model: Model) -> TopForecast | N
     if not below:
         return None
     kind = panel.changes[arm].kind
-    look = believe(below, kind, model=model).gain_forecast(effect.position)
+    forecast = believe(below, kind, model=model).gain_forecast(effect.position)
     return TopForecast(
         arm=arm,
         kind=str(kind),
-        mean=look.mean,
-        low=look.low,
-        high=look.high,
-        odds=look.odds,
+        mean=forecast.mean,
+        low=forecast.low,
+        high=forecast.high,
+        odds=forecast.odds,
         came=effect.gain,
         came_se=effect.gain_se,
         highest=below[-1].position,
@@ -163,9 +163,9 @@ def estimate_drift(panel: PanelEffects, model: Model) -> float:
         if not lowest or effect.position <= 0:
             continue
         kind = panel.changes[arm].kind
-        look = believe(lowest, kind, model=calm).gain_forecast(effect.position)
-        variance = look.sd**2 + effect.gain_se**2
-        square = min((effect.gain - look.mean) ** 2, FAR**2 * variance)
+        forecast = believe(lowest, kind, model=calm).gain_forecast(effect.position)
+        variance = forecast.sd**2 + effect.gain_se**2
+        square = min((effect.gain - forecast.mean) ** 2, FAR**2 * variance)
         squares += (square - variance) / effect.position**2
         weight += 1
     return math.sqrt(max(squares, 0.0) / weight)

@@ -176,12 +176,12 @@ class Belief:
 
     def gain_forecast(self, position: float) -> GainForecast:
         """Return mean, sd, 80 % interval and odds at a position; nats of compute."""
-        look = self.at(position).gain_forecast()
+        forecast = self.at(position).gain_forecast()
         distance = position - self.last
         if distance <= 0:
-            return look
+            return forecast
         here = float(self.weights @ self.curve(self.last))
-        return replace(look, slope=(look.mean - here) / distance)
+        return replace(forecast, slope=(forecast.mean - here) / distance)
 
     def moments(self, positions: Sequence[float]) -> tuple[Array, Array]:
         """Return mean (n,) and covariance (n, n) of the gain over positions.
@@ -316,13 +316,13 @@ def believe(
     if hint is not None:
         logs = logs + _told(hint, level, end, grid.is_saturating)
     logs -= logs.max()
-    kept = np.flatnonzero(logs > math.log(NEGLIGIBLE))
-    weights = np.exp(logs[kept])
+    heavy = np.flatnonzero(logs > math.log(NEGLIGIBLE))
+    weights = np.exp(logs[heavy])
     return Belief(
         weights=weights / weights.sum(),
-        level=level[kept],
-        end=end[kept],
-        is_saturating=grid.is_saturating[kept],
+        level=level[heavy],
+        end=end[heavy],
+        is_saturating=grid.is_saturating[heavy],
         last=max((effect.position for effect in effects), default=0.0),
         model=model,
         kind=kind,

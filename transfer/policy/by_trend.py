@@ -7,12 +7,9 @@ from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind
 from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast, Outcome
-from transfer.failure import describe_failure
 from transfer.measure.trend import NORMAL, TrendPrior, gain_forecast
+from transfer.policy.plain import CERTIFIED_SPAN, opening
 from transfer.policy.protocol import Decision, Evidence
-
-CERTIFIED_SPAN = 15.0
-"""A certified accept was measured over at least this ratio of compute."""
 
 
 @dataclass(frozen=True)
@@ -56,58 +53,54 @@ class TrendPolicy:
     def decide(self, evidence: Evidence) -> Decision:
         """Return the next step for a change."""
         ladder = evidence.ladder
-        if evidence.failure:
-            at = evidence.effects[-1].rung if evidence.effects else ladder.rungs[0].name
-            said = (describe_failure(evidence.failure),)
-            return Decision(Action.STOP, at, said, outcome=Outcome.REJECTED)
-        if not evidence.effects:
-            first = ladder.rungs[0]
-            return Decision(Action.PROMOTE, first.name, ("new",), seeds=first.seeds)
+        first = opening(evidence, seeds=ladder.rungs[0].seeds)
+        if first is not None:
+            return first
         target = ladder.position(ladder.target)
-        look = gain_forecast(evidence.effects, target, prior=self.prior)
+        forecast = gain_forecast(evidence.effects, target, prior=self.prior)
         effect = evidence.effects[-1]
-        place = ladder.index(effect.rung)
-        rung = ladder.rungs[place]
-        floor = self.futility[min(place, len(self.futility) - 1)]
-        if look.odds < floor:
-            reason = f"odds {look.odds:.2f} at the target are below {floor:.2f}"
-            return self._refuse(evidence, look, reason)
+        rung_index = ladder.index(effect.rung)
+        rung = ladder.rungs[rung_index]
+        floor = self.futility[min(rung_index, len(self.futility) - 1)]
+        if forecast.odds < floor:
+            reason = f"odds {forecast.odds:.2f} at the target are below {floor:.2f}"
+            return self._refuse(evidence, forecast, reason)
         if rung is ladder.rungs[-1]:
-            return self._at_top(evidence, look, rung, effect)
-        if look.odds < floor + 0.05 and effect.n < rung.max_seeds:
+            return self._at_top(evidence, forecast, rung, effect)
+        if forecast.odds < floor + 0.05 and effect.n < rung.max_seeds:
             return Decision(
-                Action.REPEAT, rung.name, ("close to being stopped",), look, seeds=effect.n + 1
+                Action.REPEAT, rung.name, ("close to being stopped",), forecast, seeds=effect.n + 1
             )
-        upper = ladder.rungs[place + 1]
-        reason = f"odds {look.odds:.2f} at the target: not clearly worse"
-        return Decision(Action.PROMOTE, upper.name, (reason,), look, seeds=upper.seeds)
+        upper = ladder.rungs[rung_index + 1]
+        reason = f"odds {forecast.odds:.2f} at the target: not clearly worse"
+        return Decision(Action.PROMOTE, upper.name, (reason,), forecast, seeds=upper.seeds)
 
     def _at_top(
-        self, evidence: Evidence, look: GainForecast, rung: Rung, effect: Effect
+        self, evidence: Evidence, forecast: GainForecast, rung: Rung, effect: Effect
     ) -> Decision:
-        if look.odds >= self.confidence and look.mean >= self.min_gain:
+        if forecast.odds >= self.confidence and forecast.mean >= self.min_gain:
             outcome, reason = _change_view(evidence)
-            return Decision(Action.ACCEPT, rung.name, (reason,), look, outcome=outcome)
-        if look.odds >= self.hopeful and effect.n < rung.max_seeds:
-            reason = f"odds {look.odds:.2f} are short of {self.confidence:.2f}"
-            return Decision(Action.REPEAT, rung.name, (reason,), look, seeds=effect.n + 1)
-        reason = f"odds {look.odds:.2f} at the target are short of {self.confidence:.2f}"
-        return self._refuse(evidence, look, reason)
+            return Decision(Action.ACCEPT, rung.name, (reason,), forecast, outcome=outcome)
+        if forecast.odds >= self.hopeful and effect.n < rung.max_seeds:
+            reason = f"odds {forecast.odds:.2f} are short of {self.confidence:.2f}"
+            return Decision(Action.REPEAT, rung.name, (reason,), forecast, seeds=effect.n + 1)
+        reason = f"odds {forecast.odds:.2f} at the target are short of {self.confidence:.2f}"
+        return self._refuse(evidence, forecast, reason)
 
-    def _refuse(self, evidence: Evidence, look: GainForecast, reason: str) -> Decision:
+    def _refuse(self, evidence: Evidence, forecast: GainForecast, reason: str) -> Decision:
         """Say why a change is not accepted: it wins only at the bottom, nowhere, or unclearly."""
         last = evidence.effects[-1].rung
         best = max(evidence.effects[:-1], key=_z, default=None)
-        if best is not None and _z(best) > NORMAL.inv_cdf(0.95) and look.odds < 0.5:
+        if best is not None and _z(best) > NORMAL.inv_cdf(0.95) and forecast.odds < 0.5:
             reasons = (reason, f"wins on {best.rung} ({best.gain:+.3f}) but not at the target")
-            return Decision(Action.STOP, last, reasons, look, outcome=Outcome.SCALE_BOUND)
+            return Decision(Action.STOP, last, reasons, forecast, outcome=Outcome.SCALE_BOUND)
         is_top = last == evidence.ladder.rungs[-1].name
-        if is_top and look.odds >= 0.5 and look.high > self.min_gain:
-            price = _price(evidence, look, self.confidence)
+        if is_top and forecast.odds >= 0.5 and forecast.high > self.min_gain:
+            price = _price(evidence, forecast, self.confidence)
             return Decision(
-                Action.STOP, last, (reason,), look, outcome=Outcome.UNDECIDED, price=price
+                Action.STOP, last, (reason,), forecast, outcome=Outcome.UNDECIDED, price=price
             )
-        return Decision(Action.STOP, last, (reason,), look, outcome=Outcome.REJECTED)
+        return Decision(Action.STOP, last, (reason,), forecast, outcome=Outcome.REJECTED)
 
 
 def _z(effect: Effect) -> float:
@@ -125,13 +118,13 @@ def _change_view(evidence: Evidence) -> tuple[Outcome, str]:
     return Outcome.PROVISIONAL, f"measured on {n} rung(s) over {span:.0f}x only"
 
 
-def _price(evidence: Evidence, look: GainForecast, confidence: float) -> float:
+def _price(evidence: Evidence, forecast: GainForecast, confidence: float) -> float:
     """Estimate what more pairs on the highest rung would bring the odds to ``confidence``.
 
     Noise falls as 1/sqrt(n): the present sd must shrink to mean / z.
     """
     effect = evidence.effects[-1]
     rung = evidence.ladder.rung(effect.rung)
-    needed = max(look.mean, 1e-9) / NORMAL.inv_cdf(confidence)
-    more = effect.n * min(max((look.sd / needed) ** 2 - 1, 1 / effect.n), 64.0)
+    needed = max(forecast.mean, 1e-9) / NORMAL.inv_cdf(confidence)
+    more = effect.n * min(max((forecast.sd / needed) ** 2 - 1, 1 / effect.n), 64.0)
     return math.ceil(more) * rung.cost

@@ -37,11 +37,11 @@ class ConfirmPolicy:
         if first is not None:
             return first
         effect = evidence.effects[-1]
-        look = carried(effect)
+        forecast = carried(effect)
         if effect.gain <= 0:
-            return refuse(effect, look, f"not better on {effect.rung}")
-        place = evidence.ladder.index(effect.rung) + 1
-        if place >= min(self.rungs, len(evidence.ladder.rungs)):
-            return accept(effect, look, f"better on {place} rung(s)")
-        upper = evidence.ladder.rungs[place].name
-        return Decision(Action.PROMOTE, upper, ("to be confirmed",), look, seeds=self.seeds)
+            return refuse(effect, forecast, f"not better on {effect.rung}")
+        rung_index = evidence.ladder.index(effect.rung) + 1
+        if rung_index >= min(self.rungs, len(evidence.ladder.rungs)):
+            return accept(effect, forecast, f"better on {rung_index} rung(s)")
+        upper = evidence.ladder.rungs[rung_index].name
+        return Decision(Action.PROMOTE, upper, ("to be confirmed",), forecast, seeds=self.seeds)

@@ -34,7 +34,7 @@ class GreedyPolicy:
         if first is not None:
             return first
         effect = evidence.effects[0]
-        look = carried(effect)
+        forecast = carried(effect)
         if effect.gain > 0:
-            return accept(effect, look, f"better on {effect.rung}")
-        return refuse(effect, look, f"not better on {effect.rung}")
+            return accept(effect, forecast, f"better on {effect.rung}")
+        return refuse(effect, forecast, f"not better on {effect.rung}")

@@ -47,18 +47,18 @@ class HalvingPolicy:
         if first is not None:
             return first
         effect, rungs = evidence.effects[-1], evidence.ladder.rungs
-        look = carried(effect)
+        forecast = carried(effect)
         if effect.gain <= 0:
-            return refuse(effect, look, f"not better on {effect.rung}")
+            return refuse(effect, forecast, f"not better on {effect.rung}")
         if effect.rung == rungs[-1].name:
-            return accept(effect, look, "better on the top rung")
+            return accept(effect, forecast, "better on the top rung")
         rank, n = self._rank(evidence, effect)
         kept = max(math.floor(n / self.eta), 1)
         if n >= self.batch and rank > kept:
-            return refuse(effect, look, f"number {rank} of {n} on {effect.rung}, {kept} go up")
+            return refuse(effect, forecast, f"number {rank} of {n} on {effect.rung}, {kept} go up")
         upper = rungs[evidence.ladder.index(effect.rung) + 1].name
         reason = f"number {rank} of {n} on {effect.rung}"
-        return Decision(Action.PROMOTE, upper, (reason,), look, seeds=self.seeds)
+        return Decision(Action.PROMOTE, upper, (reason,), forecast, seeds=self.seeds)
 
     def _rank(self, evidence: Evidence, effect: Effect) -> tuple[int, int]:
         """Return the change's place among its round's gains on a rung, and their number."""

@@ -5,14 +5,18 @@ from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.policy.protocol import Decision, Evidence
 
+CERTIFIED_SPAN = 15.0
+"""A certified accept was measured over at least this ratio of compute."""
+# assumption: three rungs of the shipped ladders, over which fading gains show
+
 
 def opening(evidence: Evidence, *, seeds: int) -> Decision | None:
     """Reject what crashed and run what is new on the lowest rung; None for anything else."""
     first = evidence.ladder.rungs[0].name
     if evidence.failure:
-        at = evidence.effects[-1].rung if evidence.effects else first
+        last_rung = evidence.effects[-1].rung if evidence.effects else first
         return Decision(
-            Action.STOP, at, (describe_failure(evidence.failure),), outcome=Outcome.REJECTED
+            Action.STOP, last_rung, (describe_failure(evidence.failure),), outcome=Outcome.REJECTED
         )
     if not evidence.effects:
         return Decision(Action.PROMOTE, first, ("new",), seeds=seeds)
@@ -24,11 +28,11 @@ def carried(effect: Effect) -> GainForecast:
     return normal_forecast(effect.gain, effect.gain_se)
 
 
-def accept(effect: Effect, look: GainForecast, reason: str) -> Decision:
+def accept(effect: Effect, forecast: GainForecast, reason: str) -> Decision:
     """Take a change into the head; no plain policy certifies."""
-    return Decision(Action.ACCEPT, effect.rung, (reason,), look, outcome=Outcome.PROVISIONAL)
+    return Decision(Action.ACCEPT, effect.rung, (reason,), forecast, outcome=Outcome.PROVISIONAL)
 
 
-def refuse(effect: Effect, look: GainForecast, reason: str) -> Decision:
+def refuse(effect: Effect, forecast: GainForecast, reason: str) -> Decision:
     """Stop a change for good."""
-    return Decision(Action.STOP, effect.rung, (reason,), look, outcome=Outcome.REJECTED)
+    return Decision(Action.STOP, effect.rung, (reason,), forecast, outcome=Outcome.REJECTED)

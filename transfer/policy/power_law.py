@@ -58,10 +58,10 @@ class PowerLawPolicy:
                 return refuse(effect, carried(effect), f"not better on {effect.rung}")
             upper = ladder.rungs[ladder.index(effect.rung) + 1].name
             return Decision(Action.PROMOTE, upper, ("its law needs rungs",), seeds=self.seeds)
-        look = extrapolated(evidence.effects, ladder, position=target)
-        reason = f"its own law gives odds of {look.odds:.2f} at the target"
-        is_enough = look.odds >= self.confidence and look.mean > 0
-        return (accept if is_enough else refuse)(effect, look, reason)
+        forecast = extrapolated(evidence.effects, ladder, position=target)
+        reason = f"its own law gives odds of {forecast.odds:.2f} at the target"
+        is_enough = forecast.odds >= self.confidence and forecast.mean > 0
+        return (accept if is_enough else refuse)(effect, forecast, reason)
 
 
 def _at(ladder: Ladder, rung: str) -> float:

@@ -73,12 +73,12 @@ class TTestPolicy:
         t = arms.index(evidence.arm) + 1
         if self.control is Control.SPENDING:
             return self.level * 6 / (math.pi * t) ** 2
-        found = []
+        rejections = []
         for n, arm in enumerate(arms[: t - 1], start=1):
             verdict = evidence.view.change_views[arm].verdict
             if verdict is not None and verdict.outcome.is_accepted:
-                found.append(n)
-        return lord_level(t, found, level=self.level)
+                rejections.append(n)
+        return lord_level(t, rejections, level=self.level)
 
 
 def _df(evidence: Evidence, effect: Effect) -> float:
@@ -96,7 +96,7 @@ def _gamma(t: int) -> float:
     return 0.0772 * math.log(max(t, 2)) / (t * math.exp(math.sqrt(math.log(t))))
 
 
-def lord_level(t: int, found: list[int], *, level: float) -> float:
+def lord_level(t: int, rejections: list[int], *, level: float) -> float:
     """Return LORD++'s level of the t-th test, given the numbers of the tests that rejected.
 
     With w0 = level / 2 and discoveries at tau_1 < tau_2 < ...,
@@ -105,6 +105,6 @@ def lord_level(t: int, found: list[int], *, level: float) -> float:
     """
     start = level / 2
     total = start * _gamma(t)
-    for j, tau in enumerate(found):
+    for j, tau in enumerate(rejections):
         total += (level - start if j == 0 else level) * _gamma(t - tau)
     return total

@@ -102,11 +102,11 @@ def _elsewhere(
 ) -> Array:
     """Return the log likelihood of the error by changes with other rungs."""
     known = {} if known is None else known
-    said = [_by_rest(change_view, effect, model, known) for change_view, effect in found]
+    by_others = [_by_rest(change_view, effect, model, known) for change_view, effect in found]
     own = [max(effect.gain_se**2 - effect.shared_se**2, 1e-12) for _, effect in found]
-    left = np.array([e.gain - mean for (_, e), (mean, _) in zip(found, said, strict=True)])
+    left = np.array([e.gain - mean for (_, e), (mean, _) in zip(found, by_others, strict=True)])
     loads = np.array([loading(effect, rho) for _, effect in found])
-    variance = np.array(own) + np.array([variance for _, variance in said])
+    variance = np.array(own) + np.array([variance for _, variance in by_others])
     residual = left[:, None] - loads[:, None] * error
     return np.asarray(-0.5 * surprise(residual, variance[:, None]).sum(axis=0))
 

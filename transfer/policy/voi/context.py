@@ -206,7 +206,7 @@ class PolicyContext:
         """Return what accepted changes are worth."""
         key = (self.tally.stamp("accepted"), self.utility)
         forecasts = (verdict.gain_forecast for verdict in self.tally.accepted())
-        worths = (self.utility.of_normal(look.mean, look.sd) for look in forecasts if look)
+        worths = (self.utility.of_normal(f.mean, f.sd) for f in forecasts if f is not None)
         return self._memory.recall(
             "earned", key, lambda: sum((max(worth, 0.0) for worth in worths), 0.0)
         )

@@ -114,21 +114,21 @@ def edits_by_knob(
         if change_view.is_accepted:
             for name, value in change_view.change.knobs.items():
                 accepted.setdefault(name, []).append((order[change_view.base], value))
-    found: dict[str, list[KnobEdit]] = {}
+    by_knob: dict[str, list[KnobEdit]] = {}
     for change_view in change_views:
         name = edited(change_view, knobs)
         if not name:
             continue
         knob, now = knobs[name], order[change_view.base]
         earlier = [value for when, value in accepted.get(name, ()) if when < now]
-        held = earlier[-1] if earlier else knob.default
-        origin, start = coordinate(knob, knob.default), coordinate(knob, held)
-        place = coordinate(knob, change_view.change.knobs[name])
-        if origin is None or start is None or place is None:
+        baseline_value = earlier[-1] if earlier else knob.default
+        origin, start = coordinate(knob, knob.default), coordinate(knob, baseline_value)
+        edit_at = coordinate(knob, change_view.change.knobs[name])
+        if origin is None or start is None or edit_at is None:
             continue
-        edit = KnobEdit(change_view.arm, start - origin, place - origin, change_view.effects)
-        found.setdefault(name, []).append(edit)
-    return {name: tuple(edits) for name, edits in found.items()}
+        edit = KnobEdit(change_view.arm, start - origin, edit_at - origin, change_view.effects)
+        by_knob.setdefault(name, []).append(edit)
+    return {name: tuple(edits) for name, edits in by_knob.items()}
 
 
 def fit_bowl(edits: Sequence[KnobEdit], *, misfit: float = 0.004) -> Bowl:

@@ -103,12 +103,12 @@ class AtomsPolicy:
         if prospects.ceiling() - study.price * cheapest <= stopping:
             return None
         room = study.room / study.unit
-        found = [
+        affordable_plans = [
             plan
             for plan in plans(prospects, steps, replicates=self.rules.replicates)
             if plan.legs[0][1] * steps[plan.legs[0][0]].cost <= room
         ]
-        best = max(found, key=lambda plan: plan.net(study.price), default=None)
+        best = max(affordable_plans, key=lambda plan: plan.net(study.price), default=None)
         if best is None or best.net(study.price) <= stopping:
             return None
         return best
@@ -121,18 +121,18 @@ class AtomsPolicy:
         steps: Sequence[RungOption],
         plan: RunPlan,
     ) -> Decision:
-        place, more = plan.legs[0]
-        step = steps[place]
-        look = belief.gain_forecast(study.target)
+        rung_index, more = plan.legs[0]
+        step = steps[rung_index]
+        forecast = belief.gain_forecast(study.target)
         action = Action.REPEAT if step.n else Action.PROMOTE
         gain, cost = compute_share(plan.value), study.price * plan.cost
         reasons = (
             measured(evidence.effects),
-            likeness(evidence.change, look, beyond(evidence.ladder, evidence.effects)),
+            likeness(evidence.change, forecast, beyond(evidence.ladder, evidence.effects)),
             f"{more} run{'s' if more > 1 else ''} at {step.name} promise {gain} against a price "
             f"of {compute_share(cost)}",
         )
-        return Decision(action, step.name, reasons, look, seeds=step.n + more)
+        return Decision(action, step.name, reasons, forecast, seeds=step.n + more)
 
     def _stop(
         self,
@@ -141,26 +141,30 @@ class AtomsPolicy:
         belief: Belief,
         steps: Sequence[RungOption],
     ) -> Decision:
-        look = belief.gain_forecast(study.target)
+        forecast = belief.gain_forecast(study.target)
         worth = belief.at(study.target).worth(study.utility)
         last = evidence.ladder.rungs[self._top(evidence)]
-        said = (
+        evidence_words = (
             measured(evidence.effects),
-            likeness(evidence.change, look, beyond(evidence.ladder, evidence.effects)),
+            likeness(evidence.change, forecast, beyond(evidence.ladder, evidence.effects)),
         )
-        if worth > 0 and look.odds > self.rules.odds:
-            return self._accept(study, evidence, look, said, steps)
+        if worth > 0 and forecast.odds > self.rules.odds:
+            return self._accept(study, evidence, forecast, evidence_words, steps)
         if worth > 0:
             plan = settling(study.prospects(belief, steps), steps)
             price = 0.0 if plan is None else plan.cost * study.unit
             hint = settle(evidence.ladder, steps, plan)
-            reasons = (*said, f"odds are short of {self.rules.odds:.2f}", *([hint] if hint else []))
-            return Decision(
-                Action.STOP, last.name, reasons, look, outcome=Outcome.UNDECIDED, price=price
+            reasons = (
+                *evidence_words,
+                f"odds are short of {self.rules.odds:.2f}",
+                *([hint] if hint else []),
             )
-        reasons = (*said, "more runs are not worth their price")
+            return Decision(
+                Action.STOP, last.name, reasons, forecast, outcome=Outcome.UNDECIDED, price=price
+            )
+        reasons = (*evidence_words, "more runs are not worth their price")
         outcome = Outcome.SCALE_BOUND if self._won_below(belief) else Outcome.REJECTED
-        return Decision(Action.STOP, last.name, reasons, look, outcome=outcome)
+        return Decision(Action.STOP, last.name, reasons, forecast, outcome=outcome)
 
     @staticmethod
     def _won_below(belief: Belief) -> bool:
@@ -170,24 +174,35 @@ class AtomsPolicy:
         self,
         study: PolicyContext,
         evidence: Evidence,
-        look: GainForecast,
-        said: tuple[str, ...],
+        forecast: GainForecast,
+        evidence_words: tuple[str, ...],
         steps: Sequence[RungOption],
     ) -> Decision:
         """Take a change into the head, but no hyper-parameter edit by one rung alone."""
-        ladder, place = evidence.ladder, self._top(evidence)
-        name = ladder.rungs[place].name
+        ladder, rung_index = evidence.ladder, self._top(evidence)
+        name = ladder.rungs[rung_index].name
         is_edit = evidence.change.kind is Kind.HYPERPARAMETER
         if is_edit and len(evidence.effects) < 2:
             reason = "one rung says nothing of how a hyper-parameter drifts"
-            if place + 1 < len(ladder.rungs) and steps[place + 1].cost * study.unit <= study.room:
-                upper, seeds = ladder.rungs[place + 1], self.rules.first_seeds
-                return Decision(Action.PROMOTE, upper.name, (*said, reason), look, seeds=seeds)
-            return Decision(Action.STOP, name, (*said, reason), look, outcome=Outcome.UNDECIDED)
+            if (
+                rung_index + 1 < len(ladder.rungs)
+                and steps[rung_index + 1].cost * study.unit <= study.room
+            ):
+                upper, seeds = ladder.rungs[rung_index + 1], self.rules.first_seeds
+                return Decision(
+                    Action.PROMOTE, upper.name, (*evidence_words, reason), forecast, seeds=seeds
+                )
+            return Decision(
+                Action.STOP, name, (*evidence_words, reason), forecast, outcome=Outcome.UNDECIDED
+            )
         assumed = any(n.df == 0 for rung, n in study.view.noise.items() if rung == name)
         more = ("noise is assumed, not measured",) if assumed else ()
-        reasons = (*said, f"worth {compute_share(look.mean)} of compute at the target", *more)
-        return Decision(Action.ACCEPT, name, reasons, look, outcome=Outcome.PROVISIONAL)
+        reasons = (
+            *evidence_words,
+            f"worth {compute_share(forecast.mean)} of compute at the target",
+            *more,
+        )
+        return Decision(Action.ACCEPT, name, reasons, forecast, outcome=Outcome.PROVISIONAL)
 
     def _failed(self, study: PolicyContext, evidence: Evidence, failure: Failure) -> Decision:
         """Reject a change that crashed; above the lowest rung the crash counts as a loss there."""
@@ -198,10 +213,10 @@ class AtomsPolicy:
             return Decision(Action.STOP, first, (reason,), outcome=Outcome.REJECTED)
         position = ladder.position(ladder.rung(failure.rung).scale)
         belief = study.belief(evidence.arm, evidence.change, evidence.effects, crashed_at=position)
-        look = replace(belief, last=position).gain_forecast(study.target)
+        forecast = replace(belief, last=position).gain_forecast(study.target)
         reasons = (measured(evidence.effects), describe_failure(failure))
         outcome = Outcome.SCALE_BOUND if self._won_below(belief) else Outcome.REJECTED
-        return Decision(Action.STOP, failure.rung, reasons, look, outcome=outcome)
+        return Decision(Action.STOP, failure.rung, reasons, forecast, outcome=outcome)
 
     # -- the study --------------------------------------------------------------------------
 

@@ -15,12 +15,12 @@ WORDS = {Kind.STRUCTURAL: "structural change", Kind.HYPERPARAMETER: "hyper-param
 
 def measured(effects: Sequence[Effect]) -> str:
     """Say what a change does on its rungs: ``wins 1.8 % at d2, loses 0.4 % at d3``."""
-    said = []
+    clauses = []
     for effect in effects:
         verb = "wins" if effect.gain > 0 else "loses"
         size = compute_share(abs(effect.gain)).removeprefix("+")
-        said.append(f"{verb} {size} of compute at {effect.rung} (n {effect.n})")
-    return ", ".join(said) or "not measured"
+        clauses.append(f"{verb} {size} of compute at {effect.rung} (n {effect.n})")
+    return ", ".join(clauses) or "not measured"
 
 
 def beyond(ladder: Ladder, effects: Sequence[Effect]) -> str:
@@ -30,12 +30,12 @@ def beyond(ladder: Ladder, effects: Sequence[Effect]) -> str:
     return f"{ratio:.0f}x" if ratio >= 3 else f"{ratio:.1f}x"
 
 
-def likeness(change: Change, look: GainForecast, distance: str) -> str:
+def likeness(change: Change, forecast: GainForecast, distance: str) -> str:
     """Say what becomes of changes of this kind with such effects."""
-    lost = 1 - look.odds
+    lost = 1 - forecast.odds
     share = "half" if 0.45 <= lost <= 0.55 else f"{100 * lost:.0f} %"
     name = WORDS[change.kind]
-    return f"of {name}s like it {share} lose at {distance}; P(gain) {look.odds:.2f}"
+    return f"of {name}s like it {share} lose at {distance}; P(gain) {forecast.odds:.2f}"
 
 
 def duration(seconds: float) -> str:
@@ -49,10 +49,10 @@ def settle(ladder: Ladder, steps: Sequence[RungOption], plan: RunPlan | None) ->
     """Say what runs would settle a change and what they take; empty if nothing would."""
     if plan is None:
         return ""
-    place, n = plan.legs[0]
-    rung = ladder.rung(steps[place].name)
+    rung_index, n = plan.legs[0]
+    rung = ladder.rung(steps[rung_index].name)
     price = f"{n * rung.cost:.3g} {ladder.unit}"
     if rung.seconds > 0:
         price += f", {duration(n * rung.seconds)}"
-    more = "more " if steps[place].n else ""
+    more = "more " if steps[rung_index].n else ""
     return f"{n} {more}run{'s' if n > 1 else ''} at {rung.name}, {price}, would settle it"

@@ -9,6 +9,7 @@ from transfer.belief.stack_members import Claim, Part
 from transfer.events import GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure, describe_failure
 from transfer.ladder_trust import Light
+from transfer.policy.plain import CERTIFIED_SPAN
 from transfer.policy.protocol import ChangeView, Review
 from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured
@@ -27,7 +28,7 @@ from transfer.policy.voi.round_stacks import (
 )
 from transfer.units import compute_share
 
-CERTIFIED_RUNGS, CERTIFIED_SPAN = 3, 15.0
+CERTIFIED_RUNGS = 3
 MOST_MEMBERS = 12
 
 
@@ -48,12 +49,14 @@ def candidates(study: PolicyContext) -> list[str]:
         worth = gain.worth(study.utility)
         if worth > 0 and gain.odds > study.rules.odds:
             scored.append((worth, change_view))
-    kept: list[ChangeView] = []
+    remaining: list[ChangeView] = []
     for _, change_view in sorted(scored, key=lambda pair: -pair[0])[:MOST_MEMBERS]:
-        if not any(change_view.change.knobs.keys() & other.change.knobs.keys() for other in kept):
-            kept.append(change_view)
+        if not any(
+            change_view.change.knobs.keys() & other.change.knobs.keys() for other in remaining
+        ):
+            remaining.append(change_view)
     order = list(study.view.change_views)
-    return sorted((change_view.arm for change_view in kept), key=order.index)
+    return sorted((change_view.arm for change_view in remaining), key=order.index)
 
 
 def _alone(study: PolicyContext, change_view: ChangeView) -> tuple[GainForecast, float]:
@@ -118,14 +121,19 @@ def conclude(
 ) -> tuple[VerdictReached, ...]:
     """Return the verdicts of a round's members, and of those it accepted but does not keep."""
     dropped, final, parts = _stack_view(study, stacks)
-    kept = [arm for arm in members if arm not in dropped]
+    remaining = [arm for arm in members if arm not in dropped]
     verdicts = []
-    if final is not None and final.effects and set(final.change.members) >= set(kept) and kept:
-        inside = [arm for arm in final.change.members if arm in kept]
+    if (
+        final is not None
+        and final.effects
+        and set(final.change.members) >= set(remaining)
+        and remaining
+    ):
+        inside = [arm for arm in final.change.members if arm in remaining]
         claim = claim_of(study, final.change.members, final, parts)
         verdicts += [_judge_member(study, arm, claim, final) for arm in inside]
     else:
-        verdicts += [_judge_alone(study, arm) for arm in kept]
+        verdicts += [_judge_alone(study, arm) for arm in remaining]
     verdicts += [_drop(study, arm, reason) for arm, reason in dropped.items() if arm in members]
     for change_view in study.tally.on_base(study.view.base):
         verdict = change_view.verdict
@@ -193,10 +201,10 @@ def _why_left(study: PolicyContext, change_view: ChangeView, members: Sequence[s
 
 def _drop(study: PolicyContext, arm: str, reason: str) -> VerdictReached:
     change_view = study.view.change_views[arm]
-    look, _ = _alone(study, change_view)
+    forecast, _ = _alone(study, change_view)
     reasons = (measured(change_view.effects), reason)
     return VerdictReached(
-        arm, Outcome.REJECTED, change_view.effects, look, reasons, prior=study.prior_digest
+        arm, Outcome.REJECTED, change_view.effects, forecast, reasons, prior=study.prior_digest
     )
 
 
@@ -209,11 +217,11 @@ def _judge_alone(
         change_view = replace(
             change_view, effects=alone(change_view, further), failure=further.failure
         )
-    look, worth = _alone(study, change_view)
+    forecast, worth = _alone(study, change_view)
     gain = belief_of(study, change_view).at(study.target)
     severe = gain.worth(study.certified_utility)
     short = _short_of_certified(study, (change_view,), severe)
-    return _verdict(study, change_view, look, worth, short, ())
+    return _verdict(study, change_view, forecast, worth, short, ())
 
 
 def _judge_member(
@@ -224,25 +232,25 @@ def _judge_member(
     if len(stack.change.members) == 1:
         return _judge_alone(study, arm, further=stack)
     gain = claim.members[arm]
-    look = gain.gain_forecast()
+    forecast = gain.gain_forecast()
     short = _short_of_certified(study, (change_view, stack), gain.worth(study.certified_utility))
     if not short and claim.is_doubtful:
         short = "the stack falls short of its forecast"
     words = exam_words(claim, stack)
-    return _verdict(study, change_view, look, gain.worth(study.utility), short, (words,))
+    return _verdict(study, change_view, forecast, gain.worth(study.utility), short, (words,))
 
 
 def _verdict(
     study: PolicyContext,
     change_view: ChangeView,
-    look: GainForecast,
+    forecast: GainForecast,
     worth: float,
     short: str,
     words: tuple[str, ...],
 ) -> VerdictReached:
-    odds = f"P(gain) {look.odds:.2f}, {compute_share(look.mean)} of compute at the target"
+    odds = f"P(gain) {forecast.odds:.2f}, {compute_share(forecast.mean)} of compute at the target"
     reasons = (measured(change_view.effects), *words, odds)
-    if worth <= 0 or look.odds <= study.rules.odds:
+    if worth <= 0 or forecast.odds <= study.rules.odds:
         outcome, why = Outcome.REJECTED, "not worth taking by what the stack showed"
     elif short:
         outcome, why = Outcome.PROVISIONAL, f"not certified: {short}"
@@ -252,7 +260,7 @@ def _verdict(
         change_view.arm,
         outcome,
         change_view.effects,
-        look,
+        forecast,
         (*reasons, why),
         prior=study.prior_digest,
     )

@@ -68,13 +68,13 @@ def allowance(study: PolicyContext) -> float:
     return min(left, study.view.budget - study.view.spent)
 
 
-def exam_seeds(study: PolicyContext, place: int, room: float, *, n_baseline: int = 0) -> int:
+def exam_seeds(study: PolicyContext, rung_index: int, room: float, *, n_baseline: int = 0) -> int:
     """Return how often a stack is run on a rung: fewer where the room is short, 0 for not at all.
 
     The baseline runs as often; ``n_baseline`` of its runs are there.
     """
-    rung = study.ladder.rungs[place]
-    wanted = study.rules.exam_seeds[min(place, len(study.rules.exam_seeds) - 1)]
+    rung = study.ladder.rungs[rung_index]
+    wanted = study.rules.exam_seeds[min(rung_index, len(study.rules.exam_seeds) - 1)]
     for seeds in range(wanted, 0, -1):
         missing = max(max(seeds, rung.baseline_seeds) - n_baseline, 0)
         if (seeds + missing) * rung.cost <= room:
@@ -82,9 +82,9 @@ def exam_seeds(study: PolicyContext, place: int, room: float, *, n_baseline: int
     return 0
 
 
-def _n_baseline(study: PolicyContext, place: int) -> int:
+def _n_baseline(study: PolicyContext, rung_index: int) -> int:
     """Return how many runs this round's baseline has on a rung, as far as effects show."""
-    name, base = study.ladder.rungs[place].name, study.view.base
+    name, base = study.ladder.rungs[rung_index].name, study.view.base
     return max(
         (
             effect.n_baseline
@@ -100,8 +100,10 @@ def _n_baseline(study: PolicyContext, place: int) -> int:
 def highest(study: PolicyContext) -> int:
     """Return the place of the highest rung that a study of this budget affords a stack on."""
     room = study.rules.closing_share * study.view.budget
-    places = range(len(study.ladder.rungs))
-    return max((place for place in places if exam_seeds(study, place, room)), default=0)
+    every_rung = range(len(study.ladder.rungs))
+    return max(
+        (rung_index for rung_index in every_rung if exam_seeds(study, rung_index, room)), default=0
+    )
 
 
 # -- one stack ------------------------------------------------------------------------------
@@ -125,35 +127,37 @@ def _schedule(study: PolicyContext, evidence: Evidence) -> Decision:
     """Take a stack one rung up, until the highest, its room or its forecast ends it."""
     rungs = study.ladder.rungs
     measured_places = [study.ladder.index(effect.rung) for effect in evidence.effects]
-    place = max(measured_places, default=-1) + 1
-    look: GainForecast | None = None
-    said = "stack of " + ", ".join(evidence.change.members)
+    rung_index = max(measured_places, default=-1) + 1
+    forecast: GainForecast | None = None
+    words = "stack of " + ", ".join(evidence.change.members)
     if len(evidence.change.members) == 1 and evidence.effects:
         change_view = study.view.change_views[evidence.change.members[0]]
         further = replace(change_view, effects=alone(change_view, evidence))
-        look = belief_of(study, further).gain_forecast(study.target)
-        said = f"climbs alone: {measured(evidence.effects)}; P(gain) {look.odds:.2f}"
-        if look.odds < 1 - study.rules.odds:
-            return _measured(evidence, look, (said, "not worth climbing further"))
+        forecast = belief_of(study, further).gain_forecast(study.target)
+        words = f"climbs alone: {measured(evidence.effects)}; P(gain) {forecast.odds:.2f}"
+        if forecast.odds < 1 - study.rules.odds:
+            return _measured(evidence, forecast, (words, "not worth climbing further"))
     elif evidence.effects:
         claim = claim_of(study, evidence.change.members, evidence)
-        look, said = claim.gain_forecast, exam_words(claim, evidence)
+        forecast, words = claim.gain_forecast, exam_words(claim, evidence)
         if claim.short > FALLS_SHORT:
-            return _measured(evidence, look, (said, "far short of its forecast"))
-    if place > highest(study) or place >= len(rungs):
-        return _measured(evidence, look, (said, "on the highest rung that the study affords"))
-    there = _n_baseline(study, place)
-    seeds = exam_seeds(study, place, allowance(study), n_baseline=there)
+            return _measured(evidence, forecast, (words, "far short of its forecast"))
+    if rung_index > highest(study) or rung_index >= len(rungs):
+        return _measured(evidence, forecast, (words, "on the highest rung that the study affords"))
+    n_there = _n_baseline(study, rung_index)
+    seeds = exam_seeds(study, rung_index, allowance(study), n_baseline=n_there)
     if not seeds:
-        return _measured(evidence, look, (said, f"no room for {rungs[place].name}"))
-    return Decision(Action.PROMOTE, rungs[place].name, (said,), look, seeds=seeds)
+        return _measured(evidence, forecast, (words, f"no room for {rungs[rung_index].name}"))
+    return Decision(Action.PROMOTE, rungs[rung_index].name, (words,), forecast, seeds=seeds)
 
 
-def _measured(evidence: Evidence, look: GainForecast | None, reasons: tuple[str, ...]) -> Decision:
+def _measured(
+    evidence: Evidence, forecast: GainForecast | None, reasons: tuple[str, ...]
+) -> Decision:
     """End a stack's climb; a stack itself is never accepted, its members are."""
     first = evidence.ladder.rungs[0].name
     last = evidence.effects[-1].rung if evidence.effects else first
-    return Decision(Action.STOP, last, reasons, look, outcome=Outcome.UNDECIDED)
+    return Decision(Action.STOP, last, reasons, forecast, outcome=Outcome.UNDECIDED)
 
 
 def _decide_part(
@@ -161,8 +165,8 @@ def _decide_part(
 ) -> Decision:
     """Measure a part once; it climbs on where it alone is better than the whole."""
     if not evidence.effects:
-        place, seeds = _part_runs(study, stacks)
-        rung = study.ladder.rungs[place].name
+        rung_index, seeds = _part_runs(study, stacks)
+        rung = study.ladder.rungs[rung_index].name
         return Decision(Action.PROMOTE, rung, (f"stack without {left_out}",), seeds=seeds)
     against = contradicted(study, stacks)
     is_seen = all(part.effects or part.failure for part in stacks.parts.values())
@@ -187,19 +191,19 @@ def _part_runs(study: PolicyContext, stacks: Stacks) -> tuple[int, int]:
     n = study.rules.part_seeds * (2 if claim.is_doubtful else 1)
     room = min(study.rules.parts_share * study.view.budget, allowance(study))
     if claim.falls_at:
-        place = study.ladder.index(claim.falls_at)
-        each = len(root.change.members) * study.ladder.rungs[place].cost
+        rung_index = study.ladder.index(claim.falls_at)
+        each = len(root.change.members) * study.ladder.rungs[rung_index].cost
         if each <= room:
-            return place, min(n, int(room / each))
+            return rung_index, min(n, int(room / each))
     beliefs = [belief_of(study, study.view.change_views[arm]) for arm in root.change.members]
     steps = study.steps(())
     for effect in root.effects:
-        place = study.ladder.index(effect.rung)
+        rung_index = study.ladder.index(effect.rung)
         gains = sorted(abs(float(b.moments([effect.position])[0][0])) for b in beliefs)
-        visible = VISIBLE * steps[place].own_sd * math.sqrt(2 / n)
-        cost = n * len(beliefs) * study.ladder.rungs[place].cost
+        visible = VISIBLE * steps[rung_index].own_sd * math.sqrt(2 / n)
+        cost = n * len(beliefs) * study.ladder.rungs[rung_index].cost
         if gains[len(gains) // 2] > visible and cost <= room:
-            return place, n
+            return rung_index, n
     return 0, n
 
 
@@ -224,8 +228,8 @@ def part_of(study: PolicyContext, stacks: Stacks, arm: str) -> Part | None:
 
 def parts_of(study: PolicyContext, stacks: Stacks) -> list[Part]:
     """Return what each member adds to the root, as far as it was measured."""
-    found = [part_of(study, stacks, arm) for arm in stacks.parts]
-    return [part for part in found if part is not None]
+    parts = (part_of(study, stacks, arm) for arm in stacks.parts)
+    return [part for part in parts if part is not None]
 
 
 def contradicted(study: PolicyContext, stacks: Stacks) -> list[str]:
@@ -267,11 +271,11 @@ def belief_of(study: PolicyContext, change_view: ChangeView) -> Belief:
 
 def alone(change_view: ChangeView, stack: ChangeView | Evidence) -> tuple[Effect, ...]:
     """Return a change's effects with those of the stack of it alone, which holds its own runs."""
-    found = {effect.rung: effect for effect in change_view.effects}
+    by_rung = {effect.rung: effect for effect in change_view.effects}
     for effect in stack.effects:
-        if effect.rung not in found or effect.n > found[effect.rung].n:
-            found[effect.rung] = effect
-    return tuple(sorted(found.values(), key=lambda effect: effect.position))
+        if effect.rung not in by_rung or effect.n > by_rung[effect.rung].n:
+            by_rung[effect.rung] = effect
+    return tuple(sorted(by_rung.values(), key=lambda effect: effect.position))
 
 
 def claim_of(
@@ -296,8 +300,8 @@ def exam_words(claim: Claim, stack: ChangeView | Evidence) -> str:
     """Say how a stack's forecast did: measured, share of the forecast, what is claimed."""
     last = stack.effects[-1]
     ratio = "" if math.isnan(claim.ratio) else f", {claim.ratio:.2f} of the forecast"
-    look = claim.gain_forecast
-    low, mean, high = map(compute_share, (look.low, look.mean, look.high))
+    forecast = claim.gain_forecast
+    low, mean, high = map(compute_share, (forecast.low, forecast.mean, forecast.high))
     gain = compute_share(last.gain)
     return (
         f"stack of {len(claim.members)} {gain} at {last.rung}{ratio}; at the target "

@@ -126,32 +126,32 @@ class Prospects:
         if len(legs) > 1:
             first_mean, first_spread, _ = self._after(legs[:1])
             odds = normal_cdf(first_mean / max(first_spread, 1e-12))
-            cost += odds * sum(n * self._steps[place].cost for place, n in legs[1:])
+            cost += odds * sum(n * self._steps[rung_index].cost for rung_index, n in legs[1:])
         value = max(min(expected_best(mean, spread), certain), mean, 0.0)
         return RunPlan(legs, value, cost, spread)
 
     def _after(self, legs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
         """Return the utility's mean after the legs, its sd seen from now, its value if certain."""
-        places = [place for place, _ in legs]
-        last = max(self._belief.last, *(self._steps[place].position for place in places))
+        places = [rung_index for rung_index, _ in legs]
+        last = max(self._belief.last, *(self._steps[rung_index].position for rung_index in places))
         mean, link, certain = self._at(last)
         if len(legs) == 1:
-            place, n = legs[0]
-            spread = abs(float(link[place])) / math.sqrt(
-                float(self._within[place, place]) + self._noise(place, n)
+            rung_index, n = legs[0]
+            spread = abs(float(link[rung_index])) / math.sqrt(
+                float(self._within[rung_index, rung_index]) + self._noise(rung_index, n)
             )
             return mean, spread, certain
         matrix = self._within[places][:, places]
-        for k, (place, n) in enumerate(legs):
-            matrix[k, k] += self._noise(place, n)
+        for k, (rung_index, n) in enumerate(legs):
+            matrix[k, k] += self._noise(rung_index, n)
         c = link[places]
         return mean, math.sqrt(max(float(c @ np.linalg.solve(matrix, c)), 0.0)), certain
 
-    def _noise(self, place: int, n: int) -> float:
-        step = self._steps[place]
+    def _noise(self, rung_index: int, n: int) -> float:
+        step = self._steps[rung_index]
         noise = step.own_sd**2 / n
         if step.n == 0:
-            noise += step.shared_sd**2 + float(self._misfit[place])
+            noise += step.shared_sd**2 + float(self._misfit[rung_index])
         return noise
 
 
@@ -162,15 +162,15 @@ def plans(
 
     Steps that are not affordable must not be among ``steps``.
     """
-    measured = [place for place, step in enumerate(steps) if step.n > 0]
+    measured = [rung_index for rung_index, step in enumerate(steps) if step.n > 0]
     here = max(measured, default=-1)
     legs: list[tuple[tuple[int, int], ...]] = []
     if here >= 0:
         legs += [((here, n),) for n in replicates if steps[here].n + n <= steps[here].most]
     above = range(here + 1, len(steps))
-    legs += [((place, steps[place].first),) for place in above]
+    legs += [((rung_index, steps[rung_index].first),) for rung_index in above]
     legs += [
-        tuple((place, steps[place].first) for place in range(here + 1, top + 1))
+        tuple((rung_index, steps[rung_index].first) for rung_index in range(here + 1, top + 1))
         for top in above
         if top > here + 1
     ]
@@ -184,18 +184,22 @@ def settling(prospects: Prospects, steps: Sequence[RungOption]) -> RunPlan | Non
 
     None if nothing more may be run.
     """
-    found = []
-    for place, step in enumerate(steps):
+    candidates = []
+    for rung_index, step in enumerate(steps):
         rooms = [n for n in (1, 2, 4, 8, 16, 32) if step.n + n <= max(step.most, 32)]
-        goal = prospects.plan(((place, 10_000),)).spread
+        goal = prospects.plan(((rung_index, 10_000),)).spread
         enough = [
-            plan for n in rooms if (plan := prospects.plan(((place, n),))).spread >= SETTLED * goal
+            plan
+            for n in rooms
+            if (plan := prospects.plan(((rung_index, n),))).spread >= SETTLED * goal
         ]
-        found += enough[:1]
-    if not found:
+        candidates += enough[:1]
+    if not candidates:
         return None
-    best = max(plan.spread for plan in found)
-    return min((plan for plan in found if plan.spread >= 0.7 * best), key=lambda plan: plan.cost)
+    best = max(plan.spread for plan in candidates)
+    return min(
+        (plan for plan in candidates if plan.spread >= 0.7 * best), key=lambda plan: plan.cost
+    )
 
 
 def price_of_compute(
