@@ -121,8 +121,8 @@ def seconds_by_rung(job: StudyJob, speed: Speed) -> dict[str, float]:
 def forecast_seconds(job: StudyJob, by_rung: dict[str, float], slots: int) -> float:
     """Forecast the wall time of a study that spends its budget."""
     spent = seconds = 0.0
-    for place, rung in enumerate(job.ladder.rungs):
-        trials = job.limits.changes * SURVIVAL**place * rung.seeds + rung.baseline_seeds
+    for number, rung in enumerate(job.ladder.rungs):
+        trials = job.limits.changes * SURVIVAL**number * rung.seeds + rung.baseline_seeds
         spent += trials * rung.cost
         seconds += trials * by_rung[rung.name]
     share = min(1.0, job.plan.budget / spent)
@@ -144,10 +144,10 @@ def calibration_lines(known: Calibration | None, audit: Audit | None, unit: str)
     """Say what the default budget can find, where a calibration tells."""
     if known is None:
         return ["power    not calibrated here: python -m transfer calibrate +ladder=NAME"]
-    told = [(rung, known_noise(rung.rung, known, audit)) for rung in known.rungs]
+    measured = [(rung, known_noise(rung.rung, known, audit)) for rung in known.rungs]
     rungs = tuple(
         replace(rung, noise=best.noise, noise_df=best.noise_df, rho=best.rho)
-        for rung, best in told
+        for rung, best in measured
         if best is not None
     )
     return [power_line(replace(known, rungs=rungs), unit)]
@@ -155,9 +155,9 @@ def calibration_lines(known: Calibration | None, audit: Audit | None, unit: str)
 
 def noise_source(calibration: Calibration | None, audit: Audit | None) -> str:
     """Say where the noise that is shown comes from."""
-    found = [f"the audit's {audit.n} changes"] if audit is not None else []
-    found += ["the calibration here"] if calibration is not None else []
-    return f"as {' or '.join(found)} showed" if found else "as the ladder states"
+    sources = [f"the audit's {audit.n} changes"] if audit is not None else []
+    sources += ["the calibration here"] if calibration is not None else []
+    return f"as {' or '.join(sources)} showed" if sources else "as the ladder states"
 
 
 def show(job: StudyJob) -> int:

@@ -74,11 +74,11 @@ def multipliers(fit: FormFit, theta: Array, scales: Array, loss: Array) -> Array
     x = np.log(scales) - fit.centre[:, None]
     wanted = np.log(loss)
     steps = _REACH * np.sinh(4 * np.linspace(-1, 1, 161)) / np.sinh(4)
-    found = np.empty((len(theta), len(wanted)))
+    gains = np.empty((len(theta), len(wanted)))
     for i, goal in enumerate(wanted):
         curve = fit.form.log_loss(theta, x[:, i : i + 1] + steps / len(x))
-        found[:, i] = _crossing(curve, steps, float(goal))
-    return found
+        gains[:, i] = _crossing(curve, steps, float(goal))
+    return gains
 
 
 def _crossing(curve: Array, steps: Array, goal: float) -> Array:
@@ -107,6 +107,7 @@ def compare(
     multiplier, and the arm's are taken less the baseline's at the same scale: the law's misfit
     there cancels. Over three scales or more the gain is a line in log compute; below that it is
     constant. Intervals come from resamples of whole runs, names shared by the arms drawn together.
+    The target has a number for each scale of the form; ``n`` is the number of resamples.
 
     Examples
     --------
@@ -114,8 +115,8 @@ def compare(
     >>> c = np.geomspace(1.0, 1e4, 8)
     >>> names = np.array([f"s{i}" for i in range(8)])
     >>> arms = [Arm(c[None], 1 + (c * m) ** -0.3, names) for m in (1.0, 1.2)]
-    >>> found = compare(*arms, form=POWER, target=(1e5,), rng=np.random.default_rng(0))
-    >>> round(found.target.multiplier, 3)
+    >>> comparison = compare(*arms, form=POWER, target=(1e5,), rng=np.random.default_rng(0))
+    >>> round(comparison.target.multiplier, 3)
     1.2
     """
     fit = fit_form(form, *baseline.scales, loss=baseline.loss, objective=objective, n_polished=4)

@@ -52,6 +52,15 @@ def gain_sd(
     the rung's misfit ``(.20 gain)^2 + .004^2`` that seeds do not remove; across rungs the gain is
     a line in log compute, flat but for a slope doubted by a part of the gain (1/18) per nat.
 
+    Parameters
+    ----------
+    seeds : tuple of int
+        Pairs of runs by rung; 0 leaves a rung out.
+    target, gain : float
+        Compute at the target, and the log compute multiplier expected there.
+    rho : float
+        Correlation of runs of both arms that share a seed.
+
     >>> rungs = (PlannedRung(1e18, 0.05, 0.001, 1.0), PlannedRung(1e19, 0.05, 0.001, 10.0))
     >>> round(gain_sd(rungs, (4, 0), target=1e20, gain=0.05, rho=0.5), 4)
     0.0195

@@ -17,12 +17,12 @@ PLATEAU = 10
 
 def known_programs(state: StudyState) -> dict[str, str]:
     """Return what was tried: digest of a program -> its change and verdict in words."""
-    found = {}
+    tried = {}
     for program, arm in state.changes.programs.items():
         verdict = state.changes[arm].verdict
         ended = "in flight" if verdict is None else str(verdict.outcome)
-        found[program] = f"{arm} '{state.changes[arm].change.title}' ({ended})"
-    return found
+        tried[program] = f"{arm} '{state.changes[arm].change.title}' ({ended})"
+    return tried
 
 
 def crash_to_mend(state: StudyState, proposer: str) -> str:
@@ -61,13 +61,13 @@ def _depth(state: StudyState, arm: str) -> int:
 
 def _judged(state: StudyState, proposer: str, last: int) -> list[Proposed]:
     """Return a proposer's newest changes with a verdict, newest first."""
-    found = []
+    newest = []
     for record in reversed(state.changes.values()):
         if record.change.proposer == proposer and record.verdict is not None:
-            found.append(record.proposed)
-            if len(found) == last:
+            newest.append(record.proposed)
+            if len(newest) == last:
                 break
-    return found
+    return newest
 
 
 def resting(state: StudyState, proposer: str) -> str:

@@ -207,8 +207,8 @@ def nonnegative(basis: Array) -> Array:
     best = np.zeros(target.shape)
     gain = np.full(len(basis), -np.inf)
     for size in range(1, n_terms + 1):
-        for kept in itertools.combinations(range(n_terms), size):
-            keep = list(kept)
+        for chosen in itertools.combinations(range(n_terms), size):
+            keep = list(chosen)
             part = gram[:, keep][:, :, keep]
             part = part + 1e-12 * np.eye(size) * part.max((1, 2), keepdims=True)
             c = np.linalg.solve(part, target[:, keep, None])[:, :, 0]

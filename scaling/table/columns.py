@@ -110,12 +110,12 @@ def guess_roles(columns: list[str]) -> dict[ColumnRole, str]:
     by_name: dict[str, str] = {}
     for column in columns:
         by_name.setdefault(plain(column), column)
-    found = {}
+    roles = {}
     for role, names in _NAMES.items():
         known = [by_name[name] for name in names if name in by_name]
         if known:
-            found[role] = known[0]
-    return found
+            roles[role] = known[0]
+    return roles
 
 
 def rivals(role: ColumnRole, columns: list[str], chosen: str) -> list[str]:

@@ -163,12 +163,12 @@ def _wholes(lines: list[str]) -> ParsedEdits:
         if fence is None:
             problems.append(f"FILE: {named[1]} is not followed by a fenced part with its content")
             continue
-        kept = lines[rest[0] + 1 :]
-        end = next((i for i, one in enumerate(kept) if _ends(one, fence[1])), None)
+        inside = lines[rest[0] + 1 :]
+        end = next((i for i, one in enumerate(inside) if _ends(one, fence[1])), None)
         if end is None:
             problems.append(f"the fenced part of FILE: {named[1]} is not closed")
             continue
-        edits.append(Whole(named[1], _joined(kept[:end])))
+        edits.append(Whole(named[1], _joined(inside[:end])))
     return ParsedEdits(tuple(edits), tuple(problems))
 
 

@@ -117,8 +117,8 @@ def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> lis
     ladder = findings.ladder
     at = ladder.position(ladder.target)
     axes.axvline(at, color=LIGHT["faint"], lw=1, zorder=0)
-    told = forecast_loss(fit, ladder.target, noise_sd=findings.target_noise)
-    mean, ends = sign * told.mean, sorted((sign * told.low, sign * told.high))
+    forecast = forecast_loss(fit, ladder.target, noise_sd=findings.target_noise)
+    mean, ends = sign * forecast.mean, sorted((sign * forecast.low, sign * forecast.high))
     axes.vlines(at, ends[0], ends[1], color=LIGHT["blue"], lw=2)
     words = f"one run at {ladder.target_name}: {mean:.4g} [{ends[0]:.4g}, {ends[1]:.4g}]"
     axes.plot(at, mean, "D", ms=6, color=LIGHT["blue"], label=words, zorder=5)
@@ -207,16 +207,16 @@ def _draw_rest(axes: "Axes", findings: Findings, fit: Fit) -> list[float]:
     ladder, law = findings.ladder, fit.law
     loss = ladder.setting.objective.loss
     seen: list[float] = []
-    for place, base in enumerate(findings.state.bases):
+    for number, base in enumerate(findings.state.bases):
         compute, value = baseline_runs(findings, base)
         gain = [(law(c) - loss(v)) / law.slope(c) for c, v in zip(compute, value, strict=True)]
         axes.plot(
             [ladder.position(c) for c in compute],
             gain,
-            "s" if place else "o",
+            "s" if number else "o",
             ms=4.5,
             mfc=LIGHT["paper"],
-            mec=LIGHT["green" if place else "ink"],
+            mec=LIGHT["green" if number else "ink"],
             mew=1.1,
             zorder=4,
         )

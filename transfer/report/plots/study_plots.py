@@ -151,32 +151,32 @@ def _legend(drawn: "Figure", rows: Sequence[ChangeRow]) -> None:
 
 
 def _target_panel(axes: "Axes", rows: Sequence[ChangeRow]) -> None:
-    looks = [
+    claims = [
         (i, row, row.gain_forecast)
         for i, row in enumerate(rows, 1)
         if row.gain_forecast is not None
     ]
     total, xs, ys = 0.0, [0.3], [0.0]
-    for i, row, look in looks:
+    for i, row, claim in claims:
         if row.group is ChangeGroup.ACCEPTED:
-            total += look.mean
+            total += claim.mean
             xs.append(i)
             ys.append(total)
     xs.append(len(rows) + 0.7)
     ys.append(total)
     shown = [
-        (look.low, look.high) for _, row, look in looks if row.group is not ChangeGroup.REJECTED
+        (claim.low, claim.high) for _, row, claim in claims if row.group is not ChangeGroup.REJECTED
     ]
     ends = [g for pair in shown for g in pair]
     low, high = find_limits(
-        [*ends, *ys, *(look.mean for _, _, look in looks)], most=max(0.6, 1.1 * total)
+        [*ends, *ys, *(claim.mean for _, _, claim in claims)], most=max(0.6, 1.1 * total)
     )
-    for i, row, look in looks:
+    for i, row, claim in claims:
         colour = light(row.group)
         pale = 1.0 if row.group is ChangeGroup.ACCEPTED else 0.6
-        axes.vlines(i, max(look.low, low), min(look.high, high), color=colour, lw=1.4, alpha=pale)
-        is_solid = look.low > 0 or look.high < 0
-        _dot(axes, (i, look.mean), row.group, is_solid=is_solid, bounds=(low, high))
+        axes.vlines(i, max(claim.low, low), min(claim.high, high), color=colour, lw=1.4, alpha=pale)
+        is_solid = claim.low > 0 or claim.high < 0
+        _dot(axes, (i, claim.mean), row.group, is_solid=is_solid, bounds=(low, high))
     axes.step(xs, ys, where="post", color=LIGHT["green"], lw=2, zorder=3)
     if total:
         axes.set_title(
@@ -242,11 +242,11 @@ def _curve(
     )
     last = (x[-1], y[-1])
     if row.gain_forecast is not None and row.group is not ChangeGroup.REJECTED:
-        look, at = row.gain_forecast, ladder.position(ladder.target) + aside
-        axes.plot([x[-1], at], [y[-1], look.mean], color=colour, lw=1, ls=(0, (3, 2)), zorder=2)
-        axes.vlines(at, look.low, look.high, color=colour, lw=1.2, alpha=0.7)
-        axes.plot(at, look.mean, "D", ms=5, color=colour, zorder=4)
-        last = (at, look.mean)
+        claim, at = row.gain_forecast, ladder.position(ladder.target) + aside
+        axes.plot([x[-1], at], [y[-1], claim.mean], color=colour, lw=1, ls=(0, (3, 2)), zorder=2)
+        axes.vlines(at, claim.low, claim.high, color=colour, lw=1.2, alpha=0.7)
+        axes.plot(at, claim.mean, "D", ms=5, color=colour, zorder=4)
+        last = (at, claim.mean)
     if not bounds[0] < last[1] < bounds[1]:
         edge = min(max(last[1], bounds[0]), bounds[1])
         axes.plot(last[0], edge, "v" if last[1] < 0 else "^", ms=5, color=colour, clip_on=False)
@@ -264,12 +264,12 @@ def _name_curves(
     named = sorted(ends, key=lambda item: -abs(item[1][1]))[:LABELS]
     gap = 0.062 * (bounds[1] - bounds[0])
     edge = max((at[0] for _, at in named), default=right) + 0.1 * right + 0.05
-    places = spread_labels([at[1] for _, at in named], gap=gap, low=bounds[0], high=bounds[1])
-    for (row, (x, y)), place in zip(named, places, strict=True):
+    heights = spread_labels([at[1] for _, at in named], gap=gap, low=bounds[0], high=bounds[1])
+    for (row, (x, y)), height in zip(named, heights, strict=True):
         axes.annotate(
             row.arm,
             (x, y),
-            xytext=(edge, place),
+            xytext=(edge, height),
             textcoords="data",
             va="center",
             fontsize=7.5,
