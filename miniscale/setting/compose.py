@@ -186,8 +186,9 @@ def run_with(
 ) -> int:
     """Compose a configuration from the command line and run it; return the exit code.
 
-    Hydra's own flags but ``--help`` (``--cfg``, ``--info`` …) are Hydra's to answer. ``--multirun`` composes every
-    combination of values before the first is run; one that is refused or fails ends no other.
+    Hydra's own flags but ``--help`` (``--cfg``, ``--info`` …) are Hydra's to answer. ``--multirun``
+    composes every combination of values before the first is run; one that is refused or fails ends
+    no other.
 
     Parameters
     ----------
