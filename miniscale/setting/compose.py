@@ -211,21 +211,27 @@ def run_with(
         overrides, folders, flags = split(normalise(argv))
         check_flags(flags)
         if set(flags) & {"--help", "-h"}:
-            print(show_help(name, [*folders, conf_folder()]))
+            sys.stdout.write(f"{show_help(name, [*folders, conf_folder()])}\n")
             return 0
         if flags and set(flags) <= set(MULTIRUN):
             commands = _sweep_commands(overrides, job_key)
-            for command in commands if needs_ladder else ():
-                check_ladder(command, folders, program=program)
+            _check_ladders(commands if needs_ladder else (), folders, program)
             configs = [compose(command, folders, name=name) for command in commands]
             return _run_sweep(configs, folders, main, after_sweep)
         if flags:
             return _by_hydra(normalise(argv), main, folders, name)
-        if needs_ladder:
-            check_ladder(overrides, folders, program=program)
+        _check_ladders([overrides] if needs_ladder else (), folders, program)
         return main(compose(overrides, folders, name=name), folders)
     except InputError as error:
         return fail(error)
+
+
+def _check_ladders(
+    commands: Sequence[Sequence[str]], folders: Sequence[Path], program: str
+) -> None:
+    """Check that every command names a ladder that exists."""
+    for command in commands:
+        check_ladder(command, folders, program=program)
 
 
 def _sweep_commands(overrides: Sequence[str], job_key: str) -> list[list[str]]:
