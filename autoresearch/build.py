@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from autoresearch.proposer.make_proposer import AgentContext, decode_agent
 from miniscale.box import policy_for
-from miniscale.setting.decode import Count, InputError, Positive, Whole, WrittenAs, decode
+from miniscale.setting.decode import Count, InputError, Positive, Whole, decode
 from miniscale.setting.keys import RunnerKeys
 from transfer.audit.archive import trust_for
 from transfer.journal.folder import StudyFolder
@@ -98,19 +98,6 @@ class SpendKeys:
 
 
 @dataclass(frozen=True)
-class RoundKeys:
-    """``round:`` of ``conf/config.yaml``: when the baseline moves to the working head."""
-
-    accepts: Count = 3
-    changes: Count = 150
-    budget_share: Positive = 0.34
-
-    def build(self) -> RoundRule:
-        """Return the rule."""
-        return RoundRule(**asdict(self))
-
-
-@dataclass(frozen=True)
 class JobKeys:
     """What ``conf/config.yaml`` holds."""
 
@@ -118,7 +105,7 @@ class JobKeys:
     agent: Mapping[str, Any]
     study: StudyKeys = field(default_factory=StudyKeys)
     budget: SpendKeys = field(default_factory=SpendKeys)
-    round: Annotated[RoundRule, WrittenAs(RoundKeys)] = field(default_factory=RoundRule)
+    round: RoundRule = field(default_factory=RoundRule)
     policy: Mapping[str, Any] = field(default_factory=lambda: {"name": "atoms"})
     runner: RunnerKeys = field(default_factory=RunnerKeys)
     tracker: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})

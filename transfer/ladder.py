@@ -110,8 +110,8 @@ class Ladder:
         How often data repeat, or how many tokens there are a parameter: where those differ, what
         gains on the rungs may lose at the target, and no run on them can show it.
         """
-        said = (text for text in self.unmatched if any(word in text.lower() for word in ON_DATA))
-        return next(said, "")
+        on_data = (text for text in self.unmatched if any(word in text.lower() for word in ON_DATA))
+        return next(on_data, "")
 
     def rung(self, name: str) -> Rung:
         """Return a rung by name."""
@@ -119,9 +119,9 @@ class Ladder:
 
     def index(self, name: str) -> int:
         """Return a rung's place, 0 for the lowest."""
-        for place, rung in enumerate(self.rungs):
+        for index, rung in enumerate(self.rungs):
             if rung.name == name:
-                return place
+                return index
         raise InputError(f"rung '{name}': not on ladder {self.name}; it has {self.names}")
 
     @property
@@ -148,23 +148,23 @@ class Ladder:
 
     def warnings(self) -> list[str]:
         """Say what this ladder cannot do, one line each."""
-        said = []
+        warnings = []
         if len(self.rungs) < 3:
-            said.append(
+            warnings.append(
                 f"ladder {self.name} has {len(self.rungs)} rung(s): no change can be certified "
                 "with fewer than three, accepts are provisional; add rungs"
             )
         if not self.setting.is_measured_outside:
-            said.append(
+            warnings.append(
                 f"setting {self.setting.name} has no evaluator: its trainer reports its own "
                 f"{self.setting.objective.name}, which a hostile change could forge"
             )
         if self.setting.prepare and self.setting.is_measured_outside and self.setting.reads_all:
-            said.append(
+            warnings.append(
                 f"setting {self.setting.name} names no 'reads': a boxed trainer can read all of "
                 '{cache}, held-out data too if it lies there; add reads: ["{cache}/train"]'
             )
-        return said
+        return warnings
 
 
 def _content(rung: Rung) -> dict[str, Any]:

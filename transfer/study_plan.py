@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from miniscale.setting.decode import Count, Positive
 from transfer.ladder_trust import Trust
 
 
@@ -9,9 +10,9 @@ from transfer.ladder_trust import Trust
 class RoundRule:
     """When the baseline moves to the working head: whichever comes first."""
 
-    accepts: int = 3
-    changes: int = 150
-    budget_share: float = 0.34
+    accepts: Count = 3
+    changes: Count = 150
+    budget_share: Positive = 0.34
 
 
 @dataclass(frozen=True)

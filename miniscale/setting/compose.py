@@ -57,12 +57,8 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[Path], list[str]]:
 
 def ladders(folders: Sequence[Path]) -> list[str]:
     """Return the names of all ladders, shipped ones and the user's."""
-    found = {
-        path.stem
-        for folder in (*folders, conf_folder())
-        for path in (folder / "ladder").glob("*.yaml")
-    }
-    return sorted(found - {"base"})
+    paths = [p for f in (*folders, conf_folder()) for p in (f / "ladder").glob("*.yaml")]
+    return sorted({path.stem for path in paths} - {"base"})
 
 
 def read_group(group: str, folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -77,7 +73,7 @@ def read_group(group: str, folders: Sequence[Path]) -> dict[str, dict[str, Any]]
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    found: dict[str, dict[str, Any]] = {}
+    files: dict[str, dict[str, Any]] = {}
     for folder in (*folders, conf_folder()):
         for path in sorted((folder / group).glob("*.yaml")):
             try:
@@ -86,8 +82,8 @@ def read_group(group: str, folders: Sequence[Path]) -> dict[str, dict[str, Any]]
                 raise InputError(f"{path}: {' '.join(str(error).split())}; mend the file") from None
             if not isinstance(plain, dict):
                 raise InputError(f"{path}: holds no mapping; write 'key: value' lines")
-            found.setdefault(path.stem, {str(key): value for key, value in plain.items()})
-    return found
+            files.setdefault(path.stem, {str(key): value for key, value in plain.items()})
+    return files
 
 
 def check_ladder(overrides: Sequence[str], folders: Sequence[Path], *, program: str) -> None:

@@ -87,13 +87,13 @@ def as_mapping(data: object, path: str) -> dict[str, Any]:
 def keys_of(kind: type) -> dict[str, tuple[Field[Any], Any]]:
     """Return what a dataclass is written with: key -> field and type hint, marks included."""
     hints = get_type_hints(kind, include_extras=True)
-    found = {}
+    fields_by_key = {}
     for field in fields(kind):
         hint = hints[field.name]
         key = next((mark.name for mark in marks_of(hint) if isinstance(mark, Key)), field.name)
         if field.init:
-            found[key] = (field, hint)
-    return found
+            fields_by_key[key] = (field, hint)
+    return fields_by_key
 
 
 def marks_of(hint: Any) -> tuple[Any, ...]:

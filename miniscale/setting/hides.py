@@ -18,7 +18,7 @@ def hidden_paths(text: str) -> tuple[str, ...]:
     dotted, _, rest = text.removeprefix(PACKAGE).partition("/")
     top, *below = dotted.split(".")
     spec = importlib.util.find_spec(top)
-    found = (spec.submodule_search_locations if spec else None) or ()
-    homes = [*found, *(os.path.join(entry, top) for entry in sys.path)]
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    homes = [*folders, *(os.path.join(entry, top) for entry in sys.path)]
     paths = (os.path.abspath(os.path.join(home, *below, rest)) for home in homes)
     return tuple(dict.fromkeys(paths))

@@ -110,8 +110,8 @@ def finite_numbers(data: Mapping[str, Any]) -> dict[str, float]:
     A trainer chooses the names, and records keep them: at most 200, of 80 printable characters.
     """
     numbers = {k: _as_float(v) for k, v in data.items() if _is_number(v) and _is_name(k)}
-    found = [(name, value) for name, value in numbers.items() if math.isfinite(value)]
-    return dict(found[:MOST_NUMBERS])
+    finite = [(name, value) for name, value in numbers.items() if math.isfinite(value)]
+    return dict(finite[:MOST_NUMBERS])
 
 
 def _is_name(text: str) -> bool:

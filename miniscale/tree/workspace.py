@@ -105,8 +105,8 @@ class Workspace:
     def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
         """Return a tree of ``parent`` with a change applied, making it if it is not there.
 
-        A patch that does not apply as it is gets one three-way merge (see :meth:`was_merged`);
-        it applies in whole or is refused.
+        A patch that does not apply as it is gets one three-way merge; it applies in whole or is
+        refused.
 
         Parameters
         ----------
@@ -131,11 +131,11 @@ class Workspace:
             return tree
         self._clear(arm, parent)
         try:
-            merged = self._change(path, patch=patch, knobs=knobs)
+            self._change(path, patch=patch, knobs=knobs)
         except PatchRefused:
             remove_worktree(self._repo, path)
             raise
-        return self._noted(arm, made_from, merged=merged, left_out={})
+        return self._noted(arm, made_from, left_out={})
 
     def stack(self, arm: str, *, parent: str, edits: Sequence[Edit]) -> Stacked:
         """Return a tree of ``parent`` with several changes applied in order.
@@ -150,13 +150,12 @@ class Workspace:
         if tree is not None:
             return Stacked(tree, self._record_of(arm)["left_out"])
         left_out: dict[str, str] = {}
-        merged = False
         while True:
             self._clear(arm, parent)
             refused = None
             for edit in (edit for edit in edits if edit.arm not in left_out):
                 try:
-                    merged |= self._change(path, patch=edit.patch, knobs=edit.knobs)
+                    self._change(path, patch=edit.patch, knobs=edit.knobs)
                 except PatchRefused as error:
                     refused = edit.arm, str(error)
                     break
@@ -165,8 +164,7 @@ class Workspace:
             if refused is None:
                 break
             left_out[refused[0]] = refused[1]
-        tree = self._noted(arm, made_from, merged=merged, left_out=left_out)
-        return Stacked(tree, left_out)
+        return Stacked(self._noted(arm, made_from, left_out=left_out), left_out)
 
     def _place(self, arm: str) -> Path:
         if not _ARM.fullmatch(arm) or arm.endswith((".lock", ".json")):
@@ -187,20 +185,13 @@ class Workspace:
         remove_worktree(self._repo, path)
         git(self._repo, "worktree", "add", "--detach", "--force", str(path), parent)
 
-    def _noted(
-        self, arm: str, made_from: str, *, merged: bool, left_out: Mapping[str, str]
-    ) -> Tree:
+    def _noted(self, arm: str, made_from: str, *, left_out: Mapping[str, str]) -> Tree:
         """Write down that an arm's tree is finished."""
         path = self._place(arm)
         tree = Tree(path, _digest(path), _decoded((path / KNOBS_FILE).read_text()))
-        record = {"made_from": made_from, "digest": tree.digest, "merged": merged}
-        marked = {**record, "left_out": dict(left_out)}
-        replace_file(self._marker(arm), json.dumps(marked, indent=1))
+        record = {"made_from": made_from, "digest": tree.digest, "left_out": dict(left_out)}
+        replace_file(self._marker(arm), json.dumps(record, indent=1))
         return tree
-
-    def was_merged(self, arm: str) -> bool:
-        """Whether an arm's patch needed a three-way merge to apply."""
-        return bool(self._record_of(arm).get("merged", False))
 
     def accept(
         self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar], message: str
@@ -242,34 +233,31 @@ class Workspace:
             raise
         return self.head()
 
-    def _change(self, tree: Path, *, patch: str, knobs: Mapping[str, Scalar]) -> bool:
-        """Apply a change to a clean tree; True if its patch had to be merged."""
+    def _change(self, tree: Path, *, patch: str, knobs: Mapping[str, Scalar]) -> None:
+        """Apply a change to a clean tree."""
         before = _decoded((tree / KNOBS_FILE).read_text())
         unknown = sorted(knobs.keys() - before.keys())
         if unknown:
             raise PatchRefused(f"knob {unknown[0]!r}: none of {', '.join(before) or 'no knobs'}")
-        merged = bool(patch.strip()) and self._apply(tree, tidy(patch))
+        if patch.strip():
+            self._apply(tree, tidy(patch))
         if knobs:
             (tree / KNOBS_FILE).write_text(_encoded({**before, **knobs}))
-        return merged
 
-    def _apply(self, tree: Path, patch: str) -> bool:
+    def _apply(self, tree: Path, patch: str) -> None:
         check(patch, self._paths)
         names, knobs = set(_names(tree)), (tree / KNOBS_FILE).read_bytes()
         options = ("apply", "--whitespace=nowarn", f"-p{strip_level(patch)}")
-        merged = False
         try:
             git(tree, *options, "-", given=patch)
         except GitError as error:
             try:
                 git(tree, *options, "--3way", "-", given=patch)
-                merged = True
             except GitError:
                 raise PatchRefused(f"the patch does not apply: {error}") from None
         self._verify(tree, names)
         if (tree / KNOBS_FILE).read_bytes() != knobs:
             raise PatchRefused(f"the patch changes {KNOBS_FILE!r}; give knob values as knobs")
-        return merged
 
     def _verify(self, tree: Path, before: set[str]) -> None:
         """Check what a patch did, whatever its text seemed to say."""

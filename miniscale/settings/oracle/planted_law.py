@@ -44,8 +44,8 @@ class Planted:
     def true_gain(self) -> float:
         """The planted g at this compute, nats."""
         x = math.log(self.compute / C0)
-        kept = 1.0 if self.vanish == 0 else max(1 - x / self.vanish, -2.0)
-        return self.gain * kept + self.drift * x
+        share = 1.0 if self.vanish == 0 else max(1 - x / self.vanish, -2.0)
+        return self.gain * share + self.drift * x
 
     def loss(self) -> float:
         """Draw the trial's loss; the same fields give the same number."""
