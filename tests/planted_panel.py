@@ -7,13 +7,14 @@ import numpy as np
 from oracle import oracle_job
 
 from miniscale.setting.setting import Kind
+from miniscale.settings.oracle.planted_law import ALPHA, A, E
 from scaling import PowerLaw
 from transfer.arm_table import BASELINE
 from transfer.audit.load_panel_runs import Run, Runs
 from transfer.change import Change
 from transfer.ladder import Ladder
 
-LAW = PowerLaw(E=0.8, A=0.45, alpha=0.18)
+LAW = PowerLaw(E=E, A=A, alpha=ALPHA)
 GAINS = (-0.40, -0.30, -0.24, -0.19, -0.15, -0.12, -0.09, -0.06, -0.03, 0.0, 0.02, 0.05, 0.08,
          0.11, 0.15, 0.20)  # fmt: skip
 Curve = Callable[[float, float, Kind], float]

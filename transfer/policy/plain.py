@@ -7,7 +7,7 @@ from transfer.policy.protocol import Decision, Evidence
 
 CERTIFIED_SPAN = 15.0
 """A certified accept was measured over at least this ratio of compute."""
-# assumption: three rungs of the shipped ladders, over which fading gains show
+# assumption: what a ladder of three rungs spans
 
 
 def opening(evidence: Evidence, *, seeds: int) -> Decision | None:

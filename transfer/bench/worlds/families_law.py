@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from miniscale.settings.oracle.planted_law import ALPHA, A, E
 from transfer.bench.worlds.families import world
 from transfer.bench.worlds.world import (
     Held,
@@ -13,8 +14,6 @@ from transfer.bench.worlds.world import (
     once,
     stream,
 )
-
-E, A, ALPHA = 0.80, 0.45, 0.18
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Kind, Knob, Objective, Setting
 from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
+from miniscale.settings.oracle.planted_law import ALPHA, A, E
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.simulated_study import NOWHERE, READING, Content, KnobTrees
@@ -37,8 +38,8 @@ Law = Callable[[float], float]
 
 
 def power_law(x: float) -> float:
-    """Return the suites' baseline, .80 + .45 e^(-.18 x)."""
-    return 0.80 + 0.45 * math.exp(-0.18 * x)
+    """Return the suites' baseline, that of the oracle trainer: .80 + .45 e^(-.18 x)."""
+    return E + A * math.exp(-ALPHA * x)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 
 MOST = 8192
 """Answers of one sort from which they are forgotten."""
-# assumption: some 10 MB of small ones; of large ones a tenth of a megabyte each
+# assumption: below some 10 MB; a belief holds up to 26 kB, 1,058 atoms in four arrays
 FEWER = {"belief": 256, "hint": 256, "edits": 1}
 """The same for sorts whose answers are large."""
 
