@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tiny_trials import PYTHON, WRITES, processes_with, spec
 
-from miniscale.process.logs import CappedLog, LastMatch, last_words
+from miniscale.process.logs import CappedLog, last_words
 from miniscale.run import worker
 from miniscale.setting.records import encode_record
 from miniscale.setting.trial import (
@@ -319,15 +319,6 @@ def test_the_log_keeps_head_and_tail_within_its_cap(tmp_path: Path) -> None:
     assert text.endswith("line 999\n")
     assert "bytes left out" in text
     assert len(text) < 1100
-
-
-def test_a_match_may_arrive_in_pieces() -> None:
-    match = LastMatch(r"^loss (\d+)$")
-    for piece in (b"lo", b"ss 1", b"2\nnoise\nloss 3", b"4"):
-        match.feed(piece)
-    assert match.text == "12"
-    match.finish()
-    assert match.text == "34"
 
 
 def test_last_words_are_the_traceback_and_not_what_was_before_it() -> None:

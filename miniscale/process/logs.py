@@ -7,6 +7,8 @@ from collections import deque
 LOG_BYTES = 10_000_000  # assumption: an honest log is far shorter
 REASON_CHARACTERS = 2_000  # assumption: a traceback, at a price a model can be asked to read
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJf]")
+"""Moves to another place, so that what follows is no part of what came before."""
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff"
     r"\U000e0000-\U000e01ef]"
@@ -49,38 +51,30 @@ class CappedLog:
         os.close(self._file)
 
 
-class LastMatch:
-    """The last match of a one-group pattern in text that arrives in pieces.
-
-    Matches are looked for in whole lines, so a pattern cannot span two pieces by chance.
-    """
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = re.compile(pattern.encode(), re.MULTILINE)
-        self._open_line = b""
-        self.text: str | None = None
-
-    def feed(self, chunk: bytes) -> None:
-        """Search the lines that this piece completes."""
-        whole, newline, rest = (self._open_line + chunk).rpartition(b"\n")
-        self._open_line = rest[-65_536:]
-        if newline:
-            self._search(whole)
-
-    def finish(self) -> None:
-        """Search the last line, which may lack its newline."""
-        self._search(self._open_line)
-        self._open_line = b""
-
-    def _search(self, text: bytes) -> None:
-        for match in self._pattern.finditer(text):
-            self.text = (match.group(1) or b"").decode(errors="replace")
-
-
 def plain(text: str) -> str:
     """Remove escape sequences, control and invisible characters; newlines and tabs stay."""
     lines = re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text)
     return _CONTROL.sub("", _ESCAPE.sub("", lines))
+
+
+def terminal_lines(output: bytes) -> list[str]:
+    r"""Return output as lines of plain text; what is written over what was there is a new line.
+
+    >>> terminal_lines(b"10 %\r20 %\x1b[1G\x1b[32mloss\x1b[0m 3\n")
+    ['10 %', '20 %', 'loss 3', '']
+    """
+    return plain(_CURSOR.sub("\n", output.decode(errors="replace"))).split("\n")
+
+
+def shown_end(output: bytes, *, lines: int = 5, characters: int = 160) -> str:
+    r"""Return the last lines of an output as they are, what cannot be seen written out.
+
+    >>> print(shown_end(b"\x1b[32mloss\x1b[0m 3\r"))
+    \x1b[32mloss\x1b[0m 3\r
+    """
+    text = output.decode(errors="replace").rstrip("\n")
+    ends = [line[-characters:] for line in text.split("\n")[-lines:]]
+    return "\n".join(_CONTROL.sub(lambda sign: repr(sign[0])[1:-1], end) for end in ends)
 
 
 def as_data(text: str, *, source: str, characters: int = REASON_CHARACTERS) -> str:

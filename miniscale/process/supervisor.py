@@ -44,17 +44,26 @@ class ProgramEnd:
         Wall-clock time.
     tail
         End of all its output.
-    errors
-        End of its standard error alone, which no late standard output cuts off.
+    printed, errors
+        End of its standard output and of its standard error alone, which the other cuts off in
+        ``tail``.
     """
 
     def __init__(
-        self, ending: Ending, code: int, seconds: float, *, tail: bytes, errors: bytes
+        self,
+        ending: Ending,
+        code: int,
+        seconds: float,
+        *,
+        tail: bytes,
+        printed: bytes,
+        errors: bytes,
     ) -> None:
         self.ending = ending
         self.code = code
         self.seconds = seconds
         self.tail = tail
+        self.printed = printed
         self.errors = errors
 
 
@@ -115,7 +124,7 @@ class Supervisor:
         self._ending: Ending | None = None
         self._tree_gone = True
         self._next_look = 0.0
-        self._recent = self._errors = b""
+        self._recent = b""
         self._wake, self._signals = os.pipe()
         for handle in (self._wake, self._signals):
             os.set_blocking(handle, False)
@@ -130,6 +139,7 @@ class Supervisor:
         cwd: str,
         env: Mapping[str, str],
         seen: Callable[[bytes], None] | None = None,
+        seen_errors: Callable[[bytes], None] | None = None,
     ) -> ProgramEnd:
         """Run a program to its end and end whatever it left.
 
@@ -139,12 +149,12 @@ class Supervisor:
             Folder that it starts in.
         env
             All of its environment.
-        seen
-            Gets its standard output, piece by piece.
+        seen, seen_errors
+            Get its standard output and its standard error, piece by piece.
         """
         start = time.monotonic()
         self._code, self._tree_gone, self._next_look = None, False, start
-        self._recent = self._errors = b""
+        self._recent = b""
         out_read, out_write = os.pipe()
         error_read, error_write = os.pipe()
         door = "" if self._group is None else self._group.door
@@ -153,10 +163,7 @@ class Supervisor:
         )
         os.close(out_write)
         os.close(error_write)
-        sinks: dict[int, Callable[[bytes], None] | None] = {
-            out_read: seen,
-            error_read: self._keep_error,
-        }
+        sinks = {out_read: _Stream(seen), error_read: _Stream(seen_errors)}
         for handle in sinks:
             os.set_blocking(handle, False)
         self._watch(sinks)
@@ -171,7 +178,8 @@ class Supervisor:
             ending = Ending.MEMORY  # between two looks: the outcome must not depend on luck
         code = 127 if self._code is None else self._code
         seconds = time.monotonic() - start
-        return ProgramEnd(ending, code, seconds, tail=self._recent, errors=self._errors)
+        printed, errors = (sink.end for sink in sinks.values())
+        return ProgramEnd(ending, code, seconds, tail=self._recent, printed=printed, errors=errors)
 
     @property
     def cpu_seconds(self) -> float:
@@ -187,7 +195,7 @@ class Supervisor:
         ran_out = self._group is not None and self._group.ran_out_of_memory()
         return ran_out or self.peak_bytes > self._caps.memory_bytes
 
-    def _watch(self, sinks: Mapping[int, Callable[[bytes], None] | None]) -> None:
+    def _watch(self, sinks: Mapping[int, "_Stream"]) -> None:
         """Wait until no process of the tree is left, ending it when its time has come."""
         poller = select.poll()
         for handle in (self._wake, *sinks):
@@ -280,10 +288,7 @@ class Supervisor:
         process_tree.send_groups(pids, number)
         process_tree.send(pids, number)
 
-    def _keep_error(self, chunk: bytes) -> None:
-        self._errors = (self._errors + chunk)[-_RECENT_BYTES:]
-
-    def _pump(self, handle: int, sink: Callable[[bytes], None] | None) -> bool:
+    def _pump(self, handle: int, sink: "_Stream") -> bool:
         """Move one piece of output on; False when there is no more to come, or none yet."""
         try:
             chunk = os.read(handle, 65_536)
@@ -293,9 +298,22 @@ class Supervisor:
             return False
         self._log.write(chunk)
         self._recent = (self._recent + chunk)[-_RECENT_BYTES:]
-        if sink is not None and chunk:
-            sink(chunk)
+        sink.take(chunk)
         return bool(chunk)
+
+
+class _Stream:
+    """One of a program's outputs: its end is kept, and who listens gets it piece by piece."""
+
+    def __init__(self, seen: Callable[[bytes], None] | None) -> None:
+        self.end = b""
+        self._seen = seen
+
+    def take(self, chunk: bytes) -> None:
+        """Pass the next piece on."""
+        self.end = (self.end + chunk)[-_RECENT_BYTES:]
+        if self._seen is not None and chunk:
+            self._seen(chunk)
 
 
 def _note(number: int, frame: object) -> None:

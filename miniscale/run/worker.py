@@ -16,17 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from miniscale.process import process_tree
-from miniscale.process.logs import CappedLog, LastMatch, capped, last_words, plain
+from miniscale.process.logs import CappedLog, capped, last_words, plain
 from miniscale.process.supervisor import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
+from miniscale.run.reading.trial_numbers import OBJECTIVE, TrialNumbers, said_at_the_end
 from miniscale.run.trial_folder import clear, plain_files_only, remove, write_result
-from miniscale.setting.read_metrics import (
-    ReadingError,
-    finite_numbers,
-    load_json,
-    number_at,
-    number_in,
-    texts,
-)
+from miniscale.setting.read_metrics import ReadingError, finite_numbers, load_json, texts
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """The only variables that reach a trial from outside; secrets stay where they are."""
@@ -42,7 +36,6 @@ REFUSALS = {4: "tampered", 5: "over_budget"}
 """An evaluator's exit code -> the state, which is also the key of its reason."""
 _UNBOXED = {"box": {"name": "off", "kind": "process", "prefix": []}}
 _BULKY = ("model.safetensors", "tmp")
-_OURS = ("spec.json", "result.json", "log.txt")
 _LAUNCH = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from miniscale.run.worker import main; sys.exit(main(sys.argv[1:]))"
@@ -175,8 +168,8 @@ class _Trial:
         self._reported: dict[str, float] = {}
         self._timed: dict[str, float] = {}
         self._digests: dict[str, str] = {}
-        readings = {"": spec["reading"], **spec["extra_readings"]}
-        self._matches = {n: LastMatch(r["line"]) for n, r in readings.items() if r["line"]}
+        self._numbers = TrialNumbers(spec)
+        self._words = ""
 
     def run(self) -> Finding:
         """Train, evaluate and read the objective, stopping at the first thing that is wrong."""
@@ -217,15 +210,8 @@ class _Trial:
         return Finding("tampered", reason=f"{wrong} {when}") if wrong else None
 
     def _train(self) -> Finding | None:
-        outcome = self._supervisor.run(
-            [*self._prefix, *self._spec["trainer"]],
-            cwd=self._spec["tree"],
-            env=self._env,
-            seen=self._feed,
-        )
+        outcome = self._run([*self._prefix, *self._spec["trainer"]], self._env, "trainer")
         self._timed["trainer_cpu_seconds"] = round(self._supervisor.cpu_seconds, 3)
-        for match in self._matches.values():
-            match.finish()
         self._timed["trainer_seconds"] = round(outcome.seconds, 3)
         if outcome.ending is Ending.EXIT and outcome.code == DIVERGED_CODE:
             reason = last_words(outcome.tail, lines=1) or "the trainer reports divergence"
@@ -241,10 +227,8 @@ class _Trial:
         if "-m" in argv[:2]:
             env["PYTHONSAFEPATH"] = "1"  # or a module of that name in the tree would be run
         plain_files_only(self._out)
-        # a score that lies there already was made by the trainer
-        for name in {"evaluation.json", self._spec["reading"]["file"]} - {""}:
-            remove(os.path.join(self._out, name))
-        outcome = self._supervisor.run(argv, cwd=self._spec["tree"], env=env)
+        self._numbers.remove_scores()
+        outcome = self._run(argv, env, "evaluator")
         self._timed["evaluator_seconds"] = round(outcome.seconds, 3)
         if outcome.ending is Ending.EXIT and outcome.code in REFUSALS:
             state = REFUSALS[outcome.code]
@@ -257,9 +241,19 @@ class _Trial:
         except (ReadingError, KeyError):
             return last_words(outcome.tail) or "the evaluator gave no reason"
 
-    def _feed(self, chunk: bytes) -> None:
-        for match in self._matches.values():
-            match.feed(chunk)
+    def _run(self, argv: Sequence[str], env: Mapping[str, str], who: str) -> ProgramEnd:
+        """Run the trainer or the evaluator, and look for numbers in what it prints."""
+        printed = self._numbers.watch(who)
+        outcome = self._supervisor.run(
+            argv,
+            cwd=self._spec["tree"],
+            env=env,
+            seen=printed.output.feed,
+            seen_errors=printed.errors.feed,
+        )
+        printed.finish()
+        self._words = said_at_the_end(outcome.printed, outcome.errors)
+        return outcome
 
     def _failure(self, outcome: ProgramEnd, who: str) -> Finding | None:
         """Say what went wrong with a program, or None if nothing did."""
@@ -314,25 +308,19 @@ class _Trial:
                 self._digests = texts(data.get("digests"))
                 numbers.pop("seconds", None)  # the trainer's say, and both are timed from here
             self._reported |= numbers
-        for name, reading in self._spec["extra_readings"].items() if evaluated else ():
+        for name in self._spec["extra_readings"] if evaluated else ():
             try:
-                self._reported |= finite_numbers({name: self._number(reading, name)})
+                self._reported |= finite_numbers({name: self._numbers.number(name)})
             except ReadingError:
                 continue  # it is optional, the objective is not
-
-    def _number(self, reading: Mapping[str, str], name: str) -> float:
-        if reading["line"]:
-            return number_in(self._matches[name].text, reading["line"])
-        if reading["file"] in _OURS:
-            raise ReadingError(f"objective: file {reading['file']!r} is ours; name another")
-        return number_at(os.path.join(self._out, reading["file"]), reading["key"])
 
     def _read(self) -> Finding:
         """Read the objective; a missing or non-finite one is a state with its reason."""
         try:
-            value = self._number(self._spec["reading"], "")
+            value = self._numbers.number(OBJECTIVE)
         except ReadingError as error:
-            return Finding("failed", cause="crash", reason=f"no objective: {error}")
+            reason = f"no objective: {error}\n{self._words}"
+            return Finding("failed", cause="crash", reason=reason)
         if not math.isfinite(value):
             return Finding("diverged", reason=f"the objective is {value}, needs a finite number")
         return Finding("complete", value=value)

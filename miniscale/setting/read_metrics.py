@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 JSON_BYTES = 16_000_000
 MOST_NUMBERS = 200
 NAME_CHARACTERS = 80
+_STEP = re.compile(r"([^.\[]+)\.?|\[([^\]]+)\]\.?")
+_INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 class ReadingError(ValueError):
@@ -47,38 +50,77 @@ def load_json(path: str) -> dict[str, Any]:
         If it is missing, a link, a pipe, too large, or not a JSON object.
     """
     name = os.path.basename(path)
-    text = read_plain(path, limit_bytes=JSON_BYTES)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ReadingError(f"{name}: not valid JSON, starts with {text[:60]!r}") from None
+    data = parse_json(read_plain(path, limit_bytes=JSON_BYTES), name=name)
     if not isinstance(data, dict):
         raise ReadingError(f"{name}: holds a {type(data).__name__}, needs an object")
     return data
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def number_at(path: str, key: str) -> float:
-    """Return the number under a dotted key of a JSON file; it may be non-finite.
+def parse_json(text: bytes, *, name: str) -> Any:
+    """Return what a JSON text holds.
 
     Raises
     ------
     ReadingError
-        If the file, the key or a number under it is missing.
+        If it is no JSON.
     """
-    name = os.path.basename(path)
-    value: Any = load_json(path)
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            has = ", ".join(sorted(map(str, value))[:8]) if isinstance(value, dict) else "no keys"
-            raise ReadingError(f"{name}: no key {key!r}; at {part!r} it has {has}")
-        value = value[part]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ReadingError(f"{name}: not valid JSON, starts with {text[:60]!r}") from None
+
+
+def value_at(data: object, key: str, *, name: str) -> Any:
+    """Return what lies under a key of JSON data: ``runs[0].loss``, ``history.val[-1]``.
+
+    A key with dots in it is found as it is, too.
+
+    Raises
+    ------
+    ReadingError
+        If there is no such key; the message names some that are there.
+    """
+    value, rest = data, key
+    while rest:
+        if isinstance(value, dict) and rest in value:
+            return value[rest]
+        step = _STEP.match(rest)
+        part = rest if step is None else step[1] or step[2]
+        rest = "" if step is None else rest[step.end() :]
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and _INDEX.fullmatch(part) and _has(value, int(part)):
+            value = value[int(part)]
+        else:
+            raise ReadingError(f"{name}: no key {key!r}; at {part!r} it has {_keys(value)}")
+    return value
+
+
+def _has(values: list[Any], index: int) -> bool:
+    return -len(values) <= index < len(values)
+
+
+def _keys(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(sorted(str(key)[:NAME_CHARACTERS] for key in value)[:8]) or "no keys"
+    return f"a list of {len(value)}" if isinstance(value, list) else "no keys"
+
+
+def as_number(value: object, *, what: str) -> float:
+    """Return a number of JSON; it may be non-finite.
+
+    Raises
+    ------
+    ReadingError
+        If it is none.
+    """
     if not _is_number(value):
-        raise ReadingError(f"{name}: {key!r} is {str(value)[:60]!r}, needs a number")
-    return _as_float(value)
+        raise ReadingError(f"{what} is {str(value)[:60]!r}, needs a number")
+    return _as_float(value)  # type: ignore[arg-type]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _as_float(value: int | float) -> float:
@@ -86,22 +128,6 @@ def _as_float(value: int | float) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def number_in(text: str | None, pattern: str) -> float:
-    """Return the number that a pattern found on standard output; it may be non-finite.
-
-    Raises
-    ------
-    ReadingError
-        If nothing matched or the match is no number.
-    """
-    if text is None:
-        raise ReadingError(f"standard output: no line matches {pattern!r}")
-    try:
-        return float(text)
-    except ValueError:
-        raise ReadingError(f"standard output: {text[:60]!r} of {pattern!r} is no number") from None
 
 
 def finite_numbers(data: Mapping[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from miniscale.setting.decode import InputError, Key, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
-from miniscale.setting.trial import MetricSource, Scalar, digest
+from miniscale.setting.trial import MetricSource, Scalar, Stream, digest
 
 
 class Kind(StrEnum):
@@ -97,21 +97,34 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class ObjectiveKeys:
-    """An objective as it is written: ``file`` and ``key``, or ``line``."""
+    """An objective as it is written: where it is found, and which way it gets better."""
 
     name: str
     direction: Direction = Direction.MINIMIZE
     file: str = ""
     key: str = ""
     line: str = ""
+    stream: Stream = Stream.STDOUT
+    take: str = "last"
+    """Beside those of a metric ``best``."""
+    final: str = ""
 
     def __post_init__(self) -> None:
         self.build()
 
     def build(self) -> Objective:
         """Return the objective."""
-        source = MetricSource(file=self.file, key=self.key, line=self.line)
-        return Objective(self.name, self.direction is Direction.MINIMIZE, source)
+        is_minimized = self.direction is Direction.MINIMIZE
+        best = "min" if is_minimized else "max"
+        source = MetricSource(
+            file=self.file,
+            key=self.key,
+            line=self.line,
+            stream=self.stream,
+            take=best if self.take == "best" else self.take,
+            final=self.final,
+        )
+        return Objective(self.name, is_minimized, source)
 
 
 class BoxNeed(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from miniscale.process.number_token import compile_mark, compile_pattern, parse_take
 from miniscale.setting.records import decode_record
 
 Scalar = bool | int | float | str
@@ -40,24 +41,67 @@ def digest(value: object, *, length: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+class Stream(StrEnum):
+    """Where a program prints."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    BOTH = "both"
+
+
 @dataclass(frozen=True)
 class MetricSource:
     """Where a trial's number is found.
 
-    Either ``file`` and ``key`` (a JSON file in the output folder, key with dots for nesting) or
-    ``line``, a regular expression with one group whose last match on standard output counts.
+    With ``line`` in what is printed, or in the text file ``file``; with ``file`` and ``key`` in a
+    file of the output folder, whose name says its kind: JSON, JSON lines, CSV, tensorboard's
+    event files, wandb's offline file. ``file`` may hold ``*``.
     """
 
     file: str = ""
     key: str = ""
+    """The value in JSON (``runs[-1].loss``), the column, the tag or the name in wandb."""
     line: str = ""
+    """A text with ``{number}`` in it, or a regular expression with one group."""
+    stream: Stream = Stream.STDOUT
+    """Where ``line`` is looked for."""
+    take: str = "last"
+    """Which of several: ``last``, ``min``, ``max`` or ``mean(5)``, of the last five."""
+    final: str = ""
+    """What a line holds, a text or a regular expression, that is printed or written at the end;
+    without such a line at or after the value there is no value."""
 
     def __post_init__(self) -> None:
-        if bool(self.file) == bool(self.line):
+        if self.key and not self.file:
+            raise ValueError(f"file: missing for key {self.key!r}; name the file in {{out}}")
+        if not self.file and not self.line:
+            raise ValueError("line: missing; give 'line' with {number}, or 'file' and 'key'")
+        if bool(self.key) == bool(self.line):
             raise ValueError(
-                f"objective: got file={self.file!r} and line={self.line!r}, needs exactly one; "
-                "give 'file' and 'key', or 'line' with one group"
+                f"key: got {self.key!r} with line {self.line!r} and file {self.file!r}, needs one "
+                "of 'key' and 'line'; drop one or name the key"
             )
+        if self.file.startswith(("/", "~", "{")) or ".." in self.file.split("/"):
+            raise ValueError(
+                f"file: got {self.file!r}, must be a path inside the output folder {{out}}; "
+                "let the program write there and leave the folder out"
+            )
+        if self.file and self.stream is not Stream.STDOUT:
+            raise ValueError(f"stream: got {self.stream}, but a file is read; leave it out")
+        for name, check, text in (
+            ("line", compile_pattern, self.line),
+            ("final", compile_mark, self.final),
+            ("take", parse_take, self.take),
+        ):
+            try:
+                check(text) if text else None
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a value in a named JSON file, as it stands."""
+        return self == MetricSource(file=self.file, key=self.key) and "*" not in self.file
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How the numbers that a trial left are read."""

@@ -1,0 +1,328 @@
+"""The number that a trial left is read whole, from wherever a program puts it, or refused."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_worker import run
+from tiny_trials import spec
+
+from miniscale.process.logs import shown_end
+from miniscale.process.number_token import compile_pattern, find_number, parse_number
+from miniscale.run.reading.event_files import read_events
+from miniscale.run.reading.files import number_in_files
+from miniscale.run.reading.printed import LINE_CHARACTERS, LineSearch, Printed
+from miniscale.setting.decode import InputError, decode
+from miniscale.setting.read_metrics import ReadingError, value_at
+from miniscale.setting.records import encode_record
+from miniscale.setting.setting import ObjectiveKeys
+from miniscale.setting.trial import MetricSource, Stream, TrialState
+
+PATTERNS = ("error {number}", "error ([-+.e0-9]+)", r"error\s+(\d+)", r"error (\S+)")
+
+
+def printed(pattern: str, *pieces: bytes, **more: Any) -> float:
+    search = LineSearch(pattern, **more)
+    output = Printed(search)
+    for piece in pieces:
+        output.feed(piece)
+    output.finish()
+    return search.number(where="standard output")
+
+
+def in_file(folder: Path, name: str, content: str, **more: Any) -> float:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    reading = encode_record(MetricSource(**{"file": name, **more}))
+    return number_in_files(str(folder), reading, events=read_events)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("5,778.0", 5778.0),
+        ("9.90E-01", 0.99),
+        ("9.9e-1,", 0.99),
+        ("-0.5", -0.5),
+        ("1_000", 1000.0),
+        ("1.5D+02", 150.0),
+        ("12.5;", 12.5),
+        ("12.", 12.0),
+        ("nan", math.nan),
+        ("NaN.", math.nan),
+        ("-nan(ind)", math.nan),
+        ("-Infinity", -math.inf),
+        ("1e999", math.inf),
+        ("1.#INF", math.inf),
+    ],
+)
+def test_a_number_is_read_whole(pattern: str, said: str, value: float) -> None:
+    found = printed(pattern, f"error 0.52\nerror {said}\n".encode())
+    assert found == value or (math.isnan(found) and math.isnan(value))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(
+    "said",
+    ["0,52", "0.5,0.4", "3.2k", "1.2e", "0x1F", "5/100", "12:30", "1.2.3", "2024-01-05", "12'345",
+     "1.5x10^-3", "1.5 × 10^-3", "0.123-100", "1\u202f234", "None"],
+)  # fmt: skip
+def test_what_may_be_another_number_is_refused_with_its_text(pattern: str, said: str) -> None:
+    with pytest.raises(ReadingError) as refused:
+        printed(pattern, f"error 0.52\nerror {said} \n".encode())
+    assert repr(said) in str(refused.value)
+
+
+def test_the_text_around_a_number_is_meant_as_it_is_written() -> None:
+    for pattern, line, value in [
+        ("val_bpb: {number}", "val_bpb:          0.9979", "0.9979"),
+        ("val_bpb: {number}", "best_val_bpb: 0.9", None),
+        ("loss: {number}", "val/loss: 0.9", None),
+        ("loss (val): {number}", "step 3 loss (val): 2.5 (best 2.4)", "2.5"),
+        ("took {number}s", "took 5,778.0s", "5,778.0"),
+        ("a {number},", "a 5,778.0", None),
+        ("a {number},", "a 0.5,0.4", "0.5"),
+        (r"^step \d+: val {number}$", "step 12: val 3", "3"),
+        (r"epoch-(\d+)", "epoch-12", "12"),
+        (r"step (\d+)/100", "step 5/100", "5"),
+        ("error {number}", "error .1 error .2", ".2"),
+    ]:
+        assert find_number(line, compile_pattern(pattern)) == value, (pattern, line)
+
+
+def test_progress_bars_and_colours_are_looked_through() -> None:
+    bar = b"\r 50%|### | loss 0.9\r100%|######| \x1b[1m\x1b[32mloss\x1b[0m \x1b[31m0.2\x1b[0m5\r\n"
+    assert printed("loss {number}", bar) == 0.25
+    assert printed("loss {number}", *(bytes([byte]) for byte in bar)) == 0.25
+    assert printed("loss {number}", b"loss 0.9\x1b[1Gloss 0.5") == 0.5
+    assert printed("loss {number}", b"x" * 10 * LINE_CHARACTERS + b" loss 4") == 4
+    assert printed("loss {number}", "\ufeffloss 4".encode()) == 4
+
+
+def test_an_end_is_demanded_where_it_is_said_how_it_is_marked() -> None:
+    assert printed("error {number}", b"error 3\nerror 2\ndone\n", final="done") == 2
+    assert printed("error {number}", b"error 3\nfinal error 2\n", final="final error") == 2
+    assert printed("error {number}", b"error 2\ndone in 3 s", final="^done in {number} s") == 2
+    for output in (b"error 2\n", b"done\nerror 2\n", b"abandoned 1\nerror 2\nundone\n"):
+        with pytest.raises(ReadingError, match="no final value, no line with 'done'"):
+            printed("error {number}", output, final="done")
+
+
+def test_the_best_or_a_mean_can_be_meant() -> None:
+    output = b"error 3\nerror 1\nerror nan\nerror 5\n"
+    assert printed("error {number}", output, take="min") == 1
+    assert printed("error {number}", output, take="max") == 5
+    assert printed("error {number}", b"error 1\nerror 2\nerror 6\n", take="mean(2)") == 4
+    assert math.isnan(printed("error {number}", output, take="mean(2)"))
+    assert math.isnan(printed("error {number}", output + b"error nan", take="min"))
+    with pytest.raises(ReadingError, match="4 values, needs 5"):
+        printed("error {number}", output, take="mean(5)")
+    best = decode(ObjectiveKeys, {"name": "r", "line": "r {number}", "direction": "maximize",
+                                  "take": "best"}, "setting.objective")  # fmt: skip
+    assert best.build().reading.take == "max"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({}, "setting.objective.line: missing"),
+        ({"line": "error"}, "has 0 groups, needs one around the number"),
+        ({"line": "(a)(b)"}, "has 2 groups"),
+        ({"line": "("}, "is no regular expression"),
+        ({"line": "{number} {number}"}, "needs {number} once"),
+        ({"file": "a.json"}, "needs one of 'key' and 'line'"),
+        ({"file": "a", "key": "b", "line": "{number}"}, "needs one of 'key' and 'line'"),
+        ({"key": "b"}, "file: missing for key 'b'"),
+        ({"file": "../a.json", "key": "b"}, "must be a path inside the output folder"),
+        ({"file": "{out}/a.json", "key": "b"}, "must be a path inside the output folder"),
+        ({"file": "a", "key": "b", "stream": "stderr"}, "a file is read"),
+        ({"line": "{number}", "take": "mean(0)"}, "must be last, best, min, max or mean"),
+        ({"line": "{number}", "stream": "stdin"}, "must be one of stdout, stderr, both"),
+    ],
+)
+def test_a_reader_that_cannot_work_is_refused_in_a_line(written: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        decode(ObjectiveKeys, {"name": "error", **written}, "setting.objective")
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("setting.objective.")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_key_leads_through_lists_and_names_with_dots() -> None:
+    data = {"runs": [{"loss": 1}, {"loss": 2}], "a.b": 3, "m": [[4, 5]], "x": {"a.b": 6}}
+    keys = ("runs[0].loss", "runs[-1].loss", "runs.-1.loss", "a.b", "m[0][1]", "x.a.b")
+    assert [value_at(data, key, name="f") for key in keys] == [1, 2, 2, 3, 5, 6]
+    assert value_at([1, 2], "[-1]", name="f") == 2
+    for key in ("runs[2].loss", "runs[a]", "runs.loss", "a", "m[0][1].c", "runs[-99999999999]"):
+        with pytest.raises(ReadingError, match="no key"):
+            value_at(data, key, name="f")
+
+
+def test_json_lines_give_their_last_row_that_has_the_key(tmp_path: Path) -> None:
+    rows = '{"val": {"loss": 3}}\n{"val": {"loss": 1}}\n{"val": {"loss": 2}}\n{"lr": 0}\n'
+    more: dict[str, Any] = {"key": "val.loss"}
+    assert in_file(tmp_path, "m.jsonl", rows, **more) == 2
+    assert in_file(tmp_path, "m.json", rows, **more) == 2
+    assert in_file(tmp_path, "logs/m.jsonl", rows, take="min", **more) == 1
+    assert in_file(tmp_path, "m.jsonl", rows, take="mean(2)", **more) == 1.5
+    assert in_file(tmp_path, "m.jsonl", rows, final='"lr"', **more) == 2
+    assert math.isnan(in_file(tmp_path, "m.jsonl", rows + '{"val.loss": NaN}', **more))
+    for end, said in [('{"val.loss": nu', "is cut"), ('{"val.loss": null}', "None"),
+                      ('{"val.loss": "x"}', "needs a number")]:  # fmt: skip
+        with pytest.raises(ReadingError, match=said):
+            in_file(tmp_path, "m.jsonl", rows + end, **more)
+    with pytest.raises(ReadingError, match="no final value"):
+        in_file(tmp_path, "m.jsonl", rows, final="done", **more)
+
+
+def test_a_list_in_json_is_a_series(tmp_path: Path) -> None:
+    history = json.dumps({"history": {"val": [3, 1, 2]}})
+    assert in_file(tmp_path, "h.json", history, key="history.val") == 2
+    assert in_file(tmp_path, "h.json", history, key="history.val", take="min") == 1
+    with pytest.raises(ReadingError, match="needs a number"):
+        in_file(tmp_path, "h.json", '{"v": ["a"]}', key="v")
+
+
+def test_a_table_gives_a_column(tmp_path: Path) -> None:
+    table = "\ufeffstep, val_loss ,note\n1,3.5,\n2,,skipped\nstep,val_loss,note\n3,2.5,\n4\n"
+    assert in_file(tmp_path, "m.csv", table, key="val_loss") == 2.5
+    assert in_file(tmp_path, "m.csv", table, key="val_loss", take="max") == 3.5
+    assert in_file(tmp_path, "m.csv", "a;b\n1;2\n", key="b") == 2
+    assert in_file(tmp_path, "m.tsv", "a\tb\n1\t5,778\n", key="b") == 5778
+    assert math.isnan(in_file(tmp_path, "m.csv", "a,b\n1,2\n1,nan\n", key="b"))
+    for content, said in [
+        ("a,b\n1,2\n", "no column 'c'; it has a, b"),
+        ("", "no column"),
+        ("c\n", "no row has 'c'"),
+        ("c,d\n0;5,1\n", "'0;5' is no number"),
+    ]:
+        with pytest.raises(ReadingError, match=said):
+            in_file(tmp_path, "m.csv", content, key="c")
+
+
+def test_a_text_file_is_searched_like_an_output(tmp_path: Path) -> None:
+    assert in_file(tmp_path, "log/main.log", "val 3\nval 2.5\n", line="val {number}") == 2.5
+
+
+def test_a_pattern_names_one_file_inside_the_folder(tmp_path: Path) -> None:
+    assert in_file(tmp_path, "runs/a/b/m.json", '{"v": 7}', file="runs/**/m.json", key="v") == 7
+    with pytest.raises(ReadingError, match="2 files match"):
+        in_file(tmp_path, "runs/a/m.json", '{"v": 7}', file="runs/*/m.json", key="v")
+    with pytest.raises(ReadingError, match="no file matches; the output folder has"):
+        in_file(tmp_path, "x", "", file="*.wandb", key="v")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/link").symlink_to(tmp_path / "runs/a")
+    reading = encode_record(MetricSource(file="link/m.json", key="v"))
+    with pytest.raises(ReadingError, match="leads out of the output folder"):
+        number_in_files(str(tmp_path / "out"), reading, events=read_events)
+    (tmp_path / "out/m.json").symlink_to(tmp_path / "runs/a/m.json")
+    reading = encode_record(MetricSource(file="m.json", key="v"))
+    with pytest.raises(ReadingError, match="cannot be read"):
+        number_in_files(str(tmp_path / "out"), reading, events=read_events)
+
+
+def event_file(*values: bytes) -> bytes:
+    """Return tensorboard's framing, without checksums, around events of one summary value each."""
+
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    records = [b"\x1a\x0dbrain.Event:2", *(field(5, field(1, value)) for value in values)]
+    return b"".join(struct.pack("<Q", len(r)) + b"\0" * 4 + r + b"\0" * 4 for r in records)
+
+
+def simple(tag: str, value: float) -> bytes:
+    return bytes([10, len(tag)]) + tag.encode() + b"\x15" + struct.pack("<f", value)
+
+
+def test_a_scalar_of_tensorboard_is_read(tmp_path: Path) -> None:
+    tensor = b"\x08\x01\x22\x04" + struct.pack("<f", 0.25)
+    as_tensor = bytes([10, 4]) + b"loss" + bytes([0x42, len(tensor)]) + tensor
+    path = tmp_path / "tb" / "events.out.tfevents.17.host"
+    path.parent.mkdir()
+    path.write_bytes(event_file(simple("loss", 0.5), simple("acc", 1.0), as_tensor) + b"torn")
+    reading = MetricSource(file="tb/*tfevents*", key="loss")
+    assert number_in_files(str(tmp_path), encode_record(reading), events=read_events) == 0.25
+    with pytest.raises(ReadingError, match="no 'val'; it has loss, acc"):
+        read_events([str(path)], "val", "last")
+    assert read_events([str(path)], "loss", "max") == 0.5
+    path.write_bytes(struct.pack("<Q", 3) + b"\0" * 4 + b"\xff\xff\xff" + b"\0" * 4)
+    with pytest.raises(ReadingError, match="cannot be read"):
+        read_events([str(path)], "loss", "last")
+
+
+def test_wandbs_offline_file_is_read(tmp_path: Path) -> None:
+    from wandb.proto import wandb_internal_pb2
+
+    def row(kind: str, **values: str) -> bytes:
+        record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+        items = record.history.item if kind == "history" else record.summary.update
+        for name, value in values.items():
+            items.add(key=name, value_json=value)
+        raw = record.SerializeToString()
+        return b"\0" * 4 + struct.pack("<HB", len(raw), 1) + raw
+
+    rows = [row("history", val="2.5", note='"x"'), row("history", val="1.5"),
+            row("summary", val="1.5", best="0.5", tests='{"passed": 3}')]  # fmt: skip
+    path = tmp_path / "wandb" / "offline-run-1" / "run-1.wandb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b":W&B\0\0\0" + b"".join(rows))
+    for key, value in [("val", 1.5), ("best", 0.5), ("tests.passed", 3)]:
+        reading = encode_record(MetricSource(file="wandb/**/*.wandb", key=key))
+        assert number_in_files(str(tmp_path), reading, events=read_events) == value
+    assert read_events([str(path)], "val", "max") == 2.5
+
+
+def test_a_run_that_ends_in_nan_diverged(tmp_path: Path) -> None:
+    for pattern in PATTERNS:
+        reading = MetricSource(line=pattern)
+        result = run(tmp_path, "print('error 0.52'); print('error nan')", reading=reading)
+        assert result.state is TrialState.DIVERGED, pattern
+
+
+def test_a_missing_end_fails_with_what_was_printed(tmp_path: Path) -> None:
+    reading = MetricSource(line="error {number}", final="done")
+    code = "import sys; print('error 0.52'); print('\\x1b[31mhalf\\rway\\x1b[0m', file=sys.stderr)"
+    result = run(tmp_path, code, reading=reading)
+    assert result.state is TrialState.FAILED
+    assert result.reason.startswith("no objective: standard output: no final value")
+    assert "standard output ended with\nerror 0.52" in result.reason
+    assert "standard error ended with\n\\x1b[31mhalf\\rway\\x1b[0m" in result.reason
+    assert run(tmp_path, code + "; print('done')", reading=reading).value == 0.52
+    silent = run(tmp_path, "pass", reading=reading)
+    assert "nothing was printed" in silent.reason
+
+
+@pytest.mark.parametrize(
+    ("stream", "value"), [(Stream.STDOUT, 1.0), (Stream.STDERR, 2.0), (Stream.BOTH, 2.0)]
+)
+def test_either_output_or_both_can_hold_it(tmp_path: Path, stream: Stream, value: float) -> None:
+    code = "import sys, time; print('error 1', flush=True); time.sleep(.2)"
+    code += "; print('error 2', file=sys.stderr)"
+    reading = MetricSource(line="error {number}", stream=stream)
+    assert run(tmp_path, code, reading=reading).value == value
+
+
+def test_an_evaluators_line_counts_and_not_the_trainers(tmp_path: Path) -> None:
+    reading = MetricSource(line="error {number}")
+    evaluator = spec(tmp_path, "print('error 2')").trainer
+    more: dict[str, Any] = {"reading": reading, "extra_readings": {"e": reading}}
+    result = run(tmp_path, "print('error 1')", evaluator=evaluator, **more)
+    assert (result.value, result.metrics["e"]) == (2, 2)
+    silent = spec(tmp_path, "pass").trainer
+    result = run(tmp_path, "print('error 1')", evaluator=silent, **more)
+    assert (result.state, result.value) == (TrialState.FAILED, None)
+
+
+def test_a_hostile_line_costs_little() -> None:
+    for line in ("-" * 16_000 + "a", "1," * 8_000, "error 1 " * 2_000, "error " + "1_" * 8_000):
+        for pattern in PATTERNS:
+            find_number(line, compile_pattern(pattern))
+    assert len(shown_end(b"\x1b" * 100_000)) < 1_000
+    with pytest.raises(ValueError, match="no number"):
+        parse_number("9" * 5_000 + "k")
