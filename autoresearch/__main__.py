@@ -10,7 +10,7 @@ from miniscale.setting.compose import run_with
 
 def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
     """Run what a composed configuration asks for."""
-    from autoresearch.build import decode_job
+    from autoresearch.build_study import decode_job
 
     job = decode_job(config, folders)
     if job.is_dry:

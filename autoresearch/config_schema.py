@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from autoresearch.build import JobKeys
+from autoresearch.build_study import JobKeys
 from autoresearch.proposer.make_proposer import AGENTS
 from autoresearch.tracking.tracker import TrackerConfig
 from miniscale.__main__ import TrialKeys
@@ -15,7 +15,7 @@ from transfer.change import PanelKeys
 from transfer.commands.audit import AuditKeys
 from transfer.commands.design import DesignKeys
 from transfer.design.space import shrink_rules
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.ladder import LadderKeys
 from transfer.policy.registry import POLICIES, policy_class
 

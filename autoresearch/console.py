@@ -28,7 +28,7 @@ from transfer.events import (
     TrialFinished,
     VerdictReached,
 )
-from transfer.journal.counts import count_changes
+from transfer.journal.change_counts import count_changes
 from transfer.report.findings import score_rung_forecast, survey
 from transfer.report.text import claim_lines, exam_lines, loss_words
 from transfer.study.commit_message import multiplier

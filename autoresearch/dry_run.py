@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoresearch.build import StudyJob
+from autoresearch.build_study import StudyJob
 from autoresearch.console import Console
 from autoresearch.model_bill import bill_lines
 from miniscale.box import choose

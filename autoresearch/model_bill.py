@@ -10,7 +10,7 @@ from miniscale.tree.compare_programs import editable_texts
 from miniscale.tree.patch import Paths
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits
-from transfer.study.proposer import Proposer
+from transfer.study.proposer_protocol import Proposer
 
 REPLY_TOKENS = 1_500
 """assumption: of a reply, thinking included; models that think long take many times that."""

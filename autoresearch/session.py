@@ -10,7 +10,7 @@ from importlib import metadata
 from types import FrameType
 from typing import Any
 
-from autoresearch.build import StudyJob
+from autoresearch.build_study import StudyJob
 from autoresearch.console import Console, budget_words, header
 from autoresearch.model_bill import bill_lines
 from autoresearch.tracking.tracker import make_tracker
@@ -23,7 +23,7 @@ from transfer.journal.folder import StudyFolder, check_writable, open_folder
 from transfer.journal.store import Journal
 from transfer.report.write import write_results
 from transfer.study.loop import Interrupted, Observer, guarded, run
-from transfer.study.proposer import Session
+from transfer.study.proposer_protocol import Session
 from transfer.study.study import Study
 
 

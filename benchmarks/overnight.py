@@ -29,7 +29,7 @@ from autoresearch.proposer.model.client import Endpoint  # noqa: E402
 from transfer.journal.state import replay  # noqa: E402
 from transfer.journal.store import Journal, read_journal  # noqa: E402
 from transfer.study.limits import Limits, spend_words, spent  # noqa: E402
-from transfer.study.proposer import Session, asked_before  # noqa: E402
+from transfer.study.proposer_protocol import Session, asked_before  # noqa: E402
 
 
 class Timed:

@@ -25,7 +25,7 @@ import polars as pl
 
 from scaling.fit.form_fit import fit_form
 from scaling.forecast import Forecast
-from scaling.law.laws import HOFFMANN, POWER
+from scaling.law.law_catalogue import HOFFMANN, POWER
 from scaling.weighted_forecast import extrapolate
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scaling_coverage.jsonl"

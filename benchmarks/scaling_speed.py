@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 
 from scaling.fit.bootstrap import resample
 from scaling.fit.form_fit import FormFit, fit_form
-from scaling.law.laws import HOFFMANN
+from scaling.law.law_catalogue import HOFFMANN
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "scaling_speed.jsonl"

@@ -25,8 +25,8 @@ from miniscale.setting.setting import Kind, Knob, Objective, Setting
 from miniscale.setting.trial import MetricSource
 from transfer.audit.agreement import accuracy
 from transfer.change import Change
-from transfer.design.space.cells import Cell, Seen, Trial
-from transfer.design.space.dials import Shrinkable, decode_design
+from transfer.design.space.candidate_sizes import Cell, Seen, Trial
+from transfer.design.space.shrink_dials import Shrinkable, decode_design
 from transfer.design.space.shrink_rules import Path, decode_path, sizes
 from transfer.ladder import Ladder
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch.build import decode_job
+from autoresearch.build_study import decode_job
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.compose import compose
 from miniscale.setting.trial import TrialResult, TrialSpec, TrialState

@@ -9,10 +9,11 @@ converged 1.50 0.16
 >>> print(f"{forecast.mean:.3f}")
 1.748
 
-Tables of any kind go through ``scaling.table``; any form of ``scaling.law.laws`` is fitted by
-:func:`fit_form` and refitted by :func:`resample`; ``scaling.weighted_forecast`` averages forms and
-forecasts, ``scaling.compare_arms`` reads gains between arms, ``scaling.isoflop`` finds optima and
-``scaling.design`` plans ladders. ``python -m scaling`` does it all.
+Tables of any kind go through ``scaling.table``; any form of ``scaling.law.law_catalogue`` is
+fitted by :func:`fit_form` and refitted by :func:`resample`; ``scaling.weighted_forecast``
+averages forms and forecasts, ``scaling.compare_arms`` reads gains between arms,
+``scaling.isoflop`` finds optima and ``scaling.design`` plans ladders. ``python -m scaling`` does it
+all.
 """
 
 from scaling.fit.bootstrap import Ensemble, resample

@@ -65,7 +65,7 @@ def multipliers(fit: FormFit, theta: Array, scales: Array, loss: Array) -> Array
     g solves ``L(scales * exp(g / n)) = loss``, n the number of scales: all grow together, at the
     tokens per parameter of the row. Bisection; losses below the floor get the reach, 8 nats.
 
-    >>> from scaling.law.laws import POWER
+    >>> from scaling.law.law_catalogue import POWER
     >>> c = np.geomspace(1.0, 1e4, 8)
     >>> fit = fit_form(POWER, c, loss=1 + c**-0.3)
     >>> multipliers(fit, fit.theta[None], np.array([[100.0]]), fit(110.0)).round(4).item()
@@ -111,7 +111,7 @@ def compare(
 
     Examples
     --------
-    >>> from scaling.law.laws import POWER
+    >>> from scaling.law.law_catalogue import POWER
     >>> c = np.geomspace(1.0, 1e4, 8)
     >>> names = np.array([f"s{i}" for i in range(8)])
     >>> arms = [Arm(c[None], 1 + (c * m) ** -0.3, names) for m in (1.0, 1.2)]

@@ -13,7 +13,7 @@ from scaling.fit.bootstrap import Ensemble, resample
 from scaling.fit.form_fit import fit_form
 from scaling.fit.objective import FitObjective, LossKind
 from scaling.law.form import Form
-from scaling.law.laws import HOFFMANN, LAWS, POWER
+from scaling.law.law_catalogue import HOFFMANN, LAWS, POWER
 from scaling.report.report import Report, Sheet
 from scaling.table.columns import SCALES, ColumnRole
 from scaling.table.read import TableError

@@ -21,7 +21,7 @@ from scaling.fit.form_fit import FormFit, as_scales, fit_form
 from scaling.fit.objective import Array, FitObjective
 from scaling.forecast import Forecast
 from scaling.law.form import Form
-from scaling.law.laws import (
+from scaling.law.law_catalogue import (
     COUPLED,
     HOFFMANN,
     KAPLAN,

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from autoresearch.build import StudyJob, decode_job
+from autoresearch.build_study import StudyJob, decode_job
 from miniscale.setting.compose import compose
 from miniscale.setting.records import decode_record, encode_record
 from transfer.events import Event

@@ -10,7 +10,7 @@ from typing import Any
 from llm_server import Clock, Script, Server, Step, serving
 from oracle import oracle_job
 
-from autoresearch.build import StudyJob
+from autoresearch.build_study import StudyJob
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price
 from autoresearch.proposer.model.server import Server as Asked
@@ -19,7 +19,7 @@ from miniscale.setting.rung import Folders
 from miniscale.settings.oracle.planted_law import result_of
 from transfer.study.limits import Limits
 from transfer.study.loop import run
-from transfer.study.proposer import ProposalRequest, Proposer, Session
+from transfer.study.proposer_protocol import ProposalRequest, Proposer, Session
 from transfer.study.simulated_study import NOWHERE, KnobTrees, MemoryLedger
 from transfer.study.study import Study
 

@@ -8,8 +8,8 @@ from transfer.bench.worlds.families import PLAN
 from transfer.bench.worlds.world import Held, Mechanism, World, patch
 from transfer.change import Change
 from transfer.events import GainForecast
-from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
+from transfer.policy.simple_policy import accept, carried, opening, refuse
 
 
 @dataclass(frozen=True)

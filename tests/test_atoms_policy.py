@@ -21,8 +21,8 @@ from transfer.change import Change
 from transfer.events import Action, Effect, Outcome, VerdictReached
 from transfer.ladder_trust import Light, Trust
 from transfer.policy.protocol import ChangeView, Review, StudyView
-from transfer.policy.voi.context import VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
+from transfer.policy.voi.study_beliefs import VoiRules, read_study
 
 POLICY = AtomsPolicy()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from atoms_scenes import change_view, effect, view
 
-from transfer.belief.exam import beliefs_of
+from transfer.belief.exam_ratio import beliefs_of
 from transfer.belief.posterior import model_for
 from transfer.belief.utility import Utility
 from transfer.bench.worlds.catalogue import maker
@@ -13,9 +13,9 @@ from transfer.bench.worlds.world import world_runner
 from transfer.events import GainForecast, Outcome
 from transfer.ladder_trust import Trust
 from transfer.policy.protocol import ChangeView, Decision, Evidence, Review, StudyView
-from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.policy import AtomsPolicy
-from transfer.policy.voi.tally import Tally
+from transfer.policy.voi.study_beliefs import PolicyContext, VoiRules, read_study
+from transfer.policy.voi.study_totals import Tally
 from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 
 

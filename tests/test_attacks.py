@@ -12,7 +12,7 @@ from test_box import KINDS, needs
 
 from miniscale.box import BoxKind, BoxReport, strongest
 from miniscale.setting.trial import TrialState
-from transfer.measure.time_surcharge import MOST, overuse
+from transfer.measure.extra_time import MOST, overuse
 
 pytestmark = pytest.mark.level2
 ATTACKS = attacks()

@@ -16,7 +16,7 @@ from transfer.audit.archive import store, stored_audit, trust_of
 from transfer.audit.audit_result import Audit
 from transfer.audit.audit_text import lines
 from transfer.audit.judge_panel import audit, measure
-from transfer.belief.panel_forecasts import conformal_factor
+from transfer.belief.panel_prior import conformal_factor
 from transfer.ladder_trust import Light, Trust
 
 

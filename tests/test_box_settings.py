@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.build import decode_job
+from autoresearch.build_study import decode_job
 from autoresearch.doctor import box_line
 from miniscale.__main__ import train
 from miniscale.box import choose, policy_for, strongest

@@ -19,8 +19,8 @@ from transfer.events import (
 )
 from transfer.failure import describe_failure
 from transfer.journal.state import replay
+from transfer.measure.extra_time import overuse
 from transfer.measure.study_effects import Analysis
-from transfer.measure.time_surcharge import overuse
 
 
 def result(name: str, seconds: float | None, value: float = 1.0) -> TrialResult:

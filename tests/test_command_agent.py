@@ -22,7 +22,7 @@ from miniscale.tree.workspace import Workspace
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
 from transfer.study.limits import Limits
-from transfer.study.proposer import Done, Proposal, ProposalRequest, Session
+from transfer.study.proposer_protocol import Done, Proposal, ProposalRequest, Session
 from transfer.study.simulated_study import NOWHERE, MemoryLedger
 from transfer.study.study import Study
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from oracle import ROOT
 
-from autoresearch.build import decode_job
+from autoresearch.build_study import decode_job
 from miniscale.setting.compose import compose, ladders
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Folders, Tree, decode_rungs, trial_spec

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from oracle import oracle_job
 
-from autoresearch.build import StudyJob
+from autoresearch.build_study import StudyJob
 from autoresearch.console import budget_words
 from autoresearch.tracking.study_rows import summary
 from transfer.arm import FIRST_BASELINE
@@ -23,8 +23,8 @@ from transfer.events import (
     Proposed,
     VerdictReached,
 )
+from transfer.journal.change_counts import NOT_COUNTED, count_changes
 from transfer.journal.change_record import ChangeStatus
-from transfer.journal.counts import NOT_COUNTED, count_changes
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import replay

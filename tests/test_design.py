@@ -22,8 +22,8 @@ from transfer.commands import design as design_command
 from transfer.design import design_text
 from transfer.design.chosen_ladder import answer
 from transfer.design.design_file import flow, ladder_yaml
-from transfer.design.lab.local_lab import BenchLab
-from transfer.design.lab.table_lab import TableLab
+from transfer.design.lab.runs_from_table import TableLab
+from transfer.design.lab.runs_on_machine import BenchLab
 from transfer.design.race.race_result import Fate
 from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import DesignRun, design

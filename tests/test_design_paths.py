@@ -14,7 +14,7 @@ from miniscale.setting.decode import InputError, decode
 from miniscale.setting.rung import Folders, Rung, Tree, check_placeholders, trial_spec
 from miniscale.setting.setting import Kind, Knob, Setting, decode_setting
 from transfer.design.race.knob_rules import FittedRule, factors
-from transfer.design.space.dials import Shrinkable, decode_design
+from transfer.design.space.shrink_dials import Shrinkable, decode_design
 from transfer.design.space.shrink_rules import (
     among,
     data_share,

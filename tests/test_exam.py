@@ -16,7 +16,7 @@ from stacking import Stacking
 from test_stacks import GAINS, PLAN, Lab, ladder, whole
 
 from miniscale.setting.setting import Kind
-from transfer.belief.exam import Exam
+from transfer.belief.exam_ratio import Exam
 from transfer.belief.posterior import Model, believe
 from transfer.belief.stack_members import BEYOND, Claim, Part, examine, together
 from transfer.belief.utility import Utility
@@ -38,8 +38,8 @@ from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
 from transfer.journal.state import StudyState, replay
 from transfer.ladder_trust import Light, Trust
-from transfer.policy.voi.context import VoiRules
 from transfer.policy.voi.policy import AtomsPolicy
+from transfer.policy.voi.study_beliefs import VoiRules
 from transfer.report.findings import survey
 from transfer.report.text import status
 from transfer.study.ablation import answer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch.build import StudyJob, decode_job
+from autoresearch.build_study import StudyJob, decode_job
 from miniscale.setting.compose import compose
 from transfer.events import VerdictReached
 from transfer.journal.folder import StudyFolder, open_folder

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from oracle import oracle_job
 
-from autoresearch.build import StudyJob
+from autoresearch.build_study import StudyJob
 from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.events import ForecastMade, Outcome, TrialsRequested, VerdictReached

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from oracle import oracle_job
 
+from autoresearch.proposer.knob_search import Search
 from autoresearch.proposer.patches import ChangeList, from_path
-from autoresearch.proposer.search import Search
 from miniscale.setting.decode import InputError
 from transfer.change import Change
 from transfer.journal.state import replay
 from transfer.study.limits import Limits
 from transfer.study.loop import guarded, propose
-from transfer.study.proposer import ProposalRequest, Session
+from transfer.study.proposer_protocol import ProposalRequest, Session
 from transfer.study.simulated_study import simulate
 from transfer.study.study import Study
 

@@ -19,7 +19,7 @@ from transfer.events import CallBilled, Event, Proposed, Refused
 from transfer.journal.state import replay
 from transfer.report.proposer_accounts import calibrations
 from transfer.study.limits import Limits, spend_words, spent
-from transfer.study.proposer import Done, Paused
+from transfer.study.proposer_protocol import Done, Paused
 from transfer.study.simulated_study import MemoryLedger
 
 OK = Step('{"ok": true}')

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from oracle import ROOT
 
-from autoresearch.build import decode_job
+from autoresearch.build_study import decode_job
 from miniscale.setting.compose import compose
 from transfer.events import Outcome, TrialFinished, VerdictReached
 from transfer.journal.load import load

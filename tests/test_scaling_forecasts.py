@@ -11,7 +11,7 @@ from scaling.design import PlannedRung, design, gain_sd
 from scaling.fit.bootstrap import paired_runs, resample
 from scaling.fit.form_fit import fit_form
 from scaling.isoflop import parabola_frontier, surface_frontier
-from scaling.law.laws import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
+from scaling.law.law_catalogue import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
 from scaling.table.split import distance_beyond, inner_splits, rung_orders
 from scaling.weighted_forecast import extrapolate
 

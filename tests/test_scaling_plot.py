@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaling import fit_form, resample
-from scaling.law.laws import POWER
+from scaling.law.law_catalogue import POWER
 from scaling.present.axes import render_png
 from scaling.report.figures import draw_fit
 

@@ -15,7 +15,7 @@ from scaling import FitObjective, FitStatus, LossKind, fit_form
 from scaling.fit.bootstrap import resample, resample_weights, variance_components
 from scaling.fit.newton import Problem, polish
 from scaling.law.form import Form
-from scaling.law.laws import COUPLED, HOFFMANN, LAWS, POWER, TIED
+from scaling.law.law_catalogue import COUPLED, HOFFMANN, LAWS, POWER, TIED
 
 PUBLISHED = {"A": 477.826, "B": 2143.417, "E": 1.817218, "alpha": 0.347310, "beta": 0.367172}
 OBJECTIVE = 0.001018274018

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaling.law.laws import HOFFMANN, POWER
+from scaling.law.law_catalogue import HOFFMANN, POWER
 from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable, read_table

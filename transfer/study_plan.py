@@ -1,4 +1,4 @@
-"""How a study searches."""
+"""Options of a study's search: budget, rounds, exam share, trust in its ladder."""
 
 from dataclasses import dataclass, field
 

@@ -11,7 +11,7 @@ from autoresearch.brief import current_state, learned, setting
 from autoresearch.brief.baseline import read_baseline
 from autoresearch.brief.section import Asking, Section, TooLong, fitted
 from transfer.ladder import Ladder
-from transfer.study.proposer import ProposalRequest
+from transfer.study.proposer_protocol import ProposalRequest
 
 __all__ = ["Asking", "TooLong", "brief", "command_form", "form", "system"]
 

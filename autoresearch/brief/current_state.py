@@ -8,7 +8,7 @@ from autoresearch.brief.learned import crash_lines
 from autoresearch.brief.section import Asking, Section
 from autoresearch.tracking.study_rows import curve
 from miniscale.setting.trial import TrialResult
-from transfer.journal.counts import count_changes
+from transfer.journal.change_counts import count_changes
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits, spend_words

@@ -26,7 +26,7 @@ from miniscale.tree.git import git
 from miniscale.tree.patch import Paths
 from transfer.change import Change
 from transfer.events import Refused
-from transfer.study.proposer import Done, Proposal, ProposalRequest, Session
+from transfer.study.proposer_protocol import Done, Proposal, ProposalRequest, Session
 
 BRIEF = "BRIEF.md"
 PROMPT = "Read BRIEF.md in this folder and do what it says. Ask nothing: nobody is there to answer."

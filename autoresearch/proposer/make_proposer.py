@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from autoresearch.proposer.command import Command
+from autoresearch.proposer.knob_search import Search
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
 from autoresearch.proposer.patches import ChangeList, from_path
-from autoresearch.proposer.search import Search
 from autoresearch.proposer.turns import Turns
 from miniscale.setting.decode import Count, InputError, Least, Positive, as_mapping, decode, nearest
 from transfer.change import ChangeKeys, PanelKeys
 from transfer.ladder import Ladder
 from transfer.study.limits import Limits
-from transfer.study.proposer import Proposer
+from transfer.study.proposer_protocol import Proposer
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from autoresearch.brief import Asking, TooLong, brief
 from autoresearch.brief.history import crash_to_mend
 from autoresearch.proposer.store import ProposalRecord, ProposalStore
-from transfer.study.proposer import Done, Paused, Proposal, asked_before
+from transfer.study.proposer_protocol import Done, Paused, Proposal, asked_before
 
 
 class NoCallNow(Exception):

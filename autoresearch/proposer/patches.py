@@ -8,7 +8,7 @@ from pathlib import Path
 from miniscale.setting.decode import InputError
 from miniscale.tree.workspace import patch_between
 from transfer.change import Change
-from transfer.study.proposer import ProposalRequest, asked_before
+from transfer.study.proposer_protocol import ProposalRequest, asked_before
 
 
 @dataclass(frozen=True)

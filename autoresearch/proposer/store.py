@@ -13,7 +13,7 @@ from miniscale.setting.records import decode_record, encode_record, replace_file
 from transfer.change import Change
 from transfer.events import CallBilled, Refused
 from transfer.study.limits import call_refusal
-from transfer.study.proposer import ProposalRequest
+from transfer.study.proposer_protocol import ProposalRequest
 
 LOST = "lost: the process ended while it waited"
 

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from transfer.study.proposer import Done, Paused, Proposal, ProposalRequest, Proposer, asked_before
+from transfer.study.proposer_protocol import (
+    Done,
+    Paused,
+    Proposal,
+    ProposalRequest,
+    Proposer,
+    asked_before,
+)
 
 
 @dataclass(frozen=True)

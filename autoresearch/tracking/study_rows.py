@@ -14,8 +14,8 @@ import numpy as np
 from miniscale.setting.trial import TrialResult
 from scaling import forecast_band, forecast_loss
 from transfer.events import Accepted, Event, Request, VerdictReached
+from transfer.journal.change_counts import count_changes
 from transfer.journal.change_record import ChangeStatus
-from transfer.journal.counts import count_changes
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder

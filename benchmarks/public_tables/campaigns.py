@@ -19,7 +19,7 @@ from miniscale.setting.setting import Kind
 from public_tables.public_readers import MARIN_NOISE, MARIN_SIZES, marin_runs
 from public_tables.replay import Case, Forecaster, GainForecastOf, jackknife
 from scaling.fit.form_fit import FormFit, fit_form
-from scaling.law.laws import HOFFMANN
+from scaling.law.law_catalogue import HOFFMANN
 from transfer.events import Effect, GainForecast
 
 THRESHOLD = 0.004

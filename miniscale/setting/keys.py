@@ -1,4 +1,4 @@
-"""Keys that several programs' configurations share."""
+"""Configuration keys that several programs share, such as those of a runner."""
 
 from dataclasses import dataclass
 from typing import Literal

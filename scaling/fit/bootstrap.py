@@ -83,7 +83,7 @@ def resample(
 
     Examples
     --------
-    >>> from scaling.law.laws import POWER
+    >>> from scaling.law.law_catalogue import POWER
     >>> from scaling.fit.form_fit import fit_form
     >>> rng = np.random.default_rng(2)
     >>> compute = np.geomspace(1e15, 1e18, 40)

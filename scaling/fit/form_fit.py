@@ -101,7 +101,7 @@ def fit_form(
     Parameters
     ----------
     form : Form
-        E.g. ``scaling.law.laws.HOFFMANN``.
+        E.g. ``scaling.law.law_catalogue.HOFFMANN``.
     *scales : array-like, shape (runs,)
         As the form counts them: compute, or parameters and tokens.
     loss : array-like, shape (runs,)
@@ -122,7 +122,7 @@ def fit_form(
 
     Examples
     --------
-    >>> from scaling.law.laws import POWER
+    >>> from scaling.law.law_catalogue import POWER
     >>> compute = np.geomspace(1e15, 1e18, 8)
     >>> fit = fit_form(POWER, compute, loss=1.7 + 2e3 * compute**-0.21)
     >>> print(fit.status, *(f"{v:.6g}" for v in fit.parameters.values()))

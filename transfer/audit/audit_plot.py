@@ -17,7 +17,7 @@ from scaling.present.axes import (
 )
 from scaling.present.palette import LIGHT
 from transfer.audit.audit_result import Audit
-from transfer.belief.panel_forecasts import TopForecast
+from transfer.belief.panel_prior import TopForecast
 from transfer.measure.trend import Z80
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transfer.belief.panel_forecasts import TopForecast
+from transfer.belief.panel_prior import TopForecast
 from transfer.ladder_trust import Light, Trust
 
 VERSION = 1

@@ -10,11 +10,11 @@ from miniscale.setting.setting import Kind
 from miniscale.setting.trial import digest
 from transfer.arm import FIRST_BASELINE
 from transfer.arm_table import BASELINE
-from transfer.audit import agreement, lights
+from transfer.audit import agreement, traffic_light
 from transfer.audit.agreement import Array
 from transfer.audit.audit_result import Audit, Drifter, RungAudit, Slope
 from transfer.audit.load_panel_runs import Runs
-from transfer.belief.panel_forecasts import (
+from transfer.belief.panel_prior import (
     Effects,
     PanelEffects,
     TopForecast,
@@ -139,7 +139,7 @@ def audit(ladder: Ladder, runs: Runs, *, seed: int = 0) -> Audit:
         notes=measured.notes,
         content=ladder.content(),
     )
-    return lights.judge(found, ladder)
+    return traffic_light.judge(found, ladder)
 
 
 def _by_lower_law(measured: MeasuredPanel, runs: Runs, below: Effects) -> Effects:

@@ -14,7 +14,7 @@ from transfer.arm_table import BASELINE
 from transfer.audit.load_panel_runs import Run
 from transfer.change import Change
 from transfer.ladder import Ladder
-from transfer.study.checkout import Trees
+from transfer.study.arm_trees import Trees
 
 
 @dataclass(frozen=True)

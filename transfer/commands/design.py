@@ -30,12 +30,12 @@ from transfer.design.chosen_ladder import answer
 from transfer.design.design_bill import plan
 from transfer.design.design_file import ladder_yaml, record
 from transfer.design.design_plot import frontier
-from transfer.design.lab.local_lab import BenchLab
-from transfer.design.lab.table_lab import TableLab
+from transfer.design.lab.runs_from_table import TableLab
+from transfer.design.lab.runs_on_machine import BenchLab
 from transfer.design.propose_panel import panel_yaml
 from transfer.design.race.race_setup import Ask
 from transfer.design.run_design import FEWEST_HELD, DesignRun, design
-from transfer.design.space.dials import Shrinkable, decode_design
+from transfer.design.space.shrink_dials import Shrinkable, decode_design
 from transfer.design.space.shrink_rules import Path as Way
 from transfer.design.space.shrink_rules import decode_path
 from transfer.ladder import Ladder

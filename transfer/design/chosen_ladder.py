@@ -1,4 +1,4 @@
-"""The answer of a design: rungs up the chosen path, what they match, and what they can see."""
+"""The ladder a design chose: its rungs, how well each decides, the smallest gain each can see."""
 
 import math
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
 from transfer.audit.agreement import detectable
-from transfer.design.race.judge_cell import CellAccuracy
+from transfer.design.race.decision_accuracy import CellAccuracy
 from transfer.design.race.knob_rules import are_needed, factors
 from transfer.design.race.race import CellStanding
 from transfer.design.run_design import DesignRun
-from transfer.design.space.cells import Cell, rung_of, unmatched
-from transfer.design.space.dials import DialRole
+from transfer.design.space.candidate_sizes import Cell, rung_of, unmatched
 from transfer.design.space.grid import Ways
+from transfer.design.space.shrink_dials import DialRole
 from transfer.design.space.shrink_rules import Path, epochs
 
 STEEPEST = 6.0

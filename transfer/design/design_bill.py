@@ -6,9 +6,9 @@ from transfer.change import Change
 from transfer.design.design_text import bill
 from transfer.design.race.race_setup import Ask, reference
 from transfer.design.run_design import check_panel
-from transfer.design.space.cells import Book, Seen, Trial
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Book, Seen, Trial
 from transfer.design.space.grid import OVER, Prices, Ways, learn_prices, tiers
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.design.space.shrink_rules import Path, among
 from transfer.ladder import Ladder
 

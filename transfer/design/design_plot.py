@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.present.axes import house_style, new_figure, round_number, spread_labels, write_note
 from scaling.present.palette import LIGHT
-from transfer.audit.lights import GREEN_ACCURACY
+from transfer.audit.traffic_light import GREEN_ACCURACY
 from transfer.design.chosen_ladder import by_price, picked, shrink_line
 from transfer.design.race.race import CellStanding
 from transfer.design.run_design import DesignRun

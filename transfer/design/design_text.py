@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from transfer.design.chosen_ladder import DesignAnswer, by_price, picked, shrink_line
-from transfer.design.race.judge_cell import CellAccuracy
+from transfer.design.race.decision_accuracy import CellAccuracy
 from transfer.design.race.race import CellStanding
 from transfer.design.race.race_result import NO_LAW, Fate
 from transfer.design.race.race_setup import Ask

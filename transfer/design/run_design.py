@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from miniscale.setting.decode import InputError
 from transfer.arm_table import BASELINE
 from transfer.change import Change
-from transfer.design.lab.table_lab import TableLab
-from transfer.design.race.judge_cell import Board, CellAccuracy, judge
+from transfer.design.lab.runs_from_table import TableLab
+from transfer.design.race.decision_accuracy import Board, CellAccuracy, judge
 from transfer.design.race.knob_rules import Check, FittedRule, Sweeper, are_needed
 from transfer.design.race.race import CellStanding, Standings, race, run_cells, run_top
 from transfer.design.race.race_result import Verdict, best_of, look_above, mismatches, verdicts
@@ -19,8 +19,7 @@ from transfer.design.race.race_setup import (
     reference,
     with_rules,
 )
-from transfer.design.space.cells import Book, Cell, Lab, Trial
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Book, Cell, Lab, Trial
 from transfer.design.space.grid import (
     OVER,
     Prices,
@@ -30,6 +29,7 @@ from transfer.design.space.grid import (
     probe,
     tiers,
 )
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.design.space.shrink_rules import Path, among
 from transfer.ladder import Ladder
 

@@ -16,7 +16,7 @@ from transfer.failure import Failure
 from transfer.journal.state import StudyState
 from transfer.journal.trial_ledger import Key
 from transfer.ladder import Ladder
-from transfer.measure import time_surcharge
+from transfer.measure import extra_time
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Losses, Noise, Pool, share_of
 
@@ -126,9 +126,9 @@ class Analysis:
     def _over_budget(self, arm: str) -> Failure | None:
         for rung in self.ladder.rungs if arm in self.state.changes else ():
             times = self._overuse(arm, rung.name)
-            if times > time_surcharge.MOST:
+            if times > extra_time.MOST:
                 seed, result = next(iter(self.state.trials.ended[arm, rung.name].items()))
-                why = time_surcharge.reason(times, on_device=rung.gpus > 0)
+                why = extra_time.reason(times, on_device=rung.gpus > 0)
                 is_repeated = len(self.state.trials.diverged.get((arm, rung.name), ())) > 1
                 return Failure(
                     rung.name, seed, TrialState.OVER_BUDGET, result.cause, why, is_repeated
@@ -142,7 +142,7 @@ class Analysis:
             return 1.0
         here, there = ((self.state.trials.ended.get((a, rung)) or {}) for a in (arm, proposed.base))
         on_device = self.ladder.rung(rung).gpus > 0
-        return time_surcharge.overuse(here.values(), there.values(), on_device=on_device)
+        return extra_time.overuse(here.values(), there.values(), on_device=on_device)
 
     # -- noise -----------------------------------------------------------------------------
 

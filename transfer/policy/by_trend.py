@@ -8,8 +8,8 @@ from miniscale.setting.setting import Kind
 from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.measure.trend import NORMAL, TrendPrior, gain_forecast
-from transfer.policy.plain import CERTIFIED_SPAN, opening
 from transfer.policy.protocol import Decision, Evidence
+from transfer.policy.simple_policy import CERTIFIED_SPAN, opening
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from transfer.belief.utility import Utility
 from transfer.events import Action, GainForecast
-from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
+from transfer.policy.simple_policy import accept, carried, opening, refuse
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from transfer.belief.mixture import normal_forecast
 from transfer.belief.utility import Utility
 from transfer.events import Action, Effect, GainForecast
 from transfer.ladder import Ladder
-from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
+from transfer.policy.simple_policy import accept, carried, opening, refuse
 
 MOST = 3.0
 """Gains are cut at this many nats: a law may promise anything."""

@@ -9,8 +9,8 @@ from scipy.special import stdtr
 from transfer.belief.utility import Utility
 from transfer.events import Effect, GainForecast
 from transfer.measure.noise import PRIOR_DF
-from transfer.policy.plain import accept, carried, opening, refuse
 from transfer.policy.protocol import Decision, Evidence
+from transfer.policy.simple_policy import accept, carried, opening, refuse
 
 
 class Control(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scaling import Fit
-from transfer.belief.exam import Exam, examined
+from transfer.belief.exam_ratio import Exam, examined
 from transfer.change import Change
 from transfer.events import Effect, ForecastMade, GainForecast, Proposed, VerdictReached
 from transfer.journal.change_record import ChangeRecord, ChangeStatus

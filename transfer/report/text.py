@@ -4,10 +4,10 @@ import json
 from collections import Counter
 
 from scaling.present.axes import round_number
-from transfer.belief.exam import Exam
+from transfer.belief.exam_ratio import Exam
 from transfer.events import Effect, VerdictReached
+from transfer.journal.change_counts import count_changes
 from transfer.journal.change_record import ChangeRecord
-from transfer.journal.counts import count_changes
 from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState

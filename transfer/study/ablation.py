@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from transfer.arm import part_without
-from transfer.belief.exam import Exam, beliefs_of, exam_of
+from transfer.belief.exam_ratio import Exam, beliefs_of, exam_of
 from transfer.belief.stack_members import VISIBLE, Part, is_contradicted
 from transfer.belief.utility import Utility
 from transfer.events import AblationRequested, Outcome, VerdictReached

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from miniscale.tree.patch import PatchRefused
-from transfer.belief.exam import exam_of
+from transfer.belief.exam_ratio import exam_of
 from transfer.events import (
     AblationConcluded,
     AblationRequested,
@@ -15,7 +15,7 @@ from transfer.events import (
 )
 from transfer.journal.state import StudyState
 from transfer.study.ablation import RUNS, answer, least_cost, question
-from transfer.study.checkout import Checkouts, next_baseline
+from transfer.study.arm_trees import Checkouts, next_baseline
 from transfer.study.schedule import FRESH, SEEDS_A_STUDY, Schedule
 
 EXAM_SEEDS = ((4, 3, 2, 1), (2, 2, 1, 1), (1, 1, 1, 1))

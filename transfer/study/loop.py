@@ -8,7 +8,7 @@ from miniscale.setting.trial import Cause, TrialSpec
 from transfer.change import Change
 from transfer.events import Event, Refused
 from transfer.study.limits import Limits, Watch
-from transfer.study.proposer import Done, Paused, ProposalRequest, Proposer, Session
+from transfer.study.proposer_protocol import Done, Paused, ProposalRequest, Proposer, Session
 from transfer.study.study import Study
 
 REFUSALS = 30

@@ -24,7 +24,7 @@ from transfer.events import (
     TrialsRequested,
 )
 from transfer.policy.protocol import Reviewer
-from transfer.study.checkout import Checkouts, next_baseline, stack_of
+from transfer.study.arm_trees import Checkouts, next_baseline, stack_of
 from transfer.study.final_exam import FinalExam
 from transfer.study.schedule import Schedule
 

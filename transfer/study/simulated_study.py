@@ -1,4 +1,4 @@
-"""Whole studies in memory: the real study, policy and climb on a trainer with planted truth."""
+"""Run a whole study in memory on a trainer with planted truth: real loop, policy and ledger."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from transfer.change import Change
 from transfer.events import Event
 from transfer.ladder import Ladder
 from transfer.policy.protocol import Policy
-from transfer.study.checkout import Trees
+from transfer.study.arm_trees import Trees
 from transfer.study.limits import UNLIMITED
 from transfer.study.loop import run
-from transfer.study.proposer import ProposalRequest, Session
+from transfer.study.proposer_protocol import ProposalRequest, Session
 from transfer.study.study import Specs, Study
 from transfer.study_plan import StudyPlan
 

@@ -28,7 +28,7 @@ from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Policy
-from transfer.study.checkout import Checkouts, Trees
+from transfer.study.arm_trees import Checkouts, Trees
 from transfer.study.round import Rounds
 from transfer.study.schedule import Schedule, asks, wanted
 from transfer.study_plan import StudyPlan

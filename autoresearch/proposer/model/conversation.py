@@ -17,7 +17,7 @@ from autoresearch.proposer.store import Answer, Call, ProposalRecord, ProposalSt
 from miniscale.setting.trial import digest
 from transfer.change import Change
 from transfer.events import Refused
-from transfer.study.proposer import Done, Paused
+from transfer.study.proposer_protocol import Done, Paused
 
 STRIKES = 3
 """assumption: replies in a row without a change that end a proposal."""

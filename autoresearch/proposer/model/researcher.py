@@ -7,7 +7,7 @@ from autoresearch.proposer.model.conversation import Conversation
 from autoresearch.proposer.model.server import Price, Server
 from autoresearch.proposer.next_proposal import next_entry
 from autoresearch.proposer.store import ProposalStore
-from transfer.study.proposer import Proposal, ProposalRequest, Session
+from transfer.study.proposer_protocol import Proposal, ProposalRequest, Session
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Tokens from parquet shards, for boxes whose ladder outgrows the embedded text.
+"""Tokens from parquet shards, for machines whose ladder outgrows the embedded text.
 
 Same files as the embedded corpus, another vocabulary (32,768, trained on the first part of the
 training documents). Needs polars and rustbpe, imported where they are used.

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from miniscale.setting.setting import Kind
 from transfer.arm_table import BASELINE
 from transfer.change import Change
-from transfer.design.space.cells import Book, Cell, Trial
-from transfer.design.space.dials import DialRole, Shrinkable
+from transfer.design.space.candidate_sizes import Book, Cell, Trial
+from transfer.design.space.shrink_dials import DialRole, Shrinkable
 
 Array = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from transfer.arm_table import BASELINE
-from transfer.design.race.judge_cell import Board, CellAccuracy, ahead, judge
-from transfer.design.space.cells import Book, Cell, Trial, last_line
+from transfer.design.race.decision_accuracy import Board, CellAccuracy, ahead, judge
+from transfer.design.space.candidate_sizes import Book, Cell, Trial, last_line
 from transfer.design.space.grid import overhead_of
 
 FIRST, BATCH = 6, 4

@@ -1,10 +1,10 @@
-"""What comes of a race: the cell to decide on, the search above the price, verdicts by path."""
+"""Result of a race: the cheapest size that decides as the reference, and a verdict by path."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from transfer.design.race.judge_cell import Board
+from transfer.design.race.decision_accuracy import Board
 from transfer.design.race.race import (
     TRAILS,
     CellStanding,
@@ -14,7 +14,7 @@ from transfer.design.race.race import (
     run_cells,
     weigh,
 )
-from transfer.design.space.cells import unmatched
+from transfer.design.space.candidate_sizes import unmatched
 from transfer.design.space.grid import OVER
 from transfer.design.space.shrink_rules import Path
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from miniscale.setting.decode import InputError
-from transfer.design.race.judge_cell import Board
+from transfer.design.race.decision_accuracy import Board
 from transfer.design.race.knob_rules import FittedRule, factors
 from transfer.design.race.race import CellStanding, Standings
-from transfer.design.space.cells import Book, Cell, last_line
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Book, Cell, last_line
 from transfer.design.space.grid import MOSTLY_OVERHEAD, OVER, Prices, Ways, cell_of, tiers
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.design.space.shrink_rules import CellSize, Path, size_at
 from transfer.ladder import Ladder
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from transfer.arm_table import BASELINE
-from transfer.design.space.cells import Book, Cell, Trial, last_line, rung_of
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Book, Cell, Trial, last_line, rung_of
 from transfer.design.space.price import FLAT, Law, Priced, elasticity, exactly, fit_price, work
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.design.space.shrink_rules import CellSize, Path, sizes
 
 OVER = 1.15

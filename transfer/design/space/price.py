@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.design.space.dials import Dial, DialRole, Shrinkable
+from transfer.design.space.shrink_dials import Dial, DialRole, Shrinkable
 from transfer.measure.trend import Z80
 
 Array = NDArray[np.float64]

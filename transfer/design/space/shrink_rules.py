@@ -9,7 +9,7 @@ import numpy as np
 
 from miniscale.setting.decode import InputError, Key, decode, nearest
 from miniscale.setting.trial import Scalar
-from transfer.design.space.dials import Dial, DialRole, Shrinkable
+from transfer.design.space.shrink_dials import Dial, DialRole, Shrinkable
 
 MATCHED = "matched"
 FINENESS = 400

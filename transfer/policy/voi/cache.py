@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from transfer.belief.prior import Array
-from transfer.policy.voi.tally import Tally
+from transfer.policy.voi.study_totals import Tally
 
 Answer = TypeVar("Answer")
 

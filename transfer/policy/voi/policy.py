@@ -9,10 +9,10 @@ from transfer.belief.utility import Utility
 from transfer.events import Action, GainForecast, Outcome
 from transfer.failure import Failure, describe_failure
 from transfer.policy.protocol import Decision, Evidence, Review, StudyView
-from transfer.policy.voi.context import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.reasons import beyond, likeness, measured, settle
 from transfer.policy.voi.review import close
 from transfer.policy.voi.round_stacks import decide_stack
+from transfer.policy.voi.study_beliefs import PolicyContext, VoiRules, read_study
 from transfer.policy.voi.value import Prospects, RungOption, RunPlan, plans, settling
 from transfer.units import compute_share
 

@@ -9,9 +9,8 @@ from transfer.belief.stack_members import Claim, Part
 from transfer.events import GainForecast, Outcome, VerdictReached
 from transfer.failure import Failure, describe_failure
 from transfer.ladder_trust import Light
-from transfer.policy.plain import CERTIFIED_SPAN
 from transfer.policy.protocol import ChangeView, Review
-from transfer.policy.voi.context import PolicyContext
+from transfer.policy.simple_policy import CERTIFIED_SPAN
 from transfer.policy.voi.reasons import measured
 from transfer.policy.voi.round_stacks import (
     Stacks,
@@ -26,6 +25,7 @@ from transfer.policy.voi.round_stacks import (
     parts_of,
     stacks_of,
 )
+from transfer.policy.voi.study_beliefs import PolicyContext
 from transfer.units import compute_share
 
 CERTIFIED_RUNGS = 3

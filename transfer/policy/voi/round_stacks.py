@@ -1,4 +1,4 @@
-"""Stacks of a round: their roles, what they may take, how they climb, what they say."""
+"""Which stacks a round trains, which changes each holds, its next rung, and how it is read."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from transfer.belief.stack_members import VISIBLE, Claim, Part, examine, is_cont
 from transfer.events import Action, Effect, GainForecast, Outcome
 from transfer.failure import describe_failure
 from transfer.policy.protocol import ChangeView, Decision, Evidence
-from transfer.policy.voi.context import PolicyContext
 from transfer.policy.voi.reasons import measured
+from transfer.policy.voi.study_beliefs import PolicyContext
 from transfer.units import compute_share
 
 FALLS_SHORT = 3.0

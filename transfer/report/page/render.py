@@ -12,7 +12,7 @@ from scaling.present.html import inline_svg, make_environment
 from transfer import units
 from transfer.audit.audit_result import Audit
 from transfer.events import Effect
-from transfer.journal.counts import count_changes
+from transfer.journal.change_counts import count_changes
 from transfer.journal.spending import added
 from transfer.ladder_trust import Light
 from transfer.measure.trend import Z80

@@ -1,4 +1,4 @@
-"""What known changes teach the prior: misfit, scale, drift, and how forecasts of the top fare."""
+"""Fit the prior to a panel of known changes, and score its forecasts of the top rung."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from miniscale.setting.trial import Scalar
 from transfer.change import Change
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.study.proposer import ProposalRequest, asked_before
+from transfer.study.proposer_protocol import ProposalRequest, asked_before
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -1,4 +1,4 @@
-"""How well a cell decides as the reference does: the audit's figures, with what they rest on."""
+"""How often a candidate size decides as the reference does, with what that rests on."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from transfer.arm_table import BASELINE
 from transfer.audit import agreement
 from transfer.audit.agreement import Array
 from transfer.audit.judge_panel import MeasuredPanel, measure
-from transfer.audit.lights import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
 from transfer.audit.load_panel_runs import Run, Runs
-from transfer.design.space.cells import Book, Cell
-from transfer.design.space.dials import Shrinkable
+from transfer.audit.traffic_light import GREEN_ACCURACY, GREEN_LOW, GREEN_SE, RED_SE
+from transfer.design.space.candidate_sizes import Book, Cell
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.events import Effect
 from transfer.ladder import Ladder
 

@@ -9,8 +9,8 @@ from miniscale.setting.decode import InputError, nearest
 from miniscale.setting.trial import TrialResult
 from transfer.audit import run_panel
 from transfer.change import Change
-from transfer.design.space.cells import Cell, Seen, Trial
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Cell, Seen, Trial
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.ladder import Ladder
 
 Progress = Callable[[int, int, str], None]

@@ -1,4 +1,4 @@
-"""The exam: what the accepted changes bring together, against what was claimed of them."""
+"""The share of a claimed gain that an exam found: computation alone, no trials."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Proposers say what to try and why; the harness owns the loop, the ledger and the verdict."""
+"""The interface of every proposer: it says what to try and why; the loop and verdict are ours."""
 
 import time
 from collections.abc import Callable

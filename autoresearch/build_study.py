@@ -16,7 +16,7 @@ from transfer.ladder import Ladder, decode_ladder
 from transfer.policy.protocol import Policy
 from transfer.policy.registry import content, decode_policy, expecting
 from transfer.study.limits import Limits
-from transfer.study.proposer import Proposer
+from transfer.study.proposer_protocol import Proposer
 from transfer.study_plan import RoundRule, StudyPlan
 
 

@@ -1,4 +1,4 @@
-"""What the plain policies share: the first run, what a crash means, a normal forecast."""
+"""What the simple policies share: the first run, what a crash means, a normal forecast."""
 
 from transfer.belief.mixture import normal_forecast
 from transfer.events import Action, Effect, GainForecast, Outcome

@@ -9,9 +9,9 @@ import numpy as np
 from miniscale.setting.decode import InputError, nearest
 from transfer.arm_table import BASELINE, ArmRow, read_arm_table
 from transfer.change import Change
-from transfer.design.space.cells import Cell, Seen, Trial, rung_of
-from transfer.design.space.dials import Shrinkable
+from transfer.design.space.candidate_sizes import Cell, Seen, Trial, rung_of
 from transfer.design.space.price import work
+from transfer.design.space.shrink_dials import Shrinkable
 from transfer.design.space.shrink_rules import Path as Way
 
 REFERENCE = "reference"

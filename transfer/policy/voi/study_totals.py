@@ -1,4 +1,4 @@
-"""Running sums over all changes of a study, for each decision of the policy ``atoms``."""
+"""Running totals over all changes of a study, by base and rung: how often each outcome came."""
 
 from itertools import compress, count
 from operator import is_not

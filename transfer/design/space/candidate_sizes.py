@@ -1,4 +1,4 @@
-"""Cells: one size on one path, everything that a trial there needs, and what trials came to."""
+"""A cell: one candidate size of a setting on one way to shrink, its trials and their results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Protocol
 from miniscale.setting.rung import Rung
 from miniscale.setting.trial import Scalar
 from transfer.change import Change
-from transfer.design.space.dials import DialRole, Shrinkable
+from transfer.design.space.shrink_dials import DialRole, Shrinkable
 from transfer.design.space.shrink_rules import Path, data_share, epochs
 
 NEAR = 1.15

@@ -1,4 +1,4 @@
-"""The trees in which a study's arms run, each made when it is first needed."""
+"""The source tree of each arm, made on first use in the study's own repository."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""A study as the policy reads it: the model it teaches, the price of compute, every belief."""
+"""What ``atoms`` derives from a study before it decides: prior, price of compute, every belief."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from transfer.policy.voi.baseline_error import baseline_error, shared
 from transfer.policy.voi.cache import Memory
 from transfer.policy.voi.knobs import KnobEdit, edits_by_knob, hint
 from transfer.policy.voi.learn import EVERY, JudgedEffects, learn
-from transfer.policy.voi.tally import Tally
+from transfer.policy.voi.study_totals import Tally
 from transfer.policy.voi.value import (
     Prospects,
     RungOption,
