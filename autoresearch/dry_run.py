@@ -1,6 +1,5 @@
 """``dry_run=true``: rungs, costs, what they can resolve, and the bill, before anything is spent."""
 
-import math
 import sys
 import tempfile
 import time
@@ -10,7 +9,9 @@ from pathlib import Path
 from autoresearch.build_study import StudyJob
 from autoresearch.console import Console
 from autoresearch.model_bill import bill_lines
+from autoresearch.preflight import calibrate_command
 from miniscale.box import choose
+from miniscale.preflight.check import table_lines
 from miniscale.run import prepare_data
 from miniscale.run.progress import progress
 from miniscale.run.runner.local import LocalRunner
@@ -18,13 +19,20 @@ from miniscale.setting.rung import Folders, Rung, trial_spec
 from miniscale.setting.trial import TrialSpec
 from miniscale.tree.workspace import workspace_of
 from transfer.arm import FIRST_BASELINE
-from transfer.audit import agreement as audit_figures
 from transfer.audit.archive import stored_audit
 from transfer.audit.audit_result import Audit, RungAudit
-from transfer.audit.calibrate import Calibration, RungCalibration, power_line, stored_calibration
+from transfer.audit.calibrate import (
+    Calibration,
+    RungCalibration,
+    gain_words,
+    noise_words,
+    power_line,
+    stored_calibration,
+)
+from transfer.audit.preflight import preflight_checks
+from transfer.audit.resolution import known_noise, resolve_rung
 from transfer.commands.audit import machine
 from transfer.ladder import design_line
-from transfer.measure.noise import PRIOR_NOISE, PRIOR_RHO
 
 PROBE_S = 2.0
 PATIENCE_S = 60.0
@@ -38,31 +46,6 @@ class Speed:
 
     seconds: float
     slots: int
-
-
-def known_noise(
-    rung: str, calibration: Calibration | None, audit: Audit | None
-) -> RungCalibration | RungAudit | None:
-    """Return what was measured of a rung's noise, by the more degrees of freedom; None if nothing.
-
-    An audit pools the noise of its changes with the baseline's, which is all a calibration has.
-    """
-    rungs: list[RungCalibration | RungAudit] = []
-    rungs += [one for one in (audit.rungs if audit is not None else ()) if one.rung == rung]
-    rungs += [one for one in (calibration.rungs if calibration else ()) if one.rung == rung]
-    return max(rungs, key=lambda one: one.noise_df, default=None)
-
-
-def detectable(rung: Rung, known: RungCalibration | RungAudit | None = None) -> float:
-    """Return the smallest gain that the rung's planned pairs resolve, nats of compute.
-
-    By what was measured; else by the ladder's own noise, with rho = .5 assumed.
-    """
-    noise = known.noise if known is not None else rung.noise or PRIOR_NOISE
-    rho = known.rho if known is not None else PRIOR_RHO
-    return audit_figures.detectable(
-        noise, rho, seeds=rung.seeds, baseline_seeds=rung.baseline_seeds
-    )
 
 
 def probe(job: StudyJob, scratch: Path) -> Speed:
@@ -131,19 +114,18 @@ def forecast_seconds(job: StudyJob, by_rung: dict[str, float], slots: int) -> fl
 
 def rung_line(rung: Rung, seconds: float, known: RungCalibration | RungAudit | None = None) -> str:
     """Say a rung in a line: what was measured of its noise, else what its ladder says."""
-    noise = f"{rung.noise:.1%}" if rung.noise else f"{PRIOR_NOISE:.0%}?"
-    if known is not None:
-        noise = f"{known.noise:.1%}" + ("" if known.noise_df else "?")
+    found = resolve_rung(rung, known)
+    noise = noise_words(found.noise) + ("?" if found.is_assumed else "")
     return (
         f"{rung.name:<10}{rung.scale:>10.2g}{seconds:>9.1f}{rung.seeds:>7}"
-        f"{noise:>8}{math.expm1(detectable(rung, known)):>10.1%}"
+        f"{noise:>10}{gain_words(found.gain):>10}"
     )
 
 
 def calibration_lines(known: Calibration | None, audit: Audit | None, unit: str) -> list[str]:
     """Say what the default budget can find, where a calibration tells."""
     if known is None:
-        return ["power    not calibrated here: python -m transfer calibrate +ladder=NAME"]
+        return [f"power    not calibrated here: {calibrate_command()}"]
     measured = [(rung, known_noise(rung.rung, known, audit)) for rung in known.rungs]
     rungs = tuple(
         replace(rung, noise=best.noise, noise_df=best.noise_df, rho=best.rho)
@@ -172,7 +154,7 @@ def show(job: StudyJob) -> int:
     lines = [
         f"dry run  {ladder.name}: {ladder.names}, target {ladder.target_name} "
         f"({ladder.target:.2g} {ladder.unit}); nothing is spent",
-        f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>8}{'resolves':>10}",
+        f"{'rung':<10}{ladder.unit:>10}{'s/trial':>9}{'seeds':>7}{'noise':>10}{'resolves':>10}",
     ]
     lines += [
         rung_line(rung, by_rung[rung.name], known_noise(rung.name, known, audit))
@@ -194,5 +176,12 @@ def show(job: StudyJob) -> int:
         *[f"differs  {text}" for text in ladder.unmatched],
         *[f"warning  {text}" for text in ladder.warnings()],
     ]
-    console.lines(lines)
+    console.lines([*lines, *table_lines(preflight_checks(ladder, known, audit)), *_next(known)])
     return 0
+
+
+def _next(known: Calibration | None) -> list[str]:
+    """Say how what takes runs is measured, where nothing was yet."""
+    if known is not None:
+        return []
+    return [f"           measured at a study's first start, or now by: {calibrate_command()}"]

@@ -13,8 +13,10 @@ from typing import Any
 from autoresearch.build_study import StudyJob
 from autoresearch.console import Console, budget_words, header
 from autoresearch.model_bill import bill_lines
+from autoresearch.preflight import check_job, fly_first_runs, sight_lines
 from autoresearch.tracking.tracker import make_tracker
 from miniscale.box import BoxReport, choose
+from miniscale.preflight.check import table_lines
 from miniscale.run import prepare_data
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.rung import Folders
@@ -88,10 +90,12 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
         console.lines(header(study, job.folder, is_resumed=is_resumed))
         bill = bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
         console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill])
+        console.lines(sight_lines(study) if is_resumed else table_lines(check_job(job)))
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console, box)
     write_results(study.ladder, study.state, folder)
+    console.lines(sight_lines(study))
     console.lines(
         [
             f"ended    {reason} · {budget_words(study, job.limits)}",
@@ -109,12 +113,14 @@ def loop(
     runner, stop = LocalRunner(job.slots, box=box), StopSignal()
     try:
         study.start(job.name, {**environment(), "box": box.name})
+        session = session_of(job, stop, console)
+        fly_first_runs(job, study, runner, session=session, observers=observers, console=console)
         reason = run(
             study,
             proposer=job.proposer,
             runner=runner,
             limits=job.limits,
-            session=session_of(job, stop, console),
+            session=session,
             observers=observers,
         )
         return reason, 0

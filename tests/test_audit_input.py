@@ -1,5 +1,6 @@
 """Bad panels and tables: one clear line each, and the safe path."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from miniscale.setting.decode import InputError
 from miniscale.setting.records import decode_record, encode_record
 from miniscale.setting.trial import TrialResult, TrialState
 from transfer.arm_table import BASELINE
-from transfer.audit.calibrate import Calibration, calibrate
+from transfer.audit.calibrate import Calibration, calibrate, lines
 from transfer.audit.judge_panel import audit
 from transfer.audit.load_panel_runs import Run, Runs, named_panel, read_runs
 from transfer.ladder_trust import Light, Trust
@@ -83,7 +84,11 @@ def test_a_constant_metric_is_said_by_calibration_and_never_divides_by_zero() ->
     runs = [Run(BASELINE, rung.name, seed, 1.0) for rung in on.rungs for seed in range(3)]
     results = [TrialResult(f"{i}", TrialState.COMPLETE, value=1.0) for i in range(len(runs))]
     found = calibrate(on, runs, results, machine="here")
-    assert "the metric is constant" in found.notes[0]
+    said = {check.name: check for check in found.checks}
+    assert "equal to the last digit" in said["seeds"].found
+    assert "the size is not heard" in said["sizes"].found
+    assert said["seeds"].standing == said["sizes"].standing == "NO"
+    assert not re.search(r"\d{8}", " ".join(lines(found, "units")))
     flat = replace(planted(on), runs=tuple(replace(r, value=1.0) for r in planted(on).runs))
     assert audit(on, flat).light is not Light.GREEN
 

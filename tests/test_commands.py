@@ -13,11 +13,12 @@ from planted_panel import ladder as planted_ladder
 from planted_panel import planted
 
 from autoresearch.doctor import main as doctor
-from autoresearch.dry_run import calibration_lines, detectable, known_noise, rung_line, show
+from autoresearch.dry_run import calibration_lines, rung_line, show
 from miniscale.setting.rung import Rung
 from transfer.__main__ import main
 from transfer.audit.calibrate import Calibration, RungCalibration, power_line
 from transfer.audit.judge_panel import audit
+from transfer.audit.resolution import known_noise, resolve_rung
 
 FEW = ["+ladder=oracle", "tracker=none", "budget.changes=2"]
 
@@ -122,9 +123,9 @@ def test_a_dry_run_spends_and_leaves_nothing(
 
 
 def test_more_seeds_resolve_smaller_gains() -> None:
-    few = detectable(Rung("r", 1.0, 1.0, seeds=2, baseline_seeds=2, noise=0.05))
-    many = detectable(Rung("r", 1.0, 1.0, seeds=8, max_seeds=8, baseline_seeds=8, noise=0.05))
-    assert many == pytest.approx(few / 2)
+    few = resolve_rung(Rung("r", 1.0, 1.0, seeds=2, baseline_seeds=2, noise=0.05))
+    many = resolve_rung(Rung("r", 1.0, 1.0, seeds=8, max_seeds=8, baseline_seeds=8, noise=0.05))
+    assert many.gain == pytest.approx(few.gain / 2)
 
 
 def test_doctor_says_a_line_for_each_need(capsys: pytest.CaptureFixture[str]) -> None:

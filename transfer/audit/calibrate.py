@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from miniscale.preflight.check import PreflightCheck
+from miniscale.preflight.measured_checks import BaselineRun, check_measured
 from miniscale.setting.decode import InputError
 from miniscale.setting.records import decode_record, encode_record, replace_file
 from miniscale.setting.rung import Rung
@@ -22,12 +24,15 @@ from transfer.ladder_trust import Trust
 from transfer.measure.noise import Noise
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import NORMAL
+from transfer.units import times
 
 GAINS = (0.01, 0.03, 0.10)
 """Gains in compute whose power is told."""
 SEEDS = (1, 2, 4, 8)
 SURVIVAL = 0.5
 """assumption: half of the changes tried on a rung go on to the next one."""
+MOST = math.log(1000)
+"""Nats beyond which a gain is off any ladder's scale."""
 ALARM = 0.05
 """Error of the test whose power is told, one-sided."""
 
@@ -61,7 +66,7 @@ class RungCalibration:
     def resolves(self, seeds: int) -> float:
         """Return the smallest gain that so many pairs tell from none, nats."""
         base = max(self.baseline_seeds, seeds)
-        return detectable(self.noise, self.rho, seeds=seeds, baseline_seeds=base)
+        return min(detectable(self.noise, self.rho, seeds=seeds, baseline_seeds=base), MOST)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Calibration:
     rungs: tuple[RungCalibration, ...]
     budget: float
     notes: tuple[str, ...] = ()
+    checks: tuple[PreflightCheck, ...] = ()
+    """What the same runs say of seeds, sizes, caps and files."""
 
     def rung(self, name: str) -> RungCalibration | None:
         """Return one rung, or None if it was not calibrated."""
@@ -105,7 +112,12 @@ class Calibration:
 
 
 def calibrate(
-    ladder: Ladder, runs: Sequence[Run], results: Sequence[TrialResult], *, machine: str
+    ladder: Ladder,
+    runs: Sequence[Run],
+    results: Sequence[TrialResult],
+    *,
+    machine: str,
+    trials: Path | None = None,
 ) -> Calibration:
     """Read a calibration off the baseline's runs.
 
@@ -113,36 +125,25 @@ def calibrate(
     ----------
     results
         Of the same trials in the same order, for cost, time and memory.
+    machine, trials
+        Where they ran; where each left its folder, named by its identity.
 
     Raises
     ------
     InputError
         If the baseline left no number anywhere.
     """
-    done = [run for run in runs if run.value is not None]
-    if not done:
-        why = next((run.reason for run in runs if run.reason), "no reason given")
-        raise InputError(
-            f"calibrate {ladder.name}: every run of the baseline failed "
-            f"({why.strip()[-200:]}); mend the setting first"
-        )
+    done = _complete(ladder, runs)
     names = [rung.name for rung in ladder.rungs if any(r.rung == rung.name for r in done)]
     notes = [f"{r.name}: no run of the baseline left a number"
              for r in ladder.rungs if r.name not in names]  # fmt: skip
     usable = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name in names))
     analysis = Analysis(usable, Runs({}, tuple(done)).state(usable))
     baseline_law = analysis.baseline_law(FIRST_BASELINE)
-    by_rung = {name: [results[i] for i, run in enumerate(runs) if run.rung == name]
-               for name in names}  # fmt: skip
     rungs = []
     for rung in usable.rungs:
-        there = [result for result in by_rung[rung.name] if result.is_complete]
-        values = {result.value for result in there}
-        if len(values) == 1 and len(there) > 1:
-            notes.append(
-                f"{rung.name}: all {len(there)} seeds give {values.pop():g}: the metric is "
-                "constant or the seed is not used, so noise is unknown; check the setting"
-            )
+        there = [result for run, result in zip(runs, results, strict=True)
+                 if run.rung == rung.name and result.is_complete]  # fmt: skip
         noise, slope = analysis.noise(rung.name), baseline_law.slopes[rung.name]
         rungs.append(_rung(ladder, rung, noise, slope, there))
     return Calibration(
@@ -153,7 +154,47 @@ def calibrate(
         tuple(rungs),
         ladder.budget,
         tuple(notes),
+        tuple(checks_of(ladder, runs, results, trials)),
     )
+
+
+def _complete(ladder: Ladder, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that left a number."""
+    if done := [run for run in runs if run.value is not None]:
+        return done
+    why = next((run.reason for run in runs if run.reason), "no reason given")
+    raise InputError(
+        f"calibrate {ladder.name}: every run of the baseline failed "
+        f"({why.strip()[-200:]}); mend the setting first"
+    )
+
+
+def checks_of(
+    ladder: Ladder, runs: Sequence[Run], results: Sequence[TrialResult], trials: Path | None
+) -> list[PreflightCheck]:
+    """Hold the baseline's runs against what a ladder takes for granted.
+
+    Parameters
+    ----------
+    runs, results
+        The same trials in the same order.
+    trials
+        Where each left its folder, named by its identity; None if they are gone.
+    """
+    left = [
+        BaselineRun(run.rung, run.seed, result, trials / result.identity if trials else None)
+        for run, result in zip(runs, results, strict=True)
+    ]
+    return check_measured(ladder.setting, ladder.rungs, left, n_trials=planned_trials(ladder))
+
+
+def planned_trials(ladder: Ladder) -> int:
+    """Forecast how many trials the default budget runs, half of all changes going on a rung up."""
+    base = sum(rung.baseline_seeds * rung.cost for rung in ladder.rungs)
+    each = [(rung.seeds * SURVIVAL**place, rung.cost) for place, rung in enumerate(ladder.rungs)]
+    n_changes = max(ladder.budget - base, 0.0) / sum(n * cost for n, cost in each)
+    n_baseline = sum(rung.baseline_seeds for rung in ladder.rungs)
+    return round(n_baseline + n_changes * sum(n for n, _ in each))
 
 
 def _rung(
@@ -230,15 +271,31 @@ def lines(calibration: Calibration, unit: str) -> list[str]:
     return rows
 
 
+def noise_words(noise: float) -> str:
+    """Write one run's noise, in nats, as a share of compute."""
+    return "off scale" if noise >= MOST else f"{noise:.1%}"
+
+
+def gain_words(gain: float) -> str:
+    """Write a gain in nats as a share of compute, a large one as a multiple.
+
+    >>> gain_words(0.0296), gain_words(1.4), gain_words(9.0)
+    ('3.0%', '4.1x', 'over 1000x')
+    """
+    if gain >= MOST:
+        return "over 1000x"
+    return f"{math.expm1(gain):.1%}" if gain < 1 else times(gain, digits=1)
+
+
 def rung_line(rung: RungCalibration) -> str:
     """Say one rung in a line of the table."""
     seconds = f"{rung.seconds:.1f}" if rung.seconds else "—"
     speed = f"{rung.throughput:.2e}" if rung.throughput else "—"
     memory = f"{rung.memory_gb:.2f}" if rung.memory_gb else "—"
-    resolves = "".join(f"{math.expm1(rung.resolves(n)):>9.1%}" for n in SEEDS)
+    resolves = "".join(f"{gain_words(rung.resolves(n)):>9}" for n in SEEDS)
     known = " " if rung.noise_df else "?"
     return (
-        f"{rung.rung:<10}{rung.n:>5}{rung.value:>10.4g}{rung.noise:>7.1%}{known}{seconds:>8}"
+        f"{rung.rung:<10}{rung.n:>5}{rung.value:>10.4g}{noise_words(rung.noise):>7}{known}{seconds:>8}"
         f"{speed:>12}{memory:>6}            {resolves}"
     )
 

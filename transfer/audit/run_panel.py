@@ -16,6 +16,10 @@ from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.arm_trees import Trees
 
+CHEAP, MOST_RUNS = 0.01, 6
+"""assumption: the share of a budget that a rung's noise is worth, and the runs that tell it: with
+five degrees of freedom its standard deviation is known to a third."""
+
 
 @dataclass(frozen=True)
 class Want:
@@ -70,12 +74,14 @@ def panel_wants(ladder: Ladder, panel: Sequence[str], *, top_seeds: int = 1) -> 
 def baseline_wants(ladder: Ladder, seeds: int | None = None) -> list[Want]:
     """Return the baseline's trials of a calibration: more where runs are cheap.
 
-    Three at least on the lowest rung, since noise that was never measured is only assumed.
+    Three at least on the lowest rung and two elsewhere, since noise that was never measured is only
+    assumed; up to six where they are cheap, for two runs say little of it.
     """
     found = []
     for place, rung in enumerate(ladder.rungs):
-        n = seeds or max(rung.baseline_seeds, 3 if place == 0 else 2)
-        found += [Want(BASELINE, rung.name, seed) for seed in range(n)]
+        least = max(rung.baseline_seeds, 3 if place == 0 else 2)
+        cheap = min(int(CHEAP * ladder.budget / rung.cost), MOST_RUNS)
+        found += [Want(BASELINE, rung.name, seed) for seed in range(seeds or max(least, cheap))]
     return found
 
 

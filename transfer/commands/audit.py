@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from miniscale.box import choose, policy_for
+from miniscale.preflight.check import table_lines
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.decode import Count, InputError, decode, nearest
 from miniscale.setting.keys import RootKeys, RunnerKeys
@@ -18,6 +19,7 @@ from transfer.audit.archive import store
 from transfer.audit.audit_plot import forecasts
 from transfer.audit.judge_panel import audit
 from transfer.audit.load_panel_runs import Runs, checked, named_panel, read_runs
+from transfer.audit.preflight import preflight_checks
 from transfer.change import Change
 from transfer.commands.progress import Progress
 from transfer.ladder import Ladder, decode_ladder, design_line
@@ -137,7 +139,19 @@ def run_calibrate(asked: AuditRequest, progress: Progress) -> list[str]:
         runs, results = run_panel.run_all(
             asked.audited, wants, {}, bench=bench, runner=runner, progress=progress
         )
-    calibration = calibrate.calibrate(asked.audited, runs, results, machine=machine())
+    calibration = calibrate.calibrate(
+        asked.audited,
+        runs,
+        results,
+        machine=machine(),
+        trials=bench.folders.trials,
+    )
     calibration = replace(calibration, digest=asked.ladder.digest)
     path = calibrate.store_calibration(asked.root, asked.ladder, calibration)
-    return [*calibrate.lines(calibration, asked.ladder.unit), f"kept     {path}"]
+    checks = preflight_checks(asked.audited, calibration)
+    return [
+        *table_lines(checks),
+        "",
+        *calibrate.lines(calibration, asked.ladder.unit),
+        f"kept     {path}",
+    ]

@@ -1,6 +1,6 @@
 """One search, one folder, one journal: the study as an object that resumes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -263,10 +263,14 @@ class Study:
         Empty when no change is in flight and no exam is asked for.
         """
         self._decide_in_flight()
+        return self.request_trials([*self._asked(), *self.state.exam_trials()])
+
+    def request_trials(self, trials: Sequence[Trial]) -> list[TrialSpec]:
+        """Write down a batch of trials, those asked for before left out; return what is to run."""
         requests = self.state.trials.requests
         new = [
             (arm, rung, seed)
-            for arm, rung, seed in dict.fromkeys([*self._asked(), *self.state.exam_trials()])
+            for arm, rung, seed in dict.fromkeys(trials)
             if seed not in requests.get((arm, rung), {})
         ]
         if not new:

@@ -1,0 +1,1 @@
+"""What can be known of a setting before money is spent on it."""
