@@ -20,6 +20,8 @@ class Failure:
     """What the trial left, many lines of it perhaps."""
     is_repeated: bool = False
     """Whether a trial on another seed of the rung diverged too."""
+    breaks: str = ""
+    """The constraint that the arm breaks, in words; its trials have numbers then."""
 
 
 def describe_failure(failure: Failure) -> str:
@@ -28,6 +30,8 @@ def describe_failure(failure: Failure) -> str:
     >>> describe_failure(Failure("d3", 1, TrialState.FAILED, Cause.OOM, "no memory"))
     'failed oom on d3, seed 1: no memory'
     """
+    if failure.breaks:
+        return f"breaks a constraint: {failure.breaks}"
     state = f"{failure.state} {failure.cause}".strip()
     times = " twice" if failure.is_repeated else ""
     last_line = (failure.reason.strip().splitlines() or ["no reason given"])[-1]

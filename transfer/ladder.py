@@ -12,6 +12,7 @@ from miniscale.setting.rung import Rung, check_placeholders, decode_rungs
 from miniscale.setting.setting import Setting, with_source
 from miniscale.setting.trial import digest
 from transfer.change import Change, PanelKeys
+from transfer.constraint import Constraint, parse_constraints
 
 ON_DATA = ("repet", "repeat", "epoch", "tokens per param", "tokens a param", "tokens/param")
 """Words by which a declared difference bears on data."""
@@ -76,6 +77,8 @@ class LadderKeys:
     """What every rung shares with the target, in words."""
     unmatched: tuple[str, ...] = ()
     """What it does not share."""
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    """What a change must keep, beside the setting's own: number -> ``<= 1.1x``, ``== 1``."""
     design: Mapping[str, Any] = field(default_factory=dict)
     """What ``transfer design`` found of it; written by it."""
 
@@ -102,6 +105,8 @@ class Ladder:
     """What `transfer design` found of it, where it was designed; no part of its content."""
     holdout: Mapping[str, Rung] = field(default_factory=dict)
     """Sizes that no study runs; no part of its content."""
+    constraints: tuple[Constraint, ...] = ()
+    """What a change must keep beside its gain."""
 
     @property
     def unmatched_data(self) -> str:
@@ -135,11 +140,14 @@ class Ladder:
 
     def content(self) -> dict[str, Any]:
         """Return what makes two studies comparable."""
-        return {
+        content: dict[str, Any] = {
             "setting": self.setting.content(),
             "rungs": {rung.name: _content(rung) for rung in self.rungs},
             "target": self.target,
         }
+        if self.constraints:
+            content["constraints"] = sorted(each.words for each in self.constraints)
+        return content
 
     @property
     def digest(self) -> str:
@@ -211,7 +219,21 @@ def decode_ladder(data: Mapping[str, Any], *, roots: Sequence[Path]) -> Ladder:
         unmatched=keys.unmatched,
         design=keys.design,
         holdout=holdout,
+        constraints=_constraints(setting, keys),
     )
+
+
+def _constraints(setting: Setting, keys: LadderKeys) -> tuple[Constraint, ...]:
+    """Return the setting's constraints and the ladder's, which has the last word on a number."""
+    both = {
+        each.name: each
+        for path, written in (
+            ("ladder.setting.constraints", setting.constraints),
+            ("ladder.constraints", keys.constraints),
+        )
+        for each in parse_constraints(written, path=path)
+    }
+    return tuple(both.values())
 
 
 def _check_order(rungs: Sequence[Rung], target: TargetKeys) -> None:

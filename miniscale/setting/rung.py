@@ -203,6 +203,7 @@ def trial_spec(
         tree=str(tree.path),
         out=str(folders.trials / identity),
         reading=setting.objective.reading,
+        extra_readings=setting.metrics,
         locked=setting.locked_digests,
         env=dict(setting.env),
         timeout_s=rung.timeout_s,

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from miniscale.setting.decode import InputError, Key, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
-from miniscale.setting.trial import MetricSource, Scalar, Stream, digest
+from miniscale.setting.records import encode_record
+from miniscale.setting.trial import MEASURED, MetricSource, Scalar, Stream, digest
 
 
 class Kind(StrEnum):
@@ -162,8 +163,15 @@ class Setting:
     hides: tuple[str, ...] = ()
     """What no code of a trial may see though it lies among the programs that every box shows."""
     box: BoxNeed = BoxNeed.PREFER
+    metrics: Mapping[str, MetricSource] = field(default_factory=dict)
+    """Other numbers of a trial, by name; a constraint may be set on each."""
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    """What a change must keep: number -> ``<= 1.1x`` the baseline's, ``>= -0.002``, ``== 1``."""
 
     def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name in MEASURED:
+                raise InputError(f"metrics.{name}: is measured for every trial; take another name")
         for text in self.hides:
             name = text.partition(":")[2].partition("/")[0] if text.startswith(PACKAGE) else "a"
             if not text or not all(part.isidentifier() for part in name.split(".")):
@@ -208,7 +216,7 @@ class Setting:
 
     def content(self) -> dict[str, Any]:
         """Return what makes results comparable: two settings with equal content are one."""
-        return {
+        content: dict[str, Any] = {
             "command": list(self.command),
             "evaluator": list(self.evaluator),
             "objective": [self.objective.name, self.objective.is_minimized],
@@ -216,6 +224,12 @@ class Setting:
             "knobs": {name: knob.default for name, knob in sorted(self.knobs.items())},
             "locked": self.locked_digests,
         }
+        # trials of settings that say no more than the first ones could keep the names they had
+        if not self.objective.reading.is_of_old:
+            content["reading"] = encode_record(self.objective.reading)
+        if self.metrics:
+            content["metrics"] = {n: encode_record(m) for n, m in sorted(self.metrics.items())}
+        return content
 
     @cached_property
     def content_digest(self) -> str:

@@ -8,10 +8,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from miniscale.process.number_token import compile_mark, compile_pattern, parse_take
+from miniscale.process.number_token import NUMBER, compile_mark, compile_pattern, parse_take
 from miniscale.setting.records import decode_record
 
 Scalar = bool | int | float | str
+
+
+NEW_KINDS = (".jsonl", ".ndjson", ".csv", ".tsv", ".wandb")
+"""Ends of the names of files that the first readers knew nothing of."""
+MEASURED = frozenset(
+    {
+        "peak_memory_gb",
+        "peak_disk_gb",
+        "cpu_seconds",
+        "supervisor_cpu_seconds",
+        "trainer_seconds",
+        "trainer_cpu_seconds",
+        "evaluator_seconds",
+    }
+)
+"""Numbers that the worker takes of every trial, by the names they have in a result."""
 
 
 class TrialState(StrEnum):
@@ -99,9 +115,12 @@ class MetricSource:
                 raise ValueError(f"{name}: {error}") from None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is a value in a named JSON file, as it stands."""
-        return self == MetricSource(file=self.file, key=self.key) and "*" not in self.file
+    def is_of_old(self) -> bool:
+        """Whether it says no more than the first readers could: a key, or a regular expression."""
+        is_bare = self == MetricSource(file=self.file, key=self.key, line=self.line)
+        is_bare &= not (self.file and self.line)
+        is_new = self.file.endswith(NEW_KINDS) or "*" in self.file or "tfevents" in self.file
+        return is_bare and not is_new and NUMBER not in self.line
 
 
 @dataclass(frozen=True)

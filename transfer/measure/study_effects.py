@@ -11,12 +11,20 @@ from dataclasses import replace
 
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import TrialState
+from transfer.constraint import Constraint, number_of
 from transfer.events import Effect, Proposed
 from transfer.failure import Failure
 from transfer.journal.state import StudyState
 from transfer.journal.trial_ledger import Key
 from transfer.ladder import Ladder
 from transfer.measure import extra_time
+from transfer.measure.constraint_standing import (
+    ConstraintStanding,
+    ConstraintState,
+    Pairs,
+    pair_runs,
+    stand,
+)
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Losses, Noise, Pool, share_of
 
@@ -48,6 +56,7 @@ class Analysis:
         self._laws: dict[tuple[object, ...], BaselineLaw] = {}
         self._baseline_laws: dict[str, BaselineLaw] = {}
         self._effects: dict[str, tuple[Effect, ...]] = {}
+        self._standings: dict[str, tuple[ConstraintStanding, ...]] = {}
         self.refresh()
 
     # -- runs ------------------------------------------------------------------------------
@@ -66,7 +75,13 @@ class Analysis:
             for key, losses in self._losses.items()
             if key[0] in bases and key not in touched
         }
-        for cache in (self._noise, self._kinds, self._baseline_laws, self._effects):
+        for cache in (
+            self._noise,
+            self._kinds,
+            self._baseline_laws,
+            self._effects,
+            self._standings,
+        ):
             cache.clear()
         for arm, rung in touched:
             self._pool_again(arm, rung)
@@ -111,7 +126,7 @@ class Analysis:
         change that took far more seconds than its compute accounts for is over its budget.
         """
         if arm not in self.state.trials.broken:
-            return self._over_budget(arm)
+            return self._over_budget(arm) or self._breach(arm)
         for rung in (rung.name for rung in self.ladder.rungs):
             for seed, result in self.state.trials.losses(arm, rung).items():
                 if result.is_complete or (arm, rung, seed) in self.state.exam_trials():
@@ -134,6 +149,47 @@ class Analysis:
                     rung.name, seed, TrialState.OVER_BUDGET, result.cause, why, is_repeated
                 )
         return None
+
+    def _breach(self, arm: str) -> Failure | None:
+        proposed = self.state.changes.get(arm)
+        for standing in self.standings(proposed.proposed) if proposed is not None else ():
+            if standing.standing is ConstraintState.BROKEN:
+                return Failure(
+                    standing.rung, standing.seed, TrialState.COMPLETE, breaks=standing.words
+                )
+        return None
+
+    def standings(self, proposed: Proposed) -> tuple[ConstraintStanding, ...]:
+        """Return how a change stands to each constraint, where a rung was measured of it."""
+        arm = proposed.arm
+        if arm not in self._standings:
+            found = (self._standing(proposed, each) for each in self.ladder.constraints)
+            self._standings[arm] = tuple(one for one in found if one is not None)
+        return self._standings[arm]
+
+    def _standing(self, proposed: Proposed, constraint: Constraint) -> ConstraintStanding | None:
+        pairs = self._pairs(constraint, proposed.arm, proposed.base)
+        if not pairs:
+            return None
+        every = (c.proposed for c in self.state.changes.values())
+        pool = [p for one in every for p in self._pairs(constraint, one.arm, one.base)]
+        there = self.state.trials.losses(proposed.base, pairs[-1].rung).values()
+        usual = (number_of(r.metrics, constraint.name) for r in there if r.is_complete)
+        baseline = [value for value in usual if value is not None]
+        return stand(constraint, pairs[-1], pool, baseline)
+
+    def _pairs(self, constraint: Constraint, arm: str, base: str) -> list[Pairs]:
+        ended = self.state.trials.ended
+        found = (
+            pair_runs(
+                constraint,
+                rung.name,
+                ended.get((arm, rung.name), {}),
+                ended.get((base, rung.name), {}),
+            )
+            for rung in self.ladder.rungs
+        )
+        return [one for one in found if one is not None]
 
     def _overuse(self, arm: str, rung: str) -> float:
         """Return how many times its baseline's seconds a change took; 1 within the band."""

@@ -40,7 +40,7 @@ def rejudge(
             if verdict is not None:
                 found[event.arm] = verdict
         elif isinstance(event, RoundReviewed) and isinstance(policy, Reviewer):
-            found |= {verdict.arm: verdict for verdict in policy.review(schedule.view()).verdicts}
+            found |= {verdict.arm: verdict for verdict in schedule.review(policy).verdicts}
         elif isinstance(event, AblationConcluded):
             question = state.exams[event.arm].question
             assert question is not None  # it is journaled before its answer

@@ -137,7 +137,7 @@ class Rounds:
 
     def _look(self, reviewer: Reviewer) -> None:
         """Let the policy review the round; it is settled when nothing new is to be measured."""
-        review = reviewer.review(self._schedule.view())
+        review = self._schedule.review(reviewer)
         wanted = dict.fromkeys(self._members(stack) for stack in review.stacks)
         new = tuple(stack for stack in wanted if stack and not self._is_known(stack))
         if self._state.round.n_reviews >= REVIEWS:

@@ -10,8 +10,17 @@ from transfer.events import Action, ForecastMade, Outcome, Proposed, StepChosen,
 from transfer.journal.state import StudyState
 from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
+from transfer.measure.constraint_standing import limit_outcome
 from transfer.measure.study_effects import Analysis
-from transfer.policy.protocol import Decision, Evidence, Policy, StudyView, reserve_of
+from transfer.policy.protocol import (
+    Decision,
+    Evidence,
+    Policy,
+    Review,
+    Reviewer,
+    StudyView,
+    reserve_of,
+)
 from transfer.study.policy_view import ViewBuilder
 from transfer.study_plan import StudyPlan
 
@@ -72,7 +81,34 @@ class Schedule:
         decision = stranded or again or self.policy.decide(evidence)
         if not decision.is_verdict:
             decision = self._fitted(proposed, decision)
+        elif self.ladder.constraints:
+            decision = self._constrained(proposed, decision)
         return self._written(proposed, evidence, decision, is_retry=again is not None)
+
+    def review(self, reviewer: Reviewer) -> Review:
+        """Return what a policy says of a round, its accepts as constraints allow them."""
+        review = reviewer.review(self.view())
+        if not self.ladder.constraints:
+            return review
+        return replace(review, verdicts=tuple(map(self._allowed, review.verdicts)))
+
+    def _allowed(self, verdict: VerdictReached) -> VerdictReached:
+        """Limit a member's verdict by its own standings, and by those of its open stacks."""
+        record = self.state.changes[verdict.arm]
+        standings = list(self.analysis.standings(record.proposed))
+        for (base, members), arm in self.state.changes.stacks.items():
+            if base == record.base and verdict.arm in members:
+                stack = self.analysis.standings(self.state.changes[arm].proposed)
+                standings += [replace(one, is_beyond=False) for one in stack]
+        outcome, reasons = limit_outcome(verdict.outcome, verdict.reasons, standings)
+        return replace(verdict, outcome=outcome, reasons=reasons)
+
+    def _constrained(self, proposed: Proposed, decision: Decision) -> Decision:
+        assert decision.outcome is not None  # it is a verdict
+        standings = self.analysis.standings(proposed)
+        outcome, reasons = limit_outcome(decision.outcome, decision.reasons, standings)
+        action = decision.action if outcome.is_accepted else Action.STOP
+        return replace(decision, action=action, outcome=outcome, reasons=reasons)
 
     def _again(self, proposed: Proposed) -> Decision | None:
         """Ask for one more seed on a rung where a change diverged, the first time it does."""

@@ -211,6 +211,10 @@ class AtomsPolicy:
             first = ladder.rungs[0].name
             reason = describe_failure(failure)
             return Decision(Action.STOP, first, (reason,), outcome=Outcome.REJECTED)
+        if failure.breaks:
+            forecast = self._belief(study, evidence).gain_forecast(study.target)
+            reasons = (describe_failure(failure), measured(evidence.effects))
+            return Decision(Action.STOP, failure.rung, reasons, forecast, outcome=Outcome.REJECTED)
         position = ladder.position(ladder.rung(failure.rung).scale)
         belief = study.belief(evidence.arm, evidence.change, evidence.effects, crashed_at=position)
         forecast = replace(belief, last=position).gain_forecast(study.target)
