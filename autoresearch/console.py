@@ -52,6 +52,8 @@ def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
         f"ladder   {ladder.name}: {ladder.about}",
         f"rungs    {ladder.names}, {target}, {ladder.setting.objective.name} {better} is better",
     ]
+    source = state.started.environment.get("source") if state.started is not None else ""
+    lines += [f"source   {source}"] if source else []
     lines += [f"matched  {text}" for text in ladder.matches]
     lines += [f"warning  {text}" for text in ladder.warnings()]
     return lines

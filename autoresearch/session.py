@@ -63,10 +63,9 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
     InputError
         If the study cannot begin: nothing is written then.
     """
-    folder, setting = StudyFolder(job.folder), job.ladder.setting
+    folder, setting, box = StudyFolder(job.folder), job.ladder.setting, choose(job.box)
     cache = job.folder.parent / ".cache" / setting.name
     check_writable(folder.path)
-    box = choose(job.box)
     digests = prepare_data.prepare(setting, cache)
     stored = {**config, "roots": [str(root) for root in job.roots]}
     is_resumed = open_folder(folder, content={**job.content(), "data": digests}, config=stored)
@@ -75,18 +74,20 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
     with closing(Journal(folder.journal, clock=time.time)) as journal:
         for repair in journal.repairs:
             console.warn(f"journal repaired: {repair}")
+        trees = workspace_of(setting, folder.path)
         study = Study(
             job.ladder,
             policy=job.policy,
             plan=job.plan,
             ledger=journal,
-            trees=workspace_of(setting, folder.path),
+            trees=trees,
             folders=Folders(folder.trials, cache),
             data=digests,
             on_event=lambda event: guarded(
                 observers, lambda observer: observer.event(study, event), console.warn
             ),
         )
+        study.start(job.name, {**environment(), "box": box.name, "source": trees.origin})
         console.lines(header(study, job.folder, is_resumed=is_resumed))
         bill = bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
         console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill])
@@ -112,7 +113,6 @@ def loop(
     """Run the loop until it ends or is interrupted; return why, and the exit code."""
     runner, stop = LocalRunner(job.slots, box=box), StopSignal()
     try:
-        study.start(job.name, {**environment(), "box": box.name})
         session = session_of(job, stop, console)
         fly_first_runs(job, study, runner, session=session, observers=observers, console=console)
         reason = run(

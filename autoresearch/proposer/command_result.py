@@ -12,6 +12,7 @@ from autoresearch.proposer.idea.apply_edits import Whole
 from autoresearch.proposer.idea.make_change import MOST_BYTES
 from autoresearch.proposer.idea.parse_reply import Malformed, loads, stated
 from miniscale.tree.patch import Paths, may_change
+from miniscale.tree.source_text import form_of, plain_text
 from miniscale.tree.workspace import KNOBS_FILE
 
 PROPOSAL = "proposal.json"
@@ -65,16 +66,13 @@ def handed_in(
     """
     texts = {}
     for name, before in given.items():
-        after = _content(work, name)
+        after = _content(work, name, most=max(MOST_BYTES, len(before)))
         if after == before:
             continue
         if name == KNOBS_FILE or not paths.is_editable(name):
             hint = f"; give knob values in {PROPOSAL}" if name == KNOBS_FILE else ""
             raise Misbehaved(f"it changed {name!r}; {may_change(paths)}{hint}")
-        try:
-            texts[name] = after.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Misbehaved(f"it left {name!r} in another form than UTF-8 text") from None
+        texts[name] = _text(name, after, before)
     if any(secret in text for text in texts.values() for secret in secrets):
         raise Misbehaved("it wrote a key into a file")
     statement = _statement(work, secrets)
@@ -85,14 +83,24 @@ def handed_in(
     return Handed(texts, **fields, left_behind=_others(work, given))
 
 
-def _content(work: Path, name: str) -> bytes:
+def _text(name: str, after: bytes, before: bytes) -> str:
+    """Return a file's text, in the encoding that it had or in UTF-8."""
+    for encoding in (form_of(name, before).encoding, "utf-8"):
+        try:
+            return plain_text(after.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    raise Misbehaved(f"it left {name!r} in another form than UTF-8 text")
+
+
+def _content(work: Path, name: str, *, most: int) -> bytes:
     """Return a file's bytes, reading nothing but a plain file that is reached by plain folders."""
     folder = work
     for part in Path(name).parts[:-1]:
         folder = folder / part
         if folder.is_symlink():
             raise Misbehaved(f"it made a link of the folder of {name!r}")
-    content = _plain(work / name, most=MOST_BYTES)
+    content = _plain(work / name, most=most)
     if content is None:
         raise Misbehaved(f"it took {name!r} away, or made it no plain file")
     return content

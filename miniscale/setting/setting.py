@@ -15,6 +15,9 @@ from miniscale.setting.hides import PACKAGE
 from miniscale.setting.records import encode_record
 from miniscale.setting.trial import MEASURED, MetricSource, Scalar, Stream, digest
 
+CONFIG_GROUPS = ("setting", "ladder", "panel", "path", "schema")
+"""Folders of a user's own configuration."""
+
 
 class Kind(StrEnum):
     """How a change is expected to behave over scale; the strongest covariate of transfer."""
@@ -128,6 +131,15 @@ class ObjectiveKeys:
         return Objective(self.name, is_minimized, source)
 
 
+class TreeKind(StrEnum):
+    """Which files of the source a trial's tree holds."""
+
+    CHECKOUT = "checkout"
+    """All that git tracks there or, without git, all that is no cache and not ignored."""
+    NAMED = "named"
+    """The editable and the locked ones."""
+
+
 class BoxNeed(StrEnum):
     """Whether trials may run only where a box holds."""
 
@@ -151,9 +163,13 @@ class Setting:
     evaluator: tuple[str, ...] = ()
     """The argv that makes the number after the trainer; without it the trainer's word is taken."""
     editable: tuple[str, ...] = ()
-    """Files of the source that a change may edit."""
+    """Files of the source that a change may edit, by pattern; all others are locked."""
     locked: tuple[str, ...] = ()
-    """Files that no change may touch, by pattern."""
+    """Files that no change may touch though they match ``editable``, by pattern."""
+    tree: TreeKind | None = None
+    """Absent: the checkout for a folder, what is named for a package."""
+    ignored: tuple[str, ...] = ()
+    """Files of the source that are left out of the tree, by pattern."""
     env: Mapping[str, str] = field(default_factory=dict)
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     design: Mapping[str, Any] = field(default_factory=dict)
@@ -239,11 +255,23 @@ class Setting:
     @cached_property
     def locked_digests(self) -> dict[str, str]:
         """Return SHA-256 by name of the files that no change may touch."""
-        names = [p for pattern in self.locked for p in sorted(self.source.glob(pattern))]
         return {
-            str(path.relative_to(self.source)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in names
+            name: hashlib.sha256((self.source / name).read_bytes()).hexdigest()
+            for name in files_matching(self.source, self.locked)
+            if not (self.source / name).is_symlink()
         }
+
+
+def files_matching(source: Path, patterns: Sequence[str]) -> list[str]:
+    """Return the files and links that patterns name, in their order; hidden ones only by name."""
+    names: dict[str, None] = {}
+    for pattern in patterns:
+        for path in sorted(source.glob(pattern)):
+            name = path.relative_to(source).as_posix()
+            is_hidden = any(part.startswith(".") for part in name.split("/"))
+            if (path.is_symlink() or path.is_file()) and (name == pattern or not is_hidden):
+                names[name] = None
+    return list(names)
 
 
 def find_source(text: str, roots: Sequence[Path], *, path: str) -> Path:
@@ -305,4 +333,21 @@ def with_source(setting: Setting, path: str, *, roots: Sequence[Path]) -> Settin
     for pattern in (*setting.editable, *setting.locked):
         if not any(source.glob(pattern)):
             raise InputError(f"{path}: no file '{pattern}' in {source}; correct the name")
-    return replace(setting, source=source)
+    is_package = str(setting.source).startswith(PACKAGE)
+    return replace(
+        setting,
+        source=source,
+        tree=setting.tree or (TreeKind.NAMED if is_package else TreeKind.CHECKOUT),
+        ignored=(*setting.ignored, *_our_files(source, roots)),
+    )
+
+
+def _our_files(source: Path, roots: Sequence[Path]) -> list[str]:
+    """Return patterns of the configuration that lies in the source: no program reads it."""
+    inside = [root.resolve() for root in roots if root.resolve().is_relative_to(source)]
+    return [
+        (folder / group / "**").relative_to(source).as_posix()
+        for folder in inside
+        for group in CONFIG_GROUPS
+        if any((folder / group).glob("*.yaml")) or any((folder / group).glob("*.json"))
+    ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from miniscale.setting.trial import Scalar, digest
 from miniscale.tree.patch import Paths
+from miniscale.tree.source_text import read_source
 
 _SEEDERS = ("seed", "default_rng", "randomstate", "prngkey", "generator")
 BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -21,14 +22,14 @@ BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 def editable_texts(tree: Path, paths: Paths) -> dict[str, str]:
     """Return the text of a tree's editable files by name; empty where there is no tree.
 
-    Bytes that are not UTF-8 become replacement characters.
+    Line ends are line feeds; bytes that a file's encoding lacks become replacement characters.
     """
     texts = {}
     for pattern in paths.editable:
         for path in tree.glob(pattern) if tree.is_dir() else ():
             name = path.relative_to(tree).as_posix()
             if path.is_file() and not path.is_symlink() and paths.is_editable(name):
-                texts[name] = path.read_text(encoding="utf-8", errors="replace")
+                texts[name] = read_source(name, path.read_bytes())
     return dict(sorted(texts.items()))
 
 

@@ -18,6 +18,7 @@ _SETTINGS = (
     "advice.detachedHead=false",
     "safe.directory=*",
 )
+_ALTERNATES = "GIT_ALTERNATE_OBJECT_DIRECTORIES"
 _LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock")
 
 
@@ -25,8 +26,10 @@ class GitError(RuntimeError):
     """Git refused; the message is its own, without its prefixes."""
 
 
-def git(folder: Path, *arguments: str, given: str | None = None) -> str:
+def git(folder: Path, *arguments: str, given: str | bytes | None = None, objects: str = "") -> str:
     """Run git in a folder and return what it prints.
+
+    ``objects`` is a folder of another repository whose objects it may read.
 
     Raises
     ------
@@ -39,8 +42,8 @@ def git(folder: Path, *arguments: str, given: str | None = None) -> str:
     done = subprocess.run(
         ["git", *settings, *arguments],
         cwd=folder,
-        env=_environment(),
-        input=None if given is None else given.encode(),
+        env=_environment() | ({_ALTERNATES: objects} if os.path.isdir(objects) else {}),
+        input=given.encode() if isinstance(given, str) else given,
         stdin=subprocess.DEVNULL if given is None else None,
         capture_output=True,
         check=False,
@@ -89,11 +92,21 @@ def patch_between(repo: Path, base: str, head: str, subfolder: str = ".") -> str
     revisions = ("--end-of-options", f"{base}...{head}", "--", ".")
     prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
     try:
-        return git(repo / subfolder, "diff", "--relative", *options, *prefixes, *revisions)
+        patch = git(repo / subfolder, "diff", "--relative", *options, *prefixes, *revisions)
     except (GitError, OSError) as error:
         raise ValueError(
             f"{repo}: no patch from {base!r} to {head!r} ({error}); name a branch that is in it"
         ) from None
+    return "".join(map(_as_text, patch.splitlines(keepends=True)))
+
+
+def _as_text(line: str) -> str:
+    """Read a line of a file that is not UTF-8 as Latin-1, which has a character for every byte."""
+    content = line.encode("utf-8", "surrogateescape")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _environment() -> dict[str, str]:

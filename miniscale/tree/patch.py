@@ -5,9 +5,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import PurePosixPath
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+from miniscale.tree.source_text import hunk_lengths
+
 _OCTAL = re.compile(r"\\([0-7]{3}|.)")
 _FORBIDDEN = (
     ("old mode ", "changes a file's mode"),
@@ -21,6 +23,8 @@ _FORBIDDEN = (
     ("Binary files ", "is binary"),
 )
 NOWHERE = "/dev/null"
+_LETTERS = ("a/", "b/", "i/", "w/", "c/", "o/", "1/", "2/")
+"""What git puts before names: old and new, or index, work tree, commit, object, first, second."""
 PATCH_BYTES = 1_000_000
 FILE_BYTES = 2_000_000
 MOST_FILES = 100
@@ -64,20 +68,47 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(_expression(pattern).fullmatch(name) for pattern in patterns)
 
 
-def tidy(patch: str) -> str:
-    """Mend what is often lost on the way: line ends of another system, the last newline."""
-    text = patch.replace("\r\n", "\n")
-    return text if not text or text.endswith("\n") else text + "\n"
+def strip_level(patch: str, prefix: str = "") -> int:
+    """Return how many folders git must take off the names, such as ``a/`` and ``b/``.
+
+    ``prefix`` is the source's folder in its repository, such as ``sub/``: a patch made at the root
+    names files from there.
+
+    Raises
+    ------
+    PatchRefused
+        If only some of the names begin with the prefix.
+    """
+    pairs = _pairs(patch)
+    level = int(bool(pairs) and all(_is_lettered(old, new) for old, new in pairs))
+    names = {stripped(name, level) for pair in pairs for name in pair if name != NOWHERE}
+    inside = {name for name in names if prefix and name.startswith(prefix)}
+    if inside and names - inside:
+        raise PatchRefused(
+            f"the patch changes {min(names - inside)!r}, outside of {prefix!r}, which is the "
+            f"source; make it in that folder with 'git diff --relative'"
+        )
+    return level + (prefix.count("/") if inside else 0)
 
 
-def strip_level(patch: str) -> int:
-    """Return 1 for paths that start with ``a/`` and ``b/``, as git writes them, else 0."""
-    names = [name for line, name in _headers(patch) if line[:3] in ("---", "+++")]
-    prefixed = [name[:2] in ("a/", "b/") for name in names if name != NOWHERE]
-    return int(all(prefixed))
+def _is_lettered(old: str, new: str) -> bool:
+    """Whether two names begin with letters for before and after, as git's settings have them."""
+    before, after = (name[:2] for name in (old, new))
+    if NOWHERE in (old, new):
+        return (after if old == NOWHERE else before) in _LETTERS
+    return (
+        before in _LETTERS
+        and after in _LETTERS
+        and ((before, after) == ("a/", "b/") or (before != after and old[2:] == new[2:]))
+    )
 
 
-def check(patch: str, paths: Paths) -> None:
+def stripped(name: str, level: int) -> str:
+    """Return a name without its first folders."""
+    return "/".join(name.split("/")[level:])
+
+
+def check(patch: str, paths: Paths, prefix: str = "") -> None:
     """Refuse a patch that would touch anything but the text of editable files.
 
     This reads the patch for its reasons; what it did is checked again in the tree afterwards.
@@ -88,9 +119,8 @@ def check(patch: str, paths: Paths) -> None:
         With what it tries to do, and what it may.
     """
     _check_text(patch)
-    level = strip_level(patch)
-    touched = 0
-    for line, name in _headers(patch):
+    level = strip_level(patch, prefix)
+    for line in _headers(patch):
         for start, what in _FORBIDDEN:
             if line.startswith(start):
                 raise PatchRefused(f"the patch {what} ({line.strip()}); only text may change")
@@ -98,15 +128,16 @@ def check(patch: str, paths: Paths) -> None:
             raise PatchRefused(f"the patch makes a link or program ({line}); only text may change")
         if line.startswith("index ") and line.endswith(_LINK_MODES):
             raise PatchRefused(f"the patch changes a link ({line}); only text may change")
-        if line[:3] in ("---", "+++"):
-            touched += 1
-            if name == NOWHERE and line.startswith("+++"):
-                raise PatchRefused("the patch deletes a file; editable files must stay")
+    pairs = _pairs(patch)
+    for old, new in pairs:
+        for name in (old, new):
             if name != NOWHERE:
-                _check_name(name[2:] if level else name, paths)
-    if touched > 2 * MOST_FILES:
-        raise PatchRefused(f"the patch touches {touched // 2} files, more than {MOST_FILES}")
-    if not touched:
+                _check_name(stripped(name, level), paths)
+        if new == NOWHERE:
+            raise PatchRefused("the patch deletes a file; editable files must stay")
+    if len(pairs) > MOST_FILES:
+        raise PatchRefused(f"the patch touches {len(pairs)} files, more than {MOST_FILES}")
+    if not pairs:
         raise PatchRefused("the patch has no '--- FILE' and '+++ FILE' lines; give a unified diff")
 
 
@@ -166,21 +197,34 @@ def may_change(paths: Paths) -> str:
     return f"it may change {names}" if names else "this setting has knobs only"
 
 
-def _headers(patch: str) -> list[tuple[str, str]]:
-    """Return the lines outside hunks, with the path of those that name one."""
-    outside = []
+def _pairs(patch: str) -> list[tuple[str, str]]:
+    """Return the names of each file before and after."""
+    lines = _headers(patch)
+    return [
+        (_name(line[4:]), _name(following[4:]))
+        for line, following in pairwise(lines)
+        if line.startswith("--- ") and following.startswith("+++ ")
+    ]
+
+
+def _headers(patch: str) -> list[str]:
+    """Return the lines outside hunks, from the first file on: what a mail says before is words."""
+    outside: list[str] = []
     old = new = 0
-    for line in patch.split("\n"):
+    lines = patch.replace("\r\n", "\n").split("\n")
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if old > 0 or new > 0:
             old -= line[:1] in (" ", "-", "")
             new -= line[:1] in (" ", "+", "")
             continue
-        hunk = _HUNK.match(line)
-        if hunk:
-            old, new = (1 if count is None else int(count) for count in hunk.groups())
-            continue
-        is_name = line.startswith(("--- ", "+++ "))
-        outside.append((line, _name(line[4:]) if is_name else ""))
+        lengths = hunk_lengths(line)
+        is_start = line.startswith("diff --git ") or (
+            line.startswith("--- ") and following.startswith("+++ ")
+        )
+        if lengths and outside:
+            old, new = lengths
+        elif outside or is_start:
+            outside.append(line)
     return outside
 
 

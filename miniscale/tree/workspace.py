@@ -1,6 +1,5 @@
 """A study's own git repository and the trees in which its trials run."""
 
-import hashlib
 import json
 import os
 import re
@@ -11,25 +10,34 @@ from typing import Any
 
 from miniscale.setting.records import replace_file
 from miniscale.setting.rung import Edit, Stacked, Tree
-from miniscale.setting.setting import Setting
+from miniscale.setting.setting import Setting, TreeKind
 from miniscale.setting.trial import Scalar, digest
+from miniscale.tree.apply_patch import apply_patch, names_in
 from miniscale.tree.git import GitError, git, patch_between, remove_stale_locks, remove_worktree
-from miniscale.tree.patch import (
-    FILE_BYTES,
-    PatchRefused,
-    Paths,
-    check,
-    clash,
-    may_change,
-    strip_level,
-    tidy,
+from miniscale.tree.patch import PatchRefused, Paths
+from miniscale.tree.source_files import (
+    KNOBS_FILE,
+    Source,
+    copy_source,
+    file_digest,
+    list_source,
 )
 
-__all__ = ["Edit", "PatchRefused", "Stacked", "Tree", "Workspace", "patch_between", "workspace_of"]
+__all__ = [
+    "KNOBS_FILE",
+    "Edit",
+    "PatchRefused",
+    "Stacked",
+    "Tree",
+    "Workspace",
+    "patch_between",
+    "workspace_of",
+]
 
-KNOBS_FILE = "knobs.json"
 _ARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RECORD = "miniscale.json"
+_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding\n"
+"""What the source's own attributes may not do: give a tree other bytes than the source has."""
 
 
 class Workspace:
@@ -46,8 +54,10 @@ class Workspace:
         record = json.loads((self._repo / ".git" / _RECORD).read_text())
         self._first: str = record["first"]
         self._branch: str = record["branch"]
-        self._locked: Mapping[str, str] = record["locked_digests"]
         self._paths = Paths(tuple(record["editable"]), tuple(record["locked"]))
+        self._origin: str = record.get("origin", "")
+        self._prefix: str = record.get("prefix", "")
+        self._objects: str = record.get("objects", "")
         self._trees.mkdir(exist_ok=True)
         remove_stale_locks(self._repo)
 
@@ -60,6 +70,8 @@ class Workspace:
         editable: Sequence[str],
         locked: Sequence[str],
         knobs: Mapping[str, Scalar],
+        is_whole: bool = False,
+        ignored: Sequence[str] = (),
     ) -> "Workspace":
         """Open the workspace of a study's folder; make it from ``source`` if there is none.
 
@@ -67,15 +79,22 @@ class Workspace:
         ----------
         editable, locked
             Names or glob patterns of files below ``source``; a file in both is locked.
+        is_whole
+            Whether a tree holds all of the checkout, or these files alone.
+        ignored
+            What is left out of a whole one, by pattern.
 
         Raises
         ------
-        ValueError
-            If a pattern matches no file, or a file is a link or called ``knobs.json``.
+        InputError
+            If a pattern matches no file, or there is a file that no tree can hold.
         """
         if not (folder / "repo").exists():
             paths = Paths(tuple(editable), tuple(locked))
-            _make(folder, source=source, paths=paths, knobs=knobs)
+            listed = list_source(
+                source, paths, is_whole=is_whole, ignored=ignored, ours=folder.resolve()
+            )
+            _make(folder, listed, paths=paths, knobs=knobs)
         return cls(folder)
 
     def first(self) -> str:
@@ -94,13 +113,10 @@ class Workspace:
         """Return the commits after ``base`` as mails that ``git am`` takes."""
         return git(self._repo, "format-patch", "--stdout", "--no-renames", f"{base}..{head}")
 
-    def differing(self, source: Path) -> tuple[str, ...]:
-        """Return names of files that differ, in ``source``, from those the study started with."""
-        listing = git(self._repo, "ls-tree", "-r", "-z", self._first).split("\0")
-        started = {line.split("\t")[1]: line.split()[2] for line in listing if line}
-        started.pop(KNOBS_FILE, None)
-        now = {name: _blob(source / name) for name in _files(source, self._paths)}
-        return tuple(sorted(n for n in started.keys() | now.keys() if started.get(n) != now.get(n)))
+    @property
+    def origin(self) -> str:
+        """Where the files came from: a commit, and what was edited since; empty if unknown."""
+        return self._origin
 
     def checkout(self, arm: str, *, parent: str, patch: str, knobs: Mapping[str, Scalar]) -> Tree:
         """Return a tree of ``parent`` with a change applied, making it if it is not there.
@@ -240,43 +256,9 @@ class Workspace:
         if unknown:
             raise PatchRefused(f"knob {unknown[0]!r}: none of {', '.join(before) or 'no knobs'}")
         if patch.strip():
-            self._apply(tree, tidy(patch))
+            apply_patch(tree, patch, self._paths, prefix=self._prefix, objects=self._objects)
         if knobs:
             (tree / KNOBS_FILE).write_text(_encoded({**before, **knobs}))
-
-    def _apply(self, tree: Path, patch: str) -> None:
-        check(patch, self._paths)
-        names, knobs = set(_names(tree)), (tree / KNOBS_FILE).read_bytes()
-        options = ("apply", "--whitespace=nowarn", f"-p{strip_level(patch)}")
-        try:
-            git(tree, *options, "-", given=patch)
-        except GitError as error:
-            try:
-                git(tree, *options, "--3way", "-", given=patch)
-            except GitError:
-                raise PatchRefused(f"the patch does not apply: {error}") from None
-        self._verify(tree, names)
-        if (tree / KNOBS_FILE).read_bytes() != knobs:
-            raise PatchRefused(f"the patch changes {KNOBS_FILE!r}; give knob values as knobs")
-
-    def _verify(self, tree: Path, before: set[str]) -> None:
-        """Check what a patch did, whatever its text seemed to say."""
-        after = set(_names(tree))
-        if before - after:
-            raise PatchRefused(f"the patch deletes {min(before - after)!r}; files must stay")
-        for name in sorted(after):
-            path = tree / name
-            if path.is_symlink() or not path.is_file():
-                raise PatchRefused(f"the patch makes {name!r} a link; only text may change")
-            if name not in before and not self._paths.is_editable(name):
-                raise PatchRefused(f"the patch makes {name!r}; {may_change(self._paths)}")
-            twin = "" if name in before else clash(name, after)
-            if twin:
-                raise PatchRefused(f"the patch makes {name!r} beside {twin!r}; name it otherwise")
-            if path.stat().st_size > FILE_BYTES and self._paths.is_editable(name):
-                raise PatchRefused(f"the patch makes {name!r} larger than {FILE_BYTES} bytes")
-            if name in self._locked and _sha256(path) != self._locked[name]:
-                raise PatchRefused(f"the patch changes {name!r}, which is locked")
 
     def _marker(self, arm: str) -> Path:
         return self._trees / f"{arm}.json"
@@ -298,79 +280,50 @@ def workspace_of(setting: Setting, folder: Path) -> Workspace:
         editable=setting.editable,
         locked=setting.locked,
         knobs=setting.defaults(),
+        is_whole=setting.tree is TreeKind.CHECKOUT,
+        ignored=setting.ignored,
     )
 
 
-def _make(folder: Path, *, source: Path, paths: Paths, knobs: Mapping[str, Scalar]) -> None:
+def _make(folder: Path, source: Source, *, paths: Paths, knobs: Mapping[str, Scalar]) -> None:
     """Make the repository aside and move it into place, so that it is there in whole or not."""
-    names = _files(source, paths)
     new = folder / "repo.new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    for name in names:
-        (new / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source / name, new / name)
+    copy_source(source, new)
     (new / KNOBS_FILE).write_text(_encoded(knobs))
     branch = "study/" + (re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "study")
     git(new, "init", "-q", "--template=", f"--initial-branch={branch}")
+    (new / ".git" / "info").mkdir(exist_ok=True)
+    (new / ".git" / "info" / "attributes").write_text(_ATTRIBUTES)
     git(new, "add", "--all", "--force")
-    git(new, "commit", "-q", "-m", f"Start from {source.name}")
+    origin = f"\n\n{source.origin}" if source.origin else ""
+    git(new, "commit", "-q", "-m", f"Start from {source.folder.name}{origin}")
+    locked = [n for n in source.names if paths.is_locked(n) and not (new / n).is_symlink()]
     record = {
         "first": git(new, "rev-parse", "HEAD").strip(),
         "branch": branch,
         "editable": list(paths.editable),
         "locked": list(paths.locked),
-        "locked_digests": {n: _sha256(new / n) for n in names if paths.is_locked(n)},
+        "locked_digests": {name: file_digest(new / name) for name in locked},
+        "origin": source.origin,
+        "prefix": source.prefix,
+        "objects": source.objects,
     }
     replace_file(new / ".git" / _RECORD, json.dumps(record, indent=1))
     os.rename(new, folder / "repo")
-
-
-def _files(source: Path, paths: Paths) -> list[str]:
-    """Return the names of all editable and locked files."""
-    names = set()
-    for pattern in (*paths.editable, *paths.locked):
-        matches = [path for path in source.glob(pattern) if path.is_file()]
-        if not matches:
-            raise ValueError(f"setting: no file {pattern!r} in {source}; name one that is there")
-        names |= {path.relative_to(source).as_posix() for path in matches}
-    links = [name for name in names if (source / name).is_symlink()]
-    if links:
-        raise ValueError(f"setting: {links[0]!r} is a link; put the file itself there")
-    if KNOBS_FILE in names:
-        raise ValueError(f"setting: {KNOBS_FILE!r} is written by us; rename the setting's file")
-    return sorted(names)
-
-
-def _names(tree: Path) -> list[str]:
-    """Return the names of everything in a tree that is not a folder, git's own part left out."""
-    names: list[str] = []
-    for root, folders, files in os.walk(tree):
-        where = Path(root)
-        if where == tree:
-            folders[:] = [name for name in folders if name != ".git"]
-            files = [name for name in files if name != ".git"]
-        links = [name for name in folders if (where / name).is_symlink()]
-        names += [(where / name).relative_to(tree).as_posix() for name in (*files, *links)]
-    return sorted(names)
 
 
 def _digest(tree: Path) -> str:
     """Hash the names and contents of a tree, knobs among them; '' where there is none."""
     if not (tree / ".git").exists():
         return ""
-    contents = {name: _sha256(tree / name) for name in _names(tree) if (tree / name).is_file()}
+    contents = {name: file_digest(tree / name) for name in names_in(tree) if _is_kept(tree / name)}
     return digest(contents, length=64)
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _blob(path: Path) -> str:
-    """Hash a file as git does."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+def _is_kept(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
 
 
 def _encoded(knobs: Mapping[str, Scalar]) -> str:
