@@ -4,10 +4,10 @@ Examples
 --------
     python -m scaling fit tests/data/chinchilla/svg_extracted_data.csv --drop-top 5
     python -m scaling forecast tests/data/chinchilla/svg_extracted_data.csv --below 1e21
-    python -m scaling forecast runs.csv --at 7e10,1.4e12 --out forecast
+    python -m scaling forecast runs.csv --only muon --at 7e10,1.4e12 --out forecast
     python -m scaling compare runs.csv --baseline adamw --change muon --at 1e9,2e10
     python -m scaling isoflop tests/data/chinchilla/svg_extracted_data.csv --drop-top 5
-    python -m scaling design runs.csv --law power --gain 1.05
+    python -m scaling design runs.csv --only muon --law power --gain 1.05
 
 A table is csv, tsv, parquet, json, jsonl or a folder of wandb runs, one row a run or checkpoint.
 Columns are recognised by name, or named: --loss val_bpb --parameters params_no_embed.
@@ -64,7 +64,10 @@ def _table_options(command: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{role}", metavar="COLUMN")
     group.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="one scale for all rows, e.g. flops=1e18")  # fmt: skip
-    group.add_argument("--only", metavar="ARM", help="keep one arm of the table")
+    group.add_argument("--only", action="append", default=[], metavar="ARM",
+                       help="keep one arm of the table, or one recipe: COLUMN=VALUE")  # fmt: skip
+    group.add_argument("--last", action="store_true", help="keep the last row of each run")
+    group.add_argument("--perplexity", action="store_true", help="the loss column is perplexity")
     group.add_argument("--state", help="keep the checkpoints of this state")
     group.add_argument("--drop-top", type=int, default=0, metavar="K",
                        help="leave out the K highest losses")  # fmt: skip

@@ -22,7 +22,7 @@ from scaling.report.figures import (
     draw_isoflop,
     draw_plans,
 )
-from scaling.report.report import Report, Sheet, write_count, write_interval, write_number
+from scaling.report.report import UNKNOWN, Report, Sheet, write_count, write_interval, write_number
 from scaling.table.columns import ColumnRole
 from scaling.table.read import TableError
 from scaling.table.run_table import RunTable
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     pass
 
 Array = NDArray[np.float64]
+NO_NOISE = (
+    "no-noise: one run a scale, and no more scales than the law has parameters: how far seeds "
+    "scatter is unknown, and with it every interval; give each arm two seeds at one scale"
+)
 
 
 def fit_command(options: Namespace) -> Report:
@@ -67,7 +71,8 @@ def fit_command(options: Namespace) -> Report:
     compute = question.compute
     series = {"loss": (compute, table.loss), "law": (compute, fit(*question.scales))}
     figure = draw_fit(ensemble, compute, x_name=question.axis, title=title)
-    return question.report(lines, sheets, figure, series=series)
+    warnings = (NO_NOISE,) if any(row[2] == UNKNOWN for row in rows) else ()
+    return question.report(lines, sheets, figure, series=series, warnings=warnings)
 
 
 def forecast_command(options: Namespace) -> Report:
@@ -116,7 +121,7 @@ def _forecast_report(
     columns = ("scale", "forecast", f"{options.confidence:.0%} interval", "came", "hit")
     sheets = (Sheet("forecasts", columns, rows[:60]), _weights_sheet(ahead))
     mean, low, high = np.array([(f.mean, f.low, f.high) for f in forecasts]).T
-    x = np.prod(np.stack(where), axis=0) * question.flops_per_nd
+    x = question.compute_at(*where)
     figure = draw_forecast(
         _curve(ahead, runs[0], x, options.confidence),
         runs,
@@ -135,16 +140,19 @@ def compare_command(options: Namespace) -> Report:
         ask(options, table.arm(name)) for name in (options.baseline, options.change)
     )
     arms = [arm_of(one.scales, one.table.loss, _pairs(one.table)) for one in (baseline, change)]
+    where = target(options, arms[1].scales)
     comparison = compare(
         *arms,
         form=change.form,
-        target=target(options, arms[1].scales),
+        target=where,
         rng=change.make_rng(),
         confidence=options.confidence,
         objective=objective(options),
     )
+    at = [np.array([x]) for x in where]
+    factor = float((change.compute_at(*at) / np.prod(where)).item())
     gains, at_target = (
-        tuple(replace(gain, compute=gain.compute * change.flops_per_nd) for gain in part)
+        tuple(replace(gain, compute=gain.compute * factor) for gain in part)
         for part in (comparison.by_scale, (comparison.target,))
     )
     rows = tuple(_gain_row(f"{g.compute:.4g}", g) for g in gains)
@@ -152,6 +160,7 @@ def compare_command(options: Namespace) -> Report:
     share = f"{options.confidence:.0%} interval"
     columns = (change.axis, "log multiplier", share, "multiplier", "runs")
     slope = comparison.slope
+    warnings = () if np.isfinite(comparison.target.low) else (NO_NOISE,)
     lines = (
         f"{options.change} against {options.baseline}, read off the baseline's "
         f"{change.form.name} law ({comparison.baseline.status}); positive is better",
@@ -162,7 +171,8 @@ def compare_command(options: Namespace) -> Report:
     figure = draw_comparison(shown, x_name=change.axis, title=title, confidence=options.confidence)
     curve = np.array([(g.compute, g.multiplier) for g in gains]).T
     series = {options.change: (curve[0], curve[1])}
-    return change.report(lines, (Sheet("gains", columns, rows),), figure, series=series)
+    sheets = (Sheet("gains", columns, rows),)
+    return change.report(lines, sheets, figure, series=series, warnings=warnings)
 
 
 def isoflop_command(options: Namespace) -> Report:
@@ -185,7 +195,7 @@ def isoflop_command(options: Namespace) -> Report:
     measured = [o.flops for f in frontiers for o in f.optima]
     budgets = sorted({*options.budget, *measured})
     budgets = budgets or np.geomspace(flops.min(), flops.max(), 5).tolist()
-    surface = surface_frontier(ensemble, np.array(budgets), flops_per_nd=question.flops_per_nd)
+    surface = surface_frontier(ensemble, np.array(budgets), rule=question.flops_rule)
     frontiers.insert(0, surface)
     lines = [f"{ensemble.fit.status}: {ensemble.fit.status.advice}"]
     lines += [
@@ -301,7 +311,7 @@ def _gain_row(where: str, gain: Gain) -> tuple[str, ...]:
     return (
         where,
         f"{gain.mean:+.4f}",
-        f"[{gain.low:+.4f}, {gain.high:+.4f}]",
+        write_interval(gain.low, gain.high),
         f"{gain.multiplier:.4f}x",
         str(gain.n_runs),
     )

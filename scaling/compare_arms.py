@@ -12,6 +12,8 @@ from scaling.law.form import Form
 
 _REACH = 8.0
 """Largest gain that is looked for, in nats of compute: 3,000x."""
+_EXACT = 1e-9
+"""Scatter below this is rounding: copies of one run, or a law that passes through all."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +127,37 @@ def compare(
     ours, theirs = drawn[:, : len(baseline.run)], drawn[:, len(baseline.run) :]
     refits = resample(fit, n + 1, rng, weight=np.maximum(ours, 1e-9))
     base = multipliers(fit, refits.theta, baseline.scales, baseline.loss)
-    scatter = float(np.std(base[0]))
     gain = multipliers(fit, refits.theta, arm.scales, arm.loss)
     gain = gain - _baseline_at(baseline, arm, base, ours)
     at = float(np.log(np.prod(as_scales(form, target)[:, 0])))
     line = _Lines(np.log(arm.compute), gain, theirs)
+    noise = line.noise(base[0], n_fitted=len(fit.theta))
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     return Comparison(
         baseline=fit,
-        by_scale=line.by_scale(tails, scatter, rng),
-        target=_gain(np.exp(at), line.at(at), tails, len(arm.loss)),
-        slope=_gain(np.exp(line.centre), line.slope, tails, len(arm.loss)),
+        by_scale=line.by_scale(tails, noise, rng),
+        target=_gain(np.exp(at), noise.added(line.at(at), len(gain[0]), rng), tails, len(arm.loss)),
+        slope=_gain(np.exp(line.centre), noise.known(line.slope), tails, len(arm.loss)),
     )
+
+
+@dataclass(frozen=True)
+class GainNoise:
+    """Scatter of one run's gain, and the degrees of freedom that it is known by."""
+
+    sd: float
+    df: int
+
+    def added(self, draws: Array, n: int, rng: np.random.Generator) -> Array:
+        """Return draws with what resamples of n runs lack: an n-th of the variance, all at one."""
+        lacking = self.sd / n * rng.standard_t(max(self.df, 1), len(draws) - 1)
+        return self.known(np.concatenate([draws[:1], draws[1:] + lacking]))
+
+    def known(self, draws: Array) -> Array:
+        """Return draws, all but the point NaN where the runs say nothing of their noise."""
+        if self.df >= 1 and self.sd > _EXACT:
+            return draws
+        return np.concatenate([draws[:1], np.full(len(draws) - 1, np.nan)])
 
 
 def _baseline_at(baseline: Arm, arm: Arm, base: Array, weight: Array) -> Array:
@@ -168,20 +189,37 @@ class _Lines:
         """Return the gain of every resample at a log compute."""
         return np.asarray(self.mean + self.slope * (t - self.centre - self.where))
 
-    def by_scale(
-        self, tails: tuple[float, float], scatter: float, rng: np.random.Generator
-    ) -> tuple[Gain, ...]:
-        """Return the mean gain at each scale of the arm.
+    def noise(self, baseline: Array, *, n_fitted: int) -> GainNoise:
+        """Return how far gains scatter: among seeds of a scale; without them, about the lines.
 
-        Resamples of n runs lack an n-th of their variance, all of it where n is 1: it is added
-        from the baseline's scatter about its law.
+        Without seeds the larger of the gains' scatter about their line and of the baseline's rows
+        about its law, if that has fewer parameters than rows: what a law passes through exactly
+        tells no noise.
         """
+        _, cell, counts = np.unique(np.round(self.t, 1), return_inverse=True, return_counts=True)
+        mean = np.bincount(cell, self.gain[0]) / counts
+        df = len(self.t) - len(counts)
+        if df:
+            return GainNoise(float(np.sqrt(((self.gain[0] - mean[cell]) ** 2).sum() / df)), df)
+        df = min(len(baseline) - n_fitted, len(self.t) - (1 + (len(counts) >= 3)))
+        if df < 1:
+            return GainNoise(0.0, 0)
+        off_line = self.gain[0] - (
+            self.mean[0] + self.slope[0] * (self.t - self.centre - self.where[0])
+        )
+        squares = max(float((off_line**2).sum()), float((baseline**2).sum()))
+        return GainNoise(float(np.sqrt(squares / df)), df)
+
+    def by_scale(
+        self, tails: tuple[float, float], noise: GainNoise, rng: np.random.Generator
+    ) -> tuple[Gain, ...]:
+        """Return the mean gain at each scale of the arm."""
         held = []
         for key in np.unique(np.round(self.t, 1)):
             rows = np.round(self.t, 1) == key
             weight = self.weight[:, rows]
             mean = (weight * self.gain[:, rows]).sum(1) / weight.sum(1)
-            mean[1:] += scatter / rows.sum() * rng.standard_normal(len(mean) - 1)
+            mean = noise.added(mean, int(rows.sum()), rng)
             held.append(_gain(float(np.exp(self.t[rows].mean())), mean, tails, int(rows.sum())))
         return tuple(held)
 

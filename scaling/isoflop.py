@@ -33,11 +33,42 @@ class Frontier:
     b: tuple[float, float, float]
 
 
-def surface_frontier(ensemble: Ensemble, budgets: Array, *, flops_per_nd: float = 6.0) -> Frontier:
+@dataclass(frozen=True)
+class FlopsRule:
+    """FLOPs per parameter and token by size: attention and embeddings weigh less in large models.
+
+    Linear in ln N between the sizes measured, constant beyond them.
+    """
+
+    log_size: tuple[float, ...]
+    factor: tuple[float, ...]
+
+    def __call__(self, log_size: Array) -> Array:
+        """Return FLOPs per parameter and token at sizes given as ln N."""
+        return np.interp(log_size, self.log_size, self.factor)
+
+
+SIX = FlopsRule((0.0,), (6.0,))
+"""6 N D at every size (Kaplan et al., 2020)."""
+
+
+def flops_rule(size: Array, tokens: Array, flops: Array) -> FlopsRule:
+    """Return the rule that a table's own FLOPs follow, the median of each size.
+
+    >>> flops_rule(np.array([1e6, 1e6, 1e9]), np.ones(3), np.array([9e6, 9e6, 6e9])).factor
+    (9.0, 6.0)
+    """
+    factor = flops / (size * tokens)
+    sizes = np.unique(np.round(np.log(size), 2))
+    cells = [np.abs(np.log(size) - at) < 0.01 for at in sizes]
+    return FlopsRule(tuple(sizes.tolist()), tuple(float(np.median(factor[c])) for c in cells))
+
+
+def surface_frontier(ensemble: Ensemble, budgets: Array, *, rule: FlopsRule = SIX) -> Frontier:
     """Return the optima of a fitted surface over budgets, with the refits' intervals.
 
-    Minimises ``L(N, C / (k N))`` over N on a fine grid and a parabola through its best three, for
-    any form; k is FLOPs per parameter and token. For Hoffmann's form the exponent is
+    Minimises ``L(N, C / (k(N) N))`` over N on a fine grid and a parabola through its best three,
+    for any form; k is FLOPs per parameter and token. For Hoffmann's form and one k the exponent is
     ``beta / (alpha + beta)`` (Hoffmann et al., 2022, equation 4).
     """
     fit = ensemble.fit
@@ -45,13 +76,12 @@ def surface_frontier(ensemble: Ensemble, budgets: Array, *, flops_per_nd: float 
     middle = float(fit.centre[0] - fit.centre[1])
     log_n, log_d, log_l = [], [], []
     for flops in budgets:
-        total = np.log(flops / flops_per_nd)
-        n = (total + middle) / 2 + _GRID
-        x = np.stack([n, total - n]) - fit.centre[:, None]
+        n = (np.log(flops / 6) + middle) / 2 + _GRID
+        x = np.stack([n, np.log(flops / rule(n)) - n]) - fit.centre[:, None]
         curve = fit.form.log_loss(theta, x)
         best, value = _lowest(n, curve)
         log_n.append(best)
-        log_d.append(total - best)
+        log_d.append(np.log(flops / rule(best)) - best)
         log_l.append(value)
     return _frontier("surface", budgets, (np.array(log_n), np.array(log_d), np.array(log_l)))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scaling.fit.bootstrap import Ensemble, resample
 from scaling.fit.form_fit import fit_form
 from scaling.fit.objective import FitObjective, LossKind
+from scaling.isoflop import FlopsRule, flops_rule
 from scaling.law.form import Form
 from scaling.law.law_catalogue import HOFFMANN, LAWS, POWER
 from scaling.report.report import Report, Sheet
@@ -45,11 +46,15 @@ class Question:
         return {"flops": "FLOPs"}.get(self.table.main_scale, str(self.table.main_scale))
 
     @property
-    def flops_per_nd(self) -> float:
-        """FLOPs per parameter and token; 1 for a law of one scale."""
-        if len(self.scales) == 1:
-            return 1.0
-        return float(np.median(self.compute / (self.scales[0] * self.scales[1])))
+    def flops_rule(self) -> FlopsRule:
+        """FLOPs per parameter and token by size, for a law of both."""
+        return flops_rule(self.scales[0], self.scales[1], self.compute)
+
+    def compute_at(self, *scales: Array) -> Array:
+        """Return the compute of runs at scales of the law, by the table's own FLOPs."""
+        if len(scales) == 1:
+            return scales[0]
+        return scales[0] * scales[1] * self.flops_rule(np.log(scales[0]))
 
     def make_rng(self) -> np.random.Generator:
         """Return a generator at its start, so that every use of it draws the same."""
@@ -92,9 +97,13 @@ def load(options: Namespace) -> RunTable:
         constants=constants,
         state=options.state,
         drop_top=options.drop_top,
+        is_perplexity_given=options.perplexity,
+        keeps_last=options.last,
         allow=options.allow,
     )
-    return table.arm(options.only) if options.only else table
+    for name in options.only:
+        table = table.arm(name)
+    return table
 
 
 def form_of(name: str | None, table: RunTable) -> Form:
@@ -157,14 +166,10 @@ def target(options: Namespace, scales: Array) -> tuple[float, ...]:
 
 def ask(options: Namespace, table: RunTable | None = None) -> Question:
     """Read the table that the options name, unless it is given, and choose law and scales."""
-    read = load(options) if table is None else table
+    read = (load(options) if table is None else table).check_one_recipe()
     form = form_of(options.law, read)
     return Question(options, read, form, read.scales_for(form, x_role(options)))
 
 
 def _notes(table: RunTable) -> tuple[str, ...]:
-    held = [f"{note.code}: {note.text}" for note in table.notes]
-    arms = sorted(table.frame["arm"].unique().to_list())
-    if len(arms) > 1:
-        held.append(f"arms: {len(arms)} arms lie in one table ({', '.join(arms[:6])}): --only ARM")
-    return tuple(held)
+    return tuple(f"{note.code}: {note.text}" for note in table.notes)

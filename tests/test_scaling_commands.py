@@ -84,15 +84,19 @@ def test_a_page_is_one_file_that_fetches_nothing(place: Path) -> None:
     ("argv", "word"),
     [
         (["fit", "nowhere.csv"], "no such file"),
-        (["fit", "runs.csv", "--law", "nope"], "no law 'nope'"),
+        (["fit", "runs.csv", "--only", "muon", "--law", "nope"], "no law 'nope'"),
         (["fit", "runs.csv", "--loss", "nope"], "no column for loss=nope"),
         (["fit", "runs.csv", "--set", "flops=x"], "no positive number"),
-        (["forecast", "runs.csv"], "say where"),
-        (["forecast", "runs.csv", "--at", "1e9"], "needs N,D"),
-        (["forecast", "runs.csv", "--below", "1"], "no rows on one of its sides"),
+        (["forecast", "runs.csv", "--only", "muon"], "say where"),
+        (["forecast", "runs.csv", "--only", "muon", "--at", "1e9"], "needs N,D"),
+        (["forecast", "runs.csv", "--only", "muon", "--below", "1"], "no rows on one of its sides"),
         (["compare", "runs.csv", "--baseline", "adamw", "--change", "x"], "no arm 'x'"),
-        (["isoflop", "runs.csv", "--law", "power"], "needs a law of N and D"),
-        (["design", "runs.csv", "--law", "power", "--gain", "1"], "multiplier above 1"),
+        (["isoflop", "runs.csv", "--only", "muon", "--law", "power"], "needs a law of N and D"),
+        (
+            ["design", "runs.csv", "--law", "power", "--gain", "1", "--only", "muon"],
+            "multiplier above 1",
+        ),
+        (["fit", "runs.csv"], "runs of 2 kinds of arm"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(
@@ -104,21 +108,63 @@ def test_what_cannot_be_done_is_refused_in_words(
     assert "Traceback" not in said.err
 
 
-def test_several_arms_in_one_fit_are_warned_of_and_taken_apart(
+def test_several_arms_in_one_fit_are_refused_and_taken_apart(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["fit", "runs.csv", "--law", "power", "--resamples", "20"]) == 0
-    assert "--only ARM" in capsys.readouterr().out
+    assert cli.main(["fit", "runs.csv", "--law", "power", "--resamples", "20"]) == 2
+    assert "--only ARM" in capsys.readouterr().err.replace("\n", " ")
     argv = ["fit", "runs.csv", "--law", "power", "--only", "muon", "--resamples", "20"]
     assert cli.main(argv) == 0
     assert "--only ARM" not in capsys.readouterr().out
+
+
+def one_seed(n_scales: int) -> pl.DataFrame:
+    scales = 1e16 * 10.0 ** np.arange(n_scales)
+    noise = 0.002 * np.random.default_rng(5).standard_normal((2, n_scales))
+    rows = [
+        (arm, 1, c, (1.7 + 400 * (c * gain) ** -0.17) * np.exp(noise[i, j]))
+        for i, (arm, gain) in enumerate((("base", 1.0), ("new", 1.2)))
+        for j, c in enumerate(scales.tolist())
+    ]
+    return pl.DataFrame(rows, schema=["arm", "seed", "flops", "loss"], orient="row")
+
+
+@pytest.mark.parametrize("n_scales", [2, 3, 4, 6])
+def test_one_seed_gives_no_interval_without_width(
+    n_scales: int, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_seed(n_scales).write_csv("one.csv")
+    asked = ["--law", "power", "--allow", "few-scales", "--resamples", "200"]
+    assert cli.main(["compare", "one.csv", "--baseline", "base", "--change", "new", *asked]) == 0
+    assert cli.main(["fit", "one.csv", "--only", "base", *asked]) == 0
+    out = capsys.readouterr().out
+    intervals = re.findall(r"\[([-+.e\d]+), ([-+.e\d]+)\]", out)
+    assert all(low != high for low, high in intervals)
+    assert ("no-noise" in out, "unknown" in out) == (n_scales <= 3,) * 2 or n_scales == 3
+
+
+def test_intervals_of_one_seed_hold_the_planted_gain(place: Path) -> None:
+    from scaling.compare_arms import arm_of, compare
+    from scaling.law.law_catalogue import POWER
+
+    c = 1e16 * 10.0 ** np.arange(6)
+    names = [f"s{i}" for i in range(6)]
+    hits = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        arms_ = [arm_of((c,), (1.7 + 400 * (c * g) ** -0.17)
+                        * np.exp(0.003 * rng.standard_normal(6)), names)
+                 for g in (1.0, 1.2)]  # fmt: skip
+        gain = compare(*arms_, form=POWER, target=(1e21,), rng=rng, n=200).by_scale[2]
+        hits += gain.low <= np.log(1.2) <= gain.high
+    assert hits >= 24  # 80 % intervals of 40: binomial, fewer than one time in 400
 
 
 def test_a_law_of_ones_own_is_named_by_module_and_object(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     law = f"{__name__}:OWN"
-    assert cli.main(["fit", "runs.csv", "--law", law, "--resamples", "20"]) == 0
+    assert cli.main(["fit", "runs.csv", "--only", "muon", "--law", law, "--resamples", "20"]) == 0
     assert "own: L = A x^-alpha + B" in capsys.readouterr().out
 
 

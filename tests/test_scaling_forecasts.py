@@ -10,7 +10,7 @@ from scaling.compare_arms import Arm, compare
 from scaling.design import PlannedRung, design, gain_sd
 from scaling.fit.bootstrap import paired_runs, resample
 from scaling.fit.form_fit import fit_form
-from scaling.isoflop import parabola_frontier, surface_frontier
+from scaling.isoflop import flops_rule, parabola_frontier, surface_frontier
 from scaling.law.law_catalogue import HOFFMANN, POWER, SURFACE_NO_OFFSET, TIED
 from scaling.table.split import distance_beyond, inner_splits, rung_orders
 from scaling.weighted_forecast import extrapolate
@@ -161,6 +161,27 @@ def test_the_frontier_of_hoffmanns_form_is_its_closed_form() -> None:
     assert found.a[0] == pytest.approx(a, rel=1e-3)
     assert found.a[1] < 0.514 < found.a[2]
     assert found.a[0] + found.b[0] == pytest.approx(1)
+
+
+def test_the_frontier_follows_flops_by_size() -> None:
+    """Small models spend more FLOPs a parameter: the optimum under that is found by brute force."""
+    n = np.geomspace(1e7, 1e10, 13)
+    factor = 6 * (1 + 20 * n**-0.2)
+    size, per = np.repeat(n, 8), np.repeat(factor, 8)
+    tokens = size * np.tile(np.geomspace(5, 80, 8), 13)
+    loss = 1.7 + 400 * size**-0.34 + 900 * tokens**-0.34
+    found = surface_frontier(
+        resample(fit_form(HOFFMANN, size, tokens, loss=loss), 20, generator()),
+        np.array([1e18, 1e20]),
+        rule=flops_rule(size, tokens, per * size * tokens),
+    )
+    fine = np.geomspace(1e7, 1e10, 20001)
+    for optimum in found.optima:
+        data = optimum.flops / (6 * (1 + 20 * fine**-0.2) * fine)
+        best = fine[np.argmin(1.7 + 400 * fine**-0.34 + 900 * data**-0.34)]
+        assert optimum.parameters[0] == pytest.approx(best, rel=0.08)
+        one_factor = (optimum.flops / float(np.median(per))) ** 0.5
+        assert abs(np.log(one_factor / best)) > 0.1
 
 
 def test_parabolas_find_planted_optima() -> None:

@@ -63,6 +63,106 @@ def test_rows_of_one_run_are_warned_of_and_carry_their_runs_name() -> None:
     assert table.run.tolist() == ["a", "a", "b", "b", "c", "c"]
 
 
+def history(n: int = 10, **columns: object) -> pl.DataFrame:
+    """Return the steps of one training, without the column that counts them."""
+    tokens = 1e7 * np.arange(1, n + 1)
+    frame = pl.DataFrame({"N": [1e6] * n, "D": tokens, "loss": 2 + 30 * tokens**-0.2})
+    return frame.with_columns(**{k: pl.Series(v) for k, v in columns.items()})  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", ["step", "iter", "_step", "trainer/global_step", "epoch"])
+def test_steps_of_one_run_are_not_taken_for_runs(name: str) -> None:
+    log = history(4, **{name: [100, 200, 300, 400]})
+    refused(log, "history", f"'{name}' counts through them.*--last")
+    assert read_table(log, keeps_last=True).frame["tokens"].to_list() == [4e7]
+    two = pl.concat([log.with_columns(run=pl.lit(r), N=pl.lit(n)) for r, n in
+                     (("a", 1e6), ("b", 2e6))])  # fmt: skip
+    refused(two, "history", "4 rows of run a are steps")
+    assert read_table(two, keeps_last=True).run.tolist() == ["a", "b"]
+    assert "several-rows" in codes(read_table(two, allow=["history"]))
+
+
+def test_a_log_without_steps_is_known_by_its_equal_gaps() -> None:
+    refused(history(), "history", "tokens grow by equal steps")
+    by_factors = history().with_columns(D=pl.Series(1e7 * 1.5 ** np.arange(10)))
+    assert codes(read_table(by_factors)) == set()
+
+
+def test_the_last_row_of_each_seed_is_kept_whatever_the_order() -> None:
+    rows = [history(5, step=np.arange(5)).with_columns(seed=pl.lit(s), run=pl.lit(f"r{s}"))
+            for s in (1, 2)]  # fmt: skip
+    shuffled = pl.concat(rows).sample(fraction=1, shuffle=True, seed=3)
+    assert read_table(shuffled, keeps_last=True).frame["tokens"].to_list() == [5e7, 5e7]
+
+
+@pytest.mark.parametrize("name", ["val_ppl", "Perplexity", "eval/ppl"])
+def test_perplexity_is_read_by_its_log(name: str) -> None:
+    frame = runs().with_columns(pl.col("loss").exp()).rename({"loss": name})
+    table = read_table(frame)
+    assert table.loss == pytest.approx(runs()["loss"].to_numpy())
+    assert "perplexity" in codes(table)
+    below = frame.with_columns(pl.col(name) / 100)
+    refused(below, "units", "which no perplexity has")
+
+
+def test_perplexity_called_a_loss_is_asked_about() -> None:
+    frame = runs().with_columns((pl.col("loss") + 0.3).exp())
+    assert frame["loss"].max() < 100  # type: ignore[operator]
+    assert frame["loss"].min() > 12.5  # type: ignore[operator]
+    refused(frame, "units", "--perplexity")
+    table = read_table(frame, is_perplexity_given=True)
+    assert table.loss == pytest.approx((runs()["loss"] + 0.3).to_numpy())
+
+
+def test_a_loss_beside_its_perplexity_is_the_loss() -> None:
+    table = read_table(runs().with_columns(ppl=pl.col("loss").exp()))
+    assert table.columns[ColumnRole.LOSS] == "loss"
+
+
+@pytest.mark.parametrize(("given", "missing"), [("N", "tokens"), ("D", "parameters")])
+def test_what_flops_imply_is_derived(given: str, missing: str) -> None:
+    flops = (6 * runs()["N"] * runs()["D"]).alias("flops")
+    frame = runs().with_columns(flops).select("run", "loss", "flops", given)
+    table = read_table(frame)
+    other = {"N": "D", "D": "N"}[given]
+    assert table.frame[missing].to_list() == pytest.approx(runs()[other].to_list())
+    assert f"derived-{missing}" in codes(table)
+
+
+@pytest.mark.parametrize("column", ["recipe", "dataset", "optimizer", "schedule", "tokenizer"])
+def test_runs_of_several_recipes_are_not_one_law(column: str) -> None:
+    frame = runs().with_columns(pl.Series(column, ["a", "b"] * 3))
+    with pytest.raises(TableError, match="--only") as caught:
+        read_table(frame).check_one_recipe()
+    assert caught.value.code == "pooled"
+    one = "a" if column in ("recipe", "dataset", "optimizer") else f"{column}=a"
+    assert read_table(frame).arm(one).check_one_recipe().frame.height == 3
+    allowed = read_table(frame, allow=["pooled"]).check_one_recipe()
+    assert "pooled" in codes(allowed)
+
+
+def test_a_sweep_is_no_law_but_a_rate_that_follows_the_size_is_one() -> None:
+    follows = runs().with_columns(lr=1 / pl.col("N"))
+    assert read_table(follows).check_one_recipe().frame.height == 6
+    swept = pl.concat([runs().with_columns(lr=pl.lit(x), loss=pl.col("loss") + x).drop("run")
+                       for x in (0.1, 0.2)])  # fmt: skip
+    with pytest.raises(TableError, match=r"2 kinds of lr .*--only 'lr=VALUE'"):
+        read_table(swept).check_one_recipe()
+    assert read_table(swept).arm("lr=0.2").check_one_recipe().frame.height == 6
+
+
+def test_flops_in_other_units_derive_nothing() -> None:
+    frame = pl.DataFrame({"D": [768, 1024, 2048], "flops": [440.0, 700.0, 1600.0],
+                          "loss": [3.2, 3.1, 3.0]})  # fmt: skip
+    refused(frame, "units", "parameters as FLOPs / .6 tokens. reach only")
+
+
+def test_an_arm_that_hides_two_recipes_is_seen() -> None:
+    frame = runs().with_columns(arm=pl.lit("new"), dataset=pl.Series(["c4", "pile"] * 3))
+    with pytest.raises(TableError, match="2 kinds of dataset"):
+        read_table(frame).check_one_recipe()
+
+
 def test_a_law_of_one_scale_is_refused_where_tokens_per_parameter_spread() -> None:
     frame = runs().with_columns(D=pl.Series([2e7, 1e8, 1e8, 1e8, 5e8, 5e9]))
     with pytest.raises(TableError, match="spread of"):
@@ -164,7 +264,8 @@ def test_nanochats_results_are_read_with_its_own_count_of_parameters(tmp_path: P
     path = tmp_path / "results.csv"
     row = "1e18,10,640,21000000,0,21000000,49000000,20,91000020,5000,2621440000,0.91,0.1,900\n"
     path.write_text(head + row + row.replace("1e18,10", "2e18,12").replace("0.91", "0.87"))
-    table = read_table(path, columns={ColumnRole.PARAMETERS: "params_scaling"})
+    table = read_table(path)
+    assert table.columns[ColumnRole.PARAMETERS] == "params_scaling"
     assert table.frame["parameters"].to_list() == [7e7, 7e7]
     assert table.columns[ColumnRole.LOSS] == "val_bpb"
 
@@ -174,7 +275,7 @@ def test_autoresearchs_results_leave_crashes_out_and_take_a_constant_scale(tmp_p
     path.write_text("commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
                     "a1\t0.998\t44\tkeep\tbaseline\nb2\t0.000000\t0\tcrash\tdouble width\n"
                     "c3\t0.993\t44\tdiscard\tlr\n")  # fmt: skip
-    with pytest.raises(TableError, match="--set flops=1e18"):
+    with pytest.raises(TableError, match=r"python -m transfer import STUDY results\.tsv.*--set"):
         read_table(path)
     table = read_table(path, constants={ColumnRole.FLOPS: 1e18})
     assert table.loss.tolist() == [0.998, 0.993]

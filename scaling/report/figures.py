@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scaling.compare_arms import Comparison
 from scaling.design import LadderPlan, PlannedRung
 from scaling.fit.bootstrap import Ensemble
-from scaling.isoflop import Frontier
+from scaling.isoflop import Frontier, flops_rule, surface_frontier
 from scaling.present.axes import house_style, new_figure, round_number
 from scaling.present.palette import LIGHT
 
@@ -66,17 +66,17 @@ def _draw_surface(
     n, d = np.exp(fit.problem.x + fit.centre[:, None])
     norm = LogNorm(n.min(), n.max())
     cells = np.geomspace(n.min(), n.max(), 6)
-    factor = float(np.median(compute / (n * d)))
+    rule = flops_rule(n, d, compute)
     for size in cells:
         near = np.abs(np.log(n / size)) < 0.5
         span = compute[near] if near.any() else compute
         curve = np.geomspace(span.min(), span.max() * 1.5, 60)
         colour = colormaps[_COLOURS](norm(size))
-        axes.plot(curve, fit(np.full(60, size), curve / (factor * size)), color=colour, lw=1)
+        axes.plot(
+            curve, fit(np.full(60, size), curve / (rule(np.log(size)) * size)), color=colour, lw=1
+        )
     budgets = np.geomspace(compute.min(), compute.max() * 4, 40)
-    from scaling.isoflop import surface_frontier
-
-    frontier = surface_frontier(ensemble, budgets, flops_per_nd=factor)
+    frontier = surface_frontier(ensemble, budgets, rule=rule)
     edges = np.array([o.loss for o in frontier.optima]).T
     _band(axes, budgets, edges[1:])
     axes.plot(budgets, edges[0], color=_LAW, lw=2, label="compute-optimal")

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+UNKNOWN = "unknown"
+"""Printed for an interval that the runs say nothing of."""
+_NO_WIDTH = 1e-9
+"""Relative width below which an interval is rounding: nothing was measured about the noise."""
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A small table; cells are text already."""
@@ -58,11 +64,15 @@ def write_count(value: float) -> str:
 
 
 def write_interval(low: float, high: float, digits: int = 4) -> str:
-    """Return an interval as it is printed.
+    """Return an interval as it is printed; one of no width says that the noise is unknown.
 
-    >>> write_interval(1.76911, 1.8712)
-    '[1.769, 1.871]'
+    >>> write_interval(1.76911, 1.8712), write_interval(2.02, 2.02)
+    ('[1.769, 1.871]', 'unknown')
     """
+    if not high - low > _NO_WIDTH * max(abs(low), abs(high)):
+        return UNKNOWN
+    while write_number(low, digits) == write_number(high, digits):
+        digits += 1
     return f"[{write_number(low, digits)}, {write_number(high, digits)}]"
 
 

@@ -10,6 +10,15 @@ from scaling.table.read import TableError
 
 UNIT_LIMIT = 100.0
 """A loss above this is no loss of a model: nats and bits of a byte or token stay under 20."""
+GUESS_LIMIT = 12.5
+"""Nats of a uniform guess among the 260,000 tokens of the largest usual vocabularies: a table whose
+every loss lies above it holds none that learned anything, or no losses."""
+_FEWEST_OF = {ColumnRole.PARAMETERS: 1e3, ColumnRole.TOKENS: 1e4, ColumnRole.FLOPS: 1e6}
+"""The largest run of a table that is in ones has more."""
+_EVEN = 0.01
+"""Steps between scales that differ by less than this share are a log's: runs lie apart by factors.
+assumption: the tables of `benchmarks/public_tables` hold none that is refused for it."""
+_FEWEST_EVEN = 8
 _DECAYED = {"true", "1", "1.0", "decayed", "yes", "cool_end", "annealed", "final"}
 _UNFINISHED = {
     "State": ("crashed", "failed", "running", "killed"),
@@ -82,12 +91,24 @@ def checked_numbers(frame: pl.DataFrame, notes: Notes) -> pl.DataFrame:
 
 def with_flops(frame: pl.DataFrame, notes: Notes) -> tuple[pl.DataFrame, str]:
     """Return the frame with FLOPs where they can be had, and the rule behind them."""
-    if not {"parameters", "tokens"} <= set(frame.columns):
-        if "flops" in frame.columns and "parameters" in frame.columns:
-            derived = frame["flops"] / (6 * frame["parameters"])
-            notes.warn("derived-tokens", "tokens are FLOPs / (6 parameters): the table has none")
-            return frame.with_columns(derived.alias("tokens")), "as given; tokens = C / 6 N"
-        return frame, "as given" if "flops" in frame.columns else "none"
+    held = {"parameters", "tokens", "flops"} & set(frame.columns)
+    if "flops" in held and len(held) == 2:
+        missing, symbol = (
+            (ColumnRole.TOKENS, "N") if "parameters" in held else (ColumnRole.PARAMETERS, "D")
+        )
+        other = (held - {"flops"}).pop()
+        derived = (frame["flops"] / (6 * frame[other])).alias(missing)
+        largest = float(derived.to_numpy().max())
+        if largest < _FEWEST_OF[missing]:
+            notes.refuse(
+                "units",
+                f"{missing} as FLOPs / (6 {other}) reach only {largest:.3g}: is the column "
+                f"of {other} something else, or in other units? Name it: --{other} COLUMN",
+            )
+        notes.warn(f"derived-{missing}", f"{missing} are FLOPs / (6 {other}): the table has none")
+        return frame.with_columns(derived), f"as given; {missing} = C / 6 {symbol}"
+    if not {"parameters", "tokens"} <= held:
+        return frame, "as given" if "flops" in held else "none"
     six = 6 * frame["parameters"] * frame["tokens"]
     if "flops" not in frame.columns:
         return frame.with_columns(six.alias("flops")), "6 N D"
@@ -103,20 +124,27 @@ def with_flops(frame: pl.DataFrame, notes: Notes) -> tuple[pl.DataFrame, str]:
     return frame, f"as given, {ratio:.3g} of 6 N D"
 
 
+def with_log_loss(frame: pl.DataFrame, column: str, notes: Notes) -> pl.DataFrame:
+    """Return the frame with the log of perplexities as its loss, in nats."""
+    if float(frame["loss"].to_numpy().min()) <= 1:
+        raise TableError(
+            "units", f"'{column}' holds values of 1 or less, which no perplexity has; name another"
+        )
+    notes.warn("perplexity", f"'{column}' holds perplexities: their log is the loss, in nats")
+    return frame.with_columns(pl.col("loss").log())
+
+
 def units(frame: pl.DataFrame, notes: Notes) -> None:
     """Refuse a loss that no model has, and warn of scales that seem not to be in ones."""
-    highest = float(frame["loss"].to_numpy().max())
-    if highest > UNIT_LIMIT:
+    highest, lowest = (float(v) for v in (frame["loss"].max(), frame["loss"].min()))  # type: ignore[arg-type]
+    if highest > UNIT_LIMIT or lowest > GUESS_LIMIT:
         notes.refuse(
             "units",
-            f"a loss of {highest:g} cannot be nats or bits (it stays under {UNIT_LIMIT:g}); is it "
-            "a perplexity, or in thousandths? Convert it, leave diverged runs out",
+            f"losses from {lowest:g} to {highest:g} cannot be nats or bits (what learned stays "
+            f"under {GUESS_LIMIT:g}, what diverged under {UNIT_LIMIT:g}); a perplexity is taken "
+            "by its log with --perplexity; convert thousandths, leave diverged runs out",
         )
-    for role, least in (
-        (ColumnRole.PARAMETERS, 1e3),
-        (ColumnRole.TOKENS, 1e4),
-        (ColumnRole.FLOPS, 1e6),
-    ):
+    for role, least in _FEWEST_OF.items():
         if role in frame.columns and float(frame[role].to_numpy().max()) < least:
             largest = float(frame[role].to_numpy().max())
             notes.warn("units", f"{role} reach only {largest:g}: are they in ones?")
@@ -148,6 +176,53 @@ def duplicates(frame: pl.DataFrame, notes: Notes) -> None:
             f"{int(again.sum())} rows repeat a run at the same scale (first: {first['run']}, loss "
             f"{first['loss']:g}): counted twice they narrow every interval. Keep one of each",
         )
+
+
+def histories(frame: pl.DataFrame, notes: Notes) -> None:
+    """Refuse the steps of a run taken as runs: they lie on its learning curve, not on a law.
+
+    A run's rows count through it where they differ in a column of steps and not in size. A table
+    that names no runs is taken for a log where such a column differs from row to row, or a scale
+    grows by equal steps.
+    """
+    keys = [c for c in ("run", "arm", "seed", "state", "parameters") if c in frame.columns]
+    if all(name.startswith("row ") for name in frame["run"].to_list()):
+        keys.remove("run")
+    for _, rows in frame.group_by(keys, maintain_order=True) if keys else [((), frame)]:
+        reason = _why_history(rows, is_named="run" in keys)
+        if reason:
+            who = f"run {rows['run'][0]}" if "run" in keys else "one size"
+            notes.refuse(
+                "history",
+                f"{rows.height} rows of {who} are steps of its training ({reason}): they lie on "
+                "its learning curve, not on a scaling law. Keep each run's last row: --last",
+            )
+            return
+
+
+def _why_history(rows: pl.DataFrame, *, is_named: bool) -> str:
+    """Return why the rows of one run, or of one size, are steps of a training; empty if not."""
+    steps = [c for c in rows.columns if c.startswith("steps:")]
+    counts = [c for c in steps if rows[c].n_unique() == rows.height]
+    if counts and rows.height >= (2 if is_named else 3):
+        return f"'{counts[0].removeprefix('steps:')}' counts through them"
+    for scale in ("tokens", "flops", "seconds"):
+        if scale in rows.columns and rows.height >= _FEWEST_EVEN:
+            gaps = np.diff(np.sort(rows[scale].to_numpy()))
+            if gaps.min() > 0 and np.ptp(gaps) < _EVEN * gaps.mean():
+                return f"{scale} grow by equal steps"
+    return ""
+
+
+def last_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the row of each run that has come furthest."""
+    keys = [c for c in ("run", "arm", "seed", "state", "parameters") if c in frame.columns]
+    if all(name.startswith("row ") for name in frame["run"].to_list()):
+        keys.remove("run")
+    steps = [c for c in frame.columns if c.startswith("steps:")]
+    order = [c for c in (*steps, "tokens", "flops", "seconds") if c in frame.columns][:1]
+    ordered = frame.sort(order, maintain_order=True) if order else frame
+    return ordered.group_by(keys, maintain_order=True).last() if keys else ordered[-1:]
 
 
 def several_rows(frame: pl.DataFrame, notes: Notes) -> None:

@@ -45,11 +45,11 @@ _NAMES: dict[ColumnRole, tuple[str, ...]] = {
         "n",
         "num_params",
         "n_params",
+        "params_scaling",
+        "num_scaling_params",
         "params_total",
         "model_size",
         "params_active_precise",
-        "num_scaling_params",
-        "params_scaling",
         "params_no_embed",
         "n_no_emb",
         "non_embedding_parameters",
@@ -89,6 +89,36 @@ _NAMES: dict[ColumnRole, tuple[str, ...]] = {
     ColumnRole.ARM: ("arm", "variant", "change", "recipe", "dataset", "optimizer", "description"),
     ColumnRole.STATE: ("checkpoint_state", "decayed", "is_decayed", "cooldown", "annealed"),
 }
+RECIPES = (
+    *_NAMES[ColumnRole.ARM],
+    "data",
+    "corpus",
+    "mixture",
+    "tokenizer",
+    "schedule",
+    "architecture",
+    "arch",
+    "model_type",
+    "family",
+    "method",
+    "ablation",
+)
+"""Columns that say how a run was made: runs of several recipes lie on several laws."""
+TUNED = ("lr", "learning_rate", "peak_lr", "max_lr", "bs", "batch_size", "wd", "weight_decay")
+"""Columns that may follow the scale; several values at one scale are a sweep."""
+STEPS = (
+    "step",
+    "iter",
+    "iteration",
+    "epoch",
+    "global_step",
+    "trainer_global_step",
+    "train_step",
+    "current_step",
+    "current_steps",
+)
+"""Columns that count through one run, where they change within it."""
+_PERPLEXITY = re.compile(r"(^|_)(ppl|perplexity)(_|$)")
 _WITHOUT = ("no_emb", "non_emb", "noemb", "scaling_params", "params_scaling")
 
 
@@ -115,7 +145,24 @@ def guess_roles(columns: list[str]) -> dict[ColumnRole, str]:
         known = [by_name[name] for name in names if name in by_name]
         if known:
             roles[role] = known[0]
+    perplexities = [column for column in columns if is_perplexity(column)]
+    if ColumnRole.LOSS not in roles and len(perplexities) == 1:
+        roles[ColumnRole.LOSS] = perplexities[0]
     return roles
+
+
+def is_perplexity(column: str) -> bool:
+    """Whether a column's name says that it holds perplexities, ``exp`` of a loss in nats.
+
+    >>> is_perplexity("Wiki Eval PPL"), is_perplexity("val_loss")
+    (True, False)
+    """
+    return _PERPLEXITY.search(plain(column)) is not None
+
+
+def named(columns: list[str], names: tuple[str, ...]) -> list[str]:
+    """Return the columns whose plain names are among some."""
+    return [column for column in columns if plain(column) in names]
 
 
 def rivals(role: ColumnRole, columns: list[str], chosen: str) -> list[str]:

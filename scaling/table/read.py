@@ -15,6 +15,8 @@ class TableError(ValueError):
 
 
 _NANOCHAT = {"params_transformer", "params_lm_head", "params_total", "flops_budget"}
+AUTORESEARCH = {"commit", "val_bpb", "status", "description"}
+"""Columns by which karpathy/autoresearch's ``results.tsv`` is known."""
 _MISSING = ["", "NA", "N/A", "null", "None", "-"]
 
 

@@ -1,7 +1,7 @@
 """A table of runs, checked: columns by role, what is refused, what is warned of, and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,29 @@ from scaling.table.checks import (
     checked_numbers,
     duplicates,
     finished,
+    histories,
+    last_rows,
     several_rows,
     states,
     units,
     with_flops,
+    with_log_loss,
     without_top,
 )
 from scaling.table.columns import (
     NUMBERS,
+    RECIPES,
     SCALES,
+    STEPS,
+    TUNED,
     ColumnRole,
     counts_embeddings,
     guess_roles,
+    is_perplexity,
+    named,
     rivals,
 )
-from scaling.table.read import TableError, read_frame, with_known_columns
+from scaling.table.read import AUTORESEARCH, TableError, read_frame, with_known_columns
 
 Array = NDArray[np.float64]
 
@@ -121,12 +129,47 @@ class RunTable:
             )
 
     def arm(self, name: str) -> "RunTable":
-        """Return the rows of one arm."""
-        rows = self.frame.filter(pl.col("arm") == name)
+        """Return the rows of one arm, or of one recipe given as ``COLUMN=VALUE``."""
+        column, _, value = name.partition("=")
+        column = f"recipe:{column}"
+        if column not in self.frame.columns:
+            column, value = "arm", name
+        rows = self.frame.filter(pl.col(column) == value)
         if rows.height == 0:
-            held = ", ".join(sorted(self.frame["arm"].unique())[:12])
+            held = ", ".join(sorted(self.frame[column].unique())[:12])
             raise TableError("no-arm", f"no arm '{name}'; the table holds: {held}")
-        return RunTable(rows, self.columns, self.flops_rule, self.notes, self.allow)
+        return replace(self, frame=rows)
+
+    def check_one_recipe(self) -> "RunTable":
+        """Return the table if all its runs are of one recipe: others lie on laws of their own.
+
+        Raises
+        ------
+        TableError
+            Where a column that says how runs were made holds several values.
+        """
+        for column in ("arm", *(c for c in self.frame.columns if c.startswith("recipe:"))):
+            values, name = self._recipes(column), column.removeprefix("recipe:")
+            if len(values) > 1:
+                only = "ARM" if name == "arm" else f"'{name}=VALUE'"
+                notes = Notes(self.allow)
+                notes.refuse(
+                    "pooled",
+                    f"runs of {len(values)} kinds of {name} lie in one table "
+                    f"({', '.join(values[:6])}): each has a law of its own. Keep one: --only "
+                    f"{only}",
+                )
+                return replace(self, notes=(*self.notes, *notes.held))
+        return self
+
+    def _recipes(self, column: str) -> list[str]:
+        """Return the recipes that a column tells apart; of a tuned number, those of one scale."""
+        frame = self.frame
+        if named([column.removeprefix("recipe:")], TUNED):
+            scales = [c for c in SCALES if c in frame.columns and c != ColumnRole.SECONDS]
+            swept = pl.col(column).n_unique().over(scales or ["arm"]) > 1
+            frame = frame.filter(swept)
+        return sorted(str(value) for value in frame[column].unique())
 
 
 def read_table(
@@ -136,14 +179,30 @@ def read_table(
     constants: Mapping[ColumnRole, float] | None = None,
     state: str | None = None,
     drop_top: int = 0,
+    is_perplexity_given: bool = False,
+    keeps_last: bool = False,
     allow: Sequence[str] = (),
 ) -> RunTable:
     """Read and check a table of runs.
 
-    A path (csv, tsv, parquet, json, jsonl, a folder of wandb runs) or a frame. ``columns`` gives
-    the column by role where the guess by name is not right, ``constants`` one value for all rows.
-    ``state`` keeps the checkpoints of one state, ``drop_top`` leaves out so many of the highest
-    losses (never unasked), ``allow`` holds codes of refusals to turn into warnings.
+    Parameters
+    ----------
+    source
+        A path (csv, tsv, parquet, json, jsonl, a folder of wandb runs) or a frame.
+    columns
+        The column by role where the guess by name is not right.
+    constants
+        One value for all rows, by role.
+    state
+        Checkpoints of this state are kept.
+    drop_top
+        So many of the highest losses are left out, never unasked.
+    is_perplexity_given
+        The loss column holds perplexities; where its name says so that needs not be said.
+    keeps_last
+        Only the row of each run that has come furthest is kept.
+    allow
+        Codes of refusals to turn into warnings.
 
     Raises
     ------
@@ -168,8 +227,12 @@ def read_table(
     frame = _canonical(raw, chosen, constants or {})
     if state is not None and "state" in frame.columns:
         frame = frame.filter(pl.col("state").str.to_lowercase() == state.lower())
-    frame, rule = with_flops(checked_numbers(frame, notes), notes)
-    for check in (units, states, duplicates, several_rows):
+    frame = last_rows(frame) if keeps_last else frame
+    frame = checked_numbers(frame, notes)
+    if is_perplexity_given or is_perplexity(chosen[ColumnRole.LOSS]):
+        frame = with_log_loss(frame, chosen[ColumnRole.LOSS], notes)
+    frame, rule = with_flops(frame, notes)
+    for check in (units, states, duplicates, histories, several_rows):
         check(frame, notes)
     if drop_top:
         frame = without_top(frame, drop_top, notes)
@@ -196,6 +259,13 @@ def _choose(
             "--loss COLUMN",
         )
     if not (set(chosen) | set(constants)) & set(SCALES):
+        if set(raw.columns) >= AUTORESEARCH:
+            raise TableError(
+                "one-size",
+                "an autoresearch results.tsv: its runs share one size and one time, so no law "
+                "goes through them. Enter them into a study: python -m transfer import STUDY "
+                "results.tsv; with tables of other sizes, give each its size: --set flops=1e18",
+            )
         raise TableError(
             "no-scale",
             "no column looks like a scale (parameters, tokens, FLOPs, seconds) among: "
@@ -236,6 +306,11 @@ def _canonical(
         columns[role] = _number(series, name) if role in NUMBERS else _word(series)
     for role, value in constants.items():
         columns[role] = pl.Series([float(value)] * raw.height)
+    rest = [name for name in raw.columns if name not in chosen.values()]
+    for name in named(rest, (*RECIPES, *TUNED)):
+        columns[f"recipe:{name}"] = _word(raw[name]).fill_null("none")
+    for name in named(rest, STEPS):
+        columns[f"steps:{name}"] = raw[name]
     frame = pl.DataFrame(columns)
     if "arm" not in frame.columns:
         frame = frame.with_columns(pl.lit("all").alias("arm"))
