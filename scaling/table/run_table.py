@@ -189,18 +189,12 @@ def read_table(
     ----------
     source
         A path (csv, tsv, parquet, json, jsonl, a folder of wandb runs) or a frame.
-    columns
-        The column by role where the guess by name is not right.
-    constants
-        One value for all rows, by role.
-    state
-        Checkpoints of this state are kept.
-    drop_top
-        So many of the highest losses are left out, never unasked.
+    columns, constants
+        By role the column, where the guess by name is not right, or one value for all rows.
+    state, drop_top, keeps_last
+        What is kept: checkpoints of a state, all but the highest losses, each run's last row.
     is_perplexity_given
         The loss column holds perplexities; where its name says so that needs not be said.
-    keeps_last
-        Only the row of each run that has come furthest is kept.
     allow
         Codes of refusals to turn into warnings.
 
@@ -216,27 +210,33 @@ def read_table(
     >>> table.flops_rule, table.frame["flops"].to_list()
     ('6 N D', [120000000000000.0, 480000000000000.0, 1920000000000000.0])
     """
-    raw = (
-        with_known_columns(source) if isinstance(source, pl.DataFrame) else read_frame(Path(source))
-    )
-    if raw.height == 0:
-        raise TableError("empty", "the table holds no rows; it needs a header and runs")
     notes = Notes(frozenset(allow))
-    raw = finished(raw, notes)
+    raw = finished(_rows(source), notes)
     chosen = _choose(raw, columns or {}, constants or {}, notes)
     frame = _canonical(raw, chosen, constants or {})
-    if state is not None and "state" in frame.columns:
-        frame = frame.filter(pl.col("state").str.to_lowercase() == state.lower())
-    frame = last_rows(frame) if keeps_last else frame
-    frame = checked_numbers(frame, notes)
+    frame = checked_numbers(_kept(frame, state, keeps_last), notes)
     if is_perplexity_given or is_perplexity(chosen[ColumnRole.LOSS]):
         frame = with_log_loss(frame, chosen[ColumnRole.LOSS], notes)
     frame, rule = with_flops(frame, notes)
     for check in (units, states, duplicates, histories, several_rows):
         check(frame, notes)
-    if drop_top:
-        frame = without_top(frame, drop_top, notes)
+    frame = without_top(frame, drop_top, notes) if drop_top else frame
     return RunTable(frame, chosen, rule, tuple(notes.held), notes.allow)
+
+
+def _kept(frame: pl.DataFrame, state: str | None, keeps_last: bool) -> pl.DataFrame:
+    if state is not None and "state" in frame.columns:
+        frame = frame.filter(pl.col("state").str.to_lowercase() == state.lower())
+    return last_rows(frame) if keeps_last else frame
+
+
+def _rows(source: Path | str | pl.DataFrame) -> pl.DataFrame:
+    raw = (
+        with_known_columns(source) if isinstance(source, pl.DataFrame) else read_frame(Path(source))
+    )
+    if raw.height == 0:
+        raise TableError("empty", "the table holds no rows; it needs a header and runs")
+    return raw
 
 
 def _choose(
