@@ -55,6 +55,7 @@ def header(study: Study, folder: Path, *, is_resumed: bool) -> list[str]:
     source = state.started.environment.get("source") if state.started is not None else ""
     lines += [f"source   {source}"] if source else []
     lines += [f"matched  {text}" for text in ladder.matches]
+    lines += [f"limit    {constraint.words}" for constraint in ladder.constraints]
     lines += [f"warning  {text}" for text in ladder.warnings()]
     return lines
 

@@ -174,6 +174,7 @@ def show(job: StudyJob) -> int:
         *([f"design   {designed}"] if (designed := design_line(ladder)) else []),
         *[f"matched  {text}" for text in ladder.matches],
         *[f"differs  {text}" for text in ladder.unmatched],
+        *[f"limit    {constraint.words}" for constraint in ladder.constraints],
         *[f"warning  {text}" for text in ladder.warnings()],
     ]
     console.lines([*lines, *table_lines(preflight_checks(ladder, known, audit)), *_next(known)])

@@ -4,7 +4,9 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+import polars as pl
 import pytest
 from atoms_scenes import ladder
 from hypothesis import given
@@ -20,6 +22,8 @@ from miniscale.settings.oracle.planted_law import Planted
 from transfer.change import Change
 from transfer.constraint import Constraint, number_of, parse_constraint
 from transfer.events import Outcome, VerdictReached
+from transfer.journal.folder import StudyFolder
+from transfer.journal.load import Loaded
 from transfer.ladder_trust import Light, Trust
 from transfer.measure.constraint_standing import (
     ConstraintState,
@@ -31,6 +35,8 @@ from transfer.measure.constraint_standing import (
 from transfer.policy.protocol import Policy
 from transfer.policy.registry import decode_policy
 from transfer.policy.voi.policy import AtomsPolicy
+from transfer.report.text import show, status
+from transfer.report.write import write_report
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 from transfer.study.study import Study
@@ -256,7 +262,7 @@ def test_a_metric_that_is_measured_anyway_is_refused() -> None:
         decode_job(config, [])
 
 
-def test_metrics_are_recorded_beside_the_objective(tmp_path: object) -> None:
+def test_metrics_are_recorded_beside_the_objective(tmp_path: Path) -> None:
     code = "print('error 2'); print('acc 0.9'); print('nodes nan'); print('late 1')"
     code += "; import sys; open(sys.argv[1] + '/trainer.json', 'w').write('{\"late\": 5}')"
     readings = {
@@ -266,7 +272,7 @@ def test_metrics_are_recorded_beside_the_objective(tmp_path: object) -> None:
         "late": MetricSource(line="late {number}", final="done"),
     }
     found = run(
-        tmp_path,  # type: ignore[arg-type]
+        tmp_path,
         code,
         reading=MetricSource(line="error {number}"),
         extra_readings=readings,
@@ -280,3 +286,34 @@ def test_names_in_a_constraint_find_what_is_measured() -> None:
     metrics = {"peak_memory_gb": 2.0, "trainer_seconds": 3.0, "params": 4.0, "acc": 5.0}
     names = ("memory", "memory_gb", "seconds", "parameters", "acc", "other")
     assert [number_of(metrics, name) for name in names] == [2.0, 2.0, 3.0, 4.0, 5.0, None]
+
+
+# -- what a person sees ---------------------------------------------------------------------
+
+
+def test_standings_are_shown_wherever_a_study_is_read(tmp_path: Path) -> None:
+    study = played("0.3 0.3", "0.3 0.02")
+    folder = StudyFolder(tmp_path)
+    loaded = Loaded("s", folder, study.ladder, study.events, study.state, PLAN.budget)
+    told = "\n".join(status(loaded))
+    assert "limit    memory <= 1.1x: " in told
+    assert "1 broken (c1)" in told
+    shown = next(line for line in show(loaded, "c2") if line.startswith("limit "))
+    assert "memory 1.02" in shown
+    assert shown.endswith("limit <= 1.1x: kept")
+    write_report(study.ladder, study.state, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text()
+    assert "<h2>Constraints</h2>" in page
+    assert "memory &lt;= 1.1x" in page
+    table = pl.read_csv(tmp_path / "report/constraints.csv")
+    rows = {row["arm"]: row for row in table.iter_rows(named=True)}
+    assert rows["c1"]["standing"] == "broken"
+    assert rows["c2"]["low"] < rows["c2"]["value"] < 1.03
+
+
+def test_studies_without_constraints_tell_of_none(tmp_path: Path) -> None:
+    study = played("0.3 0.0")
+    plain = replace(study.ladder, constraints=())
+    write_report(plain, study.state, tmp_path)
+    assert "Constraints" not in (tmp_path / "index.html").read_text()
+    assert not (tmp_path / "constraints.csv").exists()

@@ -15,6 +15,7 @@ from autoresearch.tracking.study_rows import (
     scaling_rows,
     summary,
 )
+from transfer.report.constraint_table import constraint_table, find_standings
 from transfer.report.findings import Findings
 from transfer.report.tables import tracked_tables
 
@@ -115,6 +116,8 @@ class WandbWriter:
         last |= {
             f"tables/{name}": _table(table) for name, table in tracked_tables(findings).items()
         }
+        if standings := find_standings(findings.ladder, findings.state):
+            last["tables/constraints"] = _table(constraint_table(standings))
         if rows:
             last["scaling_chart"] = _chart(findings, rows)
         run.log(last)

@@ -175,7 +175,13 @@ def trial_table(ladder: Ladder, state: StudyState) -> pl.DataFrame:
         for seed, identity in seeds.items()
         if identity in ended
     ]
-    return make_table(TRIALS, rows)
+    own = {name: (pl.Float64, _metric(name)) for name in ladder.setting.metrics}
+    return make_table({**TRIALS, **own}, rows)
+
+
+def _metric(name: str) -> Callable[[TrialRow], object]:
+    """Return the cell of a metric that the setting names."""
+    return lambda row: row.result.metrics.get(name)
 
 
 def effect_table(ladder: Ladder, state: StudyState) -> pl.DataFrame:

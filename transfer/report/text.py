@@ -12,7 +12,9 @@ from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
+from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
+from transfer.report.constraint_table import find_standings, limit_words
 from transfer.report.findings import Findings, survey
 from transfer.report.pace import pace_of, pace_words
 from transfer.report.proposer_accounts import calibration_words
@@ -39,6 +41,7 @@ def status(loaded: Loaded) -> list[str]:
         f"forecast {hits if findings.scored else 'none scored yet'}",
         *(f"expected {text}" for text in calibration_words(ladder, state)),
         *exam_lines(findings),
+        *(f"limit    {words}" for words in limit_words(ladder, find_standings(ladder, state))),
     ]
     if state.round.closing:
         lines.append(f"round    is closing, {state.round.closing}: no change is taken in")
@@ -199,6 +202,9 @@ def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
         pace = pace_of(loaded.state, verdict.arm, record.base, effect.rung)
         if pace is not None:
             lines.append(f"pace        {pace_words(effect, pace)}")
+    analysis = Analysis(loaded.ladder, loaded.state)
+    standings = analysis.standings(record.proposed)
+    lines += [f"limit       {standing.words}" for standing in standings]
     lines.append(f"verdict     {verdict.outcome}")
     if verdict.gain_forecast is not None:
         lines.append(

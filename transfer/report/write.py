@@ -13,6 +13,7 @@ from transfer.journal.folder import StudyFolder
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder, design_line
 from transfer.report import tables
+from transfer.report.constraint_table import constraint_table, find_standings
 from transfer.report.findings import survey
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def write_report(
         "effects": tables.effect_table(ladder, state),
         "changes": tables.change_table(state),
     }
+    if ladder.constraints:
+        frames["constraints"] = constraint_table(find_standings(ladder, state))
     for name, frame in frames.items():
         replace_file(folder / f"{name}.parquet", _parquet(frame))
         replace_file(folder / f"{name}.csv", frame.write_csv().encode())

@@ -16,6 +16,7 @@ from transfer.journal.change_counts import count_changes
 from transfer.journal.spending import added
 from transfer.ladder_trust import Light
 from transfer.measure.trend import Z80
+from transfer.report.constraint_table import find_standings
 from transfer.report.findings import (
     ChangeGroup,
     ChangeRow,
@@ -96,6 +97,7 @@ def render_page(
         "spending": added(state.spending.values()).words() if state.spending else "",
         "hours": _hours(findings),
         "counts": count_changes(state),
+        "standings": find_standings(ladder, state),
         "noise_rows": list(_noise_rows(findings)),
         **_change_data(findings),
         **_forecast_data(findings),
