@@ -128,5 +128,14 @@ def _print_numbers(numbers: Mapping[str, float | None]) -> None:
             print(f"{name:<20} {value:.6g}")
 
 
+def main(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    if argv[:1] == ["init"]:
+        from miniscale.starter.init_command import run_init
+
+        return run_init(argv[1:])
+    return run_with(argv, train, program="miniscale", name="train")
+
+
 if __name__ == "__main__":
-    sys.exit(run_with(sys.argv[1:], train, program="miniscale", name="train"))
+    sys.exit(main(sys.argv[1:]))

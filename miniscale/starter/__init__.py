@@ -1,0 +1,1 @@
+"""A first setting and ladder for a repository that nobody described yet, by reading its source."""

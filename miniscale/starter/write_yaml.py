@@ -1,0 +1,118 @@
+"""A draft as two YAML files, short enough to be read and changed by hand."""
+
+import json
+import os
+import textwrap
+from pathlib import Path
+
+from miniscale.setting.trial import Scalar
+from miniscale.starter.draft import RUNGS, Draft
+from miniscale.starter.options import ProgramOption
+
+COLUMNS = 118
+NO_METRIC = "loss"
+"""What the objective is called where no number was seen; its line is to be corrected by hand."""
+
+
+def setting_yaml(draft: Draft, out: Path) -> str:
+    """Write the setting; what was guessed is marked with a question mark."""
+    lines = [
+        "# Written by `python -m miniscale init`; '?' marks what is guessed. Change it freely.",
+        f"name: {draft.name}",
+        f"source: {_source(draft.source, out)}",
+        *_flow("command: [", [json.dumps(word, ensure_ascii=False) for word in draft.command], "]"),
+        _objective(draft),
+        f"editable: [{', '.join(draft.editable[:2])}]   # what a change may edit?"
+        + (f" it imports {', '.join(draft.editable[2:5])} too" if draft.editable[2:] else ""),
+    ]
+    if draft.env:
+        lines.append(f"env: {json.dumps(dict(draft.env))}")
+    if draft.constants:
+        lines.append("constants:   # set in each trial's own tree, after the change's edits")
+        for file, values in draft.constants.items():
+            words = [f"{name}: {json.dumps(value)}" for name, value in values.items()]
+            lines += _flow(f"  {file}: {{", words, "}")
+    if draft.knobs:
+        lines.append("knobs:   # what a change may set; ranges?")
+        lines += [f"  {knob.key}: {_knob(knob)}" for knob in draft.knobs]
+    lines += [f"# look: {note[: COLUMNS - 8]}" for note in draft.notes]
+    return "\n".join(lines) + "\n"
+
+
+def ladder_yaml(draft: Draft) -> str:
+    """Write the ladder of three rungs, the lowest as the run that was shown."""
+    scales = draft.scales
+    by = " x ".join(
+        dial.option.key + (f"^{dial.power:g}" if dial.power != 1 else "")
+        for dial in draft.dials
+        if dial.power
+    )
+    lines = [
+        f"defaults: [/setting: {draft.name}, _self_]",
+        f"name: {draft.name}",
+        f"scale: {{name: work, unit: small runs}}   # grows as {by or 'nothing'}? or give FLOPs",
+        f"target: {{name: target, scale: {4 * scales[-1]:.4g}}}   # never run; yours?",
+        "rungs:",
+    ]
+    for place, rung in enumerate(RUNGS):
+        params = {dial.option.key: dial.values[place] for dial in draft.dials}
+        words = [f"{name}: {value}" for name, value in params.items()]
+        time = ""
+        if draft.seconds:
+            seconds = draft.seconds * scales[place]
+            time = f"seconds: {seconds:.2g}, timeout_s: {max(10 * seconds, 120):.0f}, "
+        lines.append(
+            f"  {rung}: {{scale: {scales[place]:.4g}, {time}params: {{{', '.join(words)}}}}}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _source(source: Path, out: Path) -> str:
+    relative = os.path.relpath(source, out)
+    return json.dumps(str(source) if relative.count("..") > 2 else relative, ensure_ascii=False)
+
+
+def _objective(draft: Draft) -> str:
+    if not draft.metrics:
+        line = json.dumps(f"{NO_METRIC}: {{number}}")
+        return (
+            f"objective: {{name: {NO_METRIC}, direction: minimize, line: {line}}}"
+            "   # ? no run was seen: what does it print last?"
+        )
+    metric = draft.metrics[0]
+    direction = "minimize" if metric.is_minimized else "maximize"
+    others = ", ".join(repr(other.line) for other in draft.metrics[1:3])
+    seen = f"last {metric.value}" + (f"; or {others}" if others else "")
+    line = json.dumps(metric.line, ensure_ascii=False)
+    return (
+        f"objective: {{name: {metric.name}, direction: {direction}, line: {line}}}   # ? {seen}"
+    )[:COLUMNS]
+
+
+def _flow(head: str, words: list[str], tail: str) -> list[str]:
+    """Write a list over as many lines as it takes."""
+    text = head + ", ".join(word.replace(" ", "\x00") for word in words) + tail
+    wrapped = textwrap.wrap(
+        text, COLUMNS, subsequent_indent=" " * (len(head) - len(head.lstrip()) + 4),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace("\x00", " ") for line in wrapped]
+
+
+def _knob(knob: ProgramOption) -> str:
+    """Write a knob with a range of ten times either way, shares below one."""
+    default: Scalar = knob.default if knob.default is not None else 0.0
+    number = knob.number or 0.0
+    about = f", about: {json.dumps(knob.about, ensure_ascii=False)}" if knob.about else ""
+    if knob.choices:
+        return f"{{default: {default}, choices: {json.dumps(list(knob.choices))}{about}}}"
+    low, high = number / 10, number * 10
+    if 0.5 <= number < 1:  # a share close to one, such as a decay of averages
+        low, high = 1 - 5 * (1 - number), 1 - (1 - number) / 10
+    elif number < 0.5 and "rate" not in knob.key.lower() and "lr" not in knob.key.lower():
+        high = min(high, 1.0)
+    if isinstance(default, int):
+        low, high = max(round(number / 4), 1), number * 4
+    is_log = low > 0 and not 0.5 <= number < 1
+    log = ", log: true" if is_log else ""
+    return f"{{default: {default}, low: {low:.4g}, high: {high:.4g}{log}{about}}}"

@@ -1,0 +1,351 @@
+"""``miniscale init`` on look-alikes of repositories that nobody described."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from miniscale.setting.decode import InputError
+from miniscale.setting.rung import decode_rungs
+from miniscale.starter.draft import Draft, draft_setting
+from miniscale.starter.guess_objective import rank_metrics
+from miniscale.starter.init_command import load_written, run_init, with_run
+from miniscale.starter.options import OptionStyle, ProgramOption
+from miniscale.starter.read_source import read_options
+from miniscale.starter.roles import role_of
+from miniscale.starter.show_run import ShownRun, show_run
+from miniscale.starter.write_yaml import ladder_yaml, setting_yaml
+
+ARGPARSE = """
+import argparse
+p = argparse.ArgumentParser()
+p.add_argument("-n", "--num-points", type=int, default=16 * 1000, help="how many")
+p.add_argument("--learning-rate", type=float, default=1, help="of the  optimiser")
+p.add_argument("--eval-every", type=int, default=250)
+p.add_argument("--kind", default="a", choices=["a", "b"])
+p.add_argument("--fast", action="store_true")
+p.add_argument("--seed", type=int, default=0)
+"""
+CLICK = """
+import click
+@click.command()
+@click.option("--max-steps", "-s", default=4000, help="of training")
+@click.option("--n-layers", default=8)
+@click.option("--lr", default=3e-4)
+@click.option("--cosine/--no-cosine", default=True)
+@click.option("--opt", type=click.Choice(["adam", "sgd"]), default="adam")
+@click.option("--random-seed", default=7)
+def main(max_steps, n_layers, lr, cosine, opt, random_seed): ...
+"""
+TYRO = """
+from dataclasses import dataclass, field
+import tyro
+@dataclass
+class Optim:
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+@dataclass
+class Config:
+    optim: Optim = field(default_factory=Optim)
+    depth: int = 8
+    num_epochs: int = 32
+    seed: int = 0
+    name: str = "run"
+config = tyro.cli(Config)
+"""
+TYPER = """
+import typer
+def main(epochs: int = typer.Option(64, help="passes"), hidden_dim: int = typer.Option(256),
+         lr: float = typer.Option(0.1, "--step-size")): ...
+typer.run(main)
+"""
+FIRE = """
+import fire
+def train(steps=1600, width=64, lr=0.01, seed=0): ...
+fire.Fire(train)
+"""
+HYDRA = """
+import hydra
+@hydra.main(version_base=None, config_path="conf", config_name="config")
+def main(cfg): ...
+"""
+GLOBALS = """
+out_dir = 'out'
+eval_interval = 2000
+n_layer = 12
+n_head = 12
+learning_rate = 6e-4
+max_iters = 600000
+lr_decay_iters = 600000
+compile = True
+keys = [k for k in globals()]
+exec(open('settings.py').read())
+tokens = 5
+import torch
+torch.manual_seed(1337 + 0)
+"""
+CONSTANTS = """
+import torch
+from data import SECONDS_BUDGET, TIME_BUDGET, load
+DEPTH = 8            # layers
+MATRIX_LR = 0.04
+TOTAL_BATCH_SIZE = 2**19
+BETAS = (0.8, 0.95)
+torch.manual_seed(42)
+"""
+
+
+def repository(folder: Path, **files: str) -> Path:
+    """Write a repository; double underscores in names are folders."""
+    for name, text in files.items():
+        path = folder / (name.replace("__", "/") + ("" if "." in name else ".py"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def drafted(folder: Path, run: str = "", **files: str) -> Draft:
+    return draft_setting(repository(folder, **files), run, name="mine")
+
+
+def sizes(draft: Draft) -> dict[str, tuple[float, ...]]:
+    return {dial.option.key: dial.values for dial in draft.dials}
+
+
+def test_argparse_options_are_read_with_their_defaults(tmp_path: Path) -> None:
+    options = {o.name: o for o in read_options(repository(tmp_path, train=ARGPARSE), "train.py")}
+    assert list(options) == ["num-points", "learning-rate", "eval-every", "kind", "fast", "seed"]
+    assert options["num-points"].default == 16000
+    assert repr(options["learning-rate"].default) == "1.0"
+    assert options["learning-rate"].about == "of the optimiser"
+    assert options["kind"].choices == ("a", "b")
+    assert options["fast"].style is OptionStyle.FLAG
+
+
+def test_an_argparse_program_gets_a_command_of_all_that_moves(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "python train.py --num-points 500 --fast", train=ARGPARSE)
+    assert draft.command[1:] == (
+        "train.py", "--num-points", "{num_points}", "--fast",
+        "--learning-rate={learning_rate}", "--seed={seed}",
+    )  # fmt: skip
+    assert sizes(draft) == {"num_points": (500, 1500, 5000)}
+    assert [knob.key for knob in draft.knobs] == ["learning_rate"]
+
+
+def test_click_options_give_two_dials_and_a_seed_of_another_name(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, train=CLICK)
+    assert sizes(draft) == {"n_layers": (2, 3, 4), "max_steps": (250, 500, 1000)}
+    assert draft.scales == (1, 3, 8)
+    assert "--random-seed={seed}" in draft.command
+    assert "--lr={lr}" in draft.command
+
+
+def test_nested_dataclasses_of_tyro_are_read_with_their_dots(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, train=TYRO)
+    assert sizes(draft) == {"depth": (2, 3, 4), "num_epochs": (2, 4, 8)}
+    assert "--optim.lr={optim_lr}" in draft.command
+    assert [knob.key for knob in draft.knobs] == ["optim_lr", "optim_weight_decay"]
+
+
+def test_typer_and_fire_are_read_off_the_signature(tmp_path: Path) -> None:
+    typer = drafted(tmp_path / "typer", train=TYPER)
+    assert sizes(typer) == {"hidden_dim": (64, 128, 256), "epochs": (4, 8, 16)}
+    assert "--hidden-dim={hidden_dim}" in typer.command
+    assert [knob.name for knob in typer.knobs] == ["step-size"]
+    assert typer.scales == (1, 8, 64)
+    assert sizes(drafted(tmp_path / "fire", train=FIRE))["steps"] == (100, 200, 400)
+
+
+def test_hydra_leaves_are_set_without_dashes(tmp_path: Path) -> None:
+    config = (
+        "defaults:\n  - model: small\n  - _self_\nlr: 0.01\nmax_steps: 320\nseed: 1\nrun: ${x}\n"
+    )
+    draft = drafted(
+        tmp_path,
+        "python main.py max_steps=20 model.num_layers=3",
+        main=HYDRA,
+        **{"conf__config.yaml": config, "conf__model__small.yaml": "num_layers: 8\n"},
+    )
+    assert draft.command[1:] == (
+        "main.py", "max_steps={max_steps}", "model.num_layers={model_num_layers}", "lr={lr}",
+        "seed={seed}",
+    )  # fmt: skip
+    assert sizes(draft) == {"model_num_layers": (3, 5, 6), "max_steps": (20, 40, 80)}
+
+
+def test_globals_that_a_file_overrides_are_options_and_schedules_follow(tmp_path: Path) -> None:
+    run = "python train.py small.py --max_iters=20 --lr_decay_iters=20 --eval_interval=20"
+    draft = drafted(tmp_path, run, train=GLOBALS, small="n_layer = 4\nlearning_rate = 1e-3\n")
+    assert sizes(draft) == {"n_layer": (1, 2, 3), "max_iters": (20, 40, 80)}
+    assert draft.command[1:6] == (
+        "train.py", "small.py", "--max_iters={max_iters}", "--lr_decay_iters={max_iters}",
+        "--eval_interval=20",
+    )  # fmt: skip
+    assert "--out_dir={out}" in draft.command
+    assert [(knob.key, knob.default) for knob in draft.knobs] == [("learning_rate", 1e-3)]
+    assert "tokens" not in {o.name for o in read_options(tmp_path, "train.py")}
+    assert "set in the source (train.py: torch.manual_seed(1337 + 0))" in draft.notes[0]
+
+
+def test_constants_become_placeholders_of_the_file_that_holds_them(tmp_path: Path) -> None:
+    data = "TIME_BUDGET = 300\nSHARDS = 5\nload = 0\n"
+    draft = drafted(tmp_path, train=CONSTANTS, data=data)
+    assert draft.constants["data.py"] == {"TIME_BUDGET": "{TIME_BUDGET}"}
+    assert draft.constants["train.py"]["DEPTH"] == "{DEPTH}"
+    assert set(draft.constants["train.py"]) == {"DEPTH", "MATRIX_LR", "TOTAL_BATCH_SIZE"}
+    # where seconds are the budget, they are the work, whatever the depth
+    assert [dial.power for dial in draft.dials] == [0.0, 1.0]
+    assert draft.editable == ("train.py", "data.py")
+    text = setting_yaml(draft, tmp_path / "conf")
+    assert 'DEPTH: "{DEPTH}"' in text
+    assert "torch.manual_seed(42)" in text
+
+
+def test_a_width_that_follows_the_depth_counts_into_the_work(tmp_path: Path) -> None:
+    program = ARGPARSE.replace("--num-points", "--depth").replace("--kind", "--aspect-ratio")
+    assert drafted(tmp_path, "python train.py --depth=4", train=program).dials[0].power == 3.0
+
+
+@pytest.mark.parametrize(
+    ("output", "line", "is_minimized"),
+    [
+        (
+            "step 5: train loss 4.2, val loss 4.3\niter 5: loss 4.1, time 9ms",
+            "val loss {number}",
+            True,
+        ),
+        (
+            "\rstep 9 | loss: 3.2 |\n---\nval_bpb:      1.23\npeak_mb: 45.1",
+            "val_bpb: {number}",
+            True,
+        ),
+        ("Validation bpb: 2.4\nMinimum validation bpb: 2.3", "Validation bpb: {number}", True),
+        (
+            "\x1b[32mEpoch 3\x1b[0m accuracy=0.91 loss=0.3\ntest acc 0.9123",
+            "test acc {number}",
+            False,
+        ),
+        ("epoch 1 mean reward: 21.5 steps: 300", "reward: {number}", False),
+        ("{'eval_loss': 1.25e-1, 'epoch': 3}", "eval_loss': {number}", True),
+    ],
+)
+def test_the_objective_is_guessed_by_what_its_line_calls_it(
+    output: str, line: str, is_minimized: bool
+) -> None:
+    first = rank_metrics(output)[0]
+    assert (first.line, first.is_minimized) == (line, is_minimized)
+
+
+def test_costs_and_counters_are_no_objective() -> None:
+    assert rank_metrics("step 5 time: 3.2s lr: 0.1 tokens: 500 mfu 38%\nparams: 12") == []
+
+
+@pytest.mark.parametrize("name", ["train.py", "src/lab/train_model.py", "scripts/base_train.py"])
+def test_the_program_that_trains_is_found(tmp_path: Path, name: str) -> None:
+    for other in ("setup.py", "model.py", "tests/test_train.py", "evaluate.py", ".venv/train.py"):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text("x = 1\n")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(ARGPARSE)
+    assert draft_setting(tmp_path).program == name
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ("python train.py | tee log", "needs a shell"),
+        ("python other.py", "names no Python file"),
+        ("python train.py '--name", "close the quotes"),
+    ],
+)
+def test_a_command_that_cannot_be_taken_is_one_clear_line(
+    tmp_path: Path, run: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        drafted(tmp_path, run, train=ARGPARSE)
+
+
+def test_a_folder_without_a_program_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--run 'python FILE\.py"):
+        draft_setting(repository(tmp_path, **{"readme.md": "no program"}))
+
+
+def test_source_that_does_not_parse_or_raises_powers_is_data(tmp_path: Path) -> None:
+    repository(tmp_path, train="DEPTH = 9**9**9\nSTEPS = 1 / 0\nN_LAYERS = -3\nLR = 2**-2\n")
+    options = {option.name: option.default for option in read_options(tmp_path, "train.py")}
+    assert options == {"N_LAYERS": -3, "LR": 0.25}
+    assert read_options(repository(tmp_path, broken="def ("), "broken.py") == []
+
+
+def test_what_is_written_reads_back_and_is_short(tmp_path: Path) -> None:
+    draft = with_run(
+        drafted(tmp_path / "repo", train=TYRO), ShownRun("val loss 2.5\n", 0, seconds=3.0)
+    )
+    out = tmp_path / "conf"
+    paths = [out / "setting" / "mine.yaml", out / "ladder" / "mine.yaml"]
+    texts = (setting_yaml(draft, out), ladder_yaml(draft))
+    assert sum(len(text.splitlines()) for text in texts) < 40
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 120
+    for path, text in zip(paths, texts, strict=True):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    setting, rungs = load_written(paths, out)
+    assert setting.objective.reading.line == "val loss {number}"
+    assert setting.source == tmp_path / "repo"
+    assert [rung.scale for rung in rungs] == [1, 3, 8]
+    assert rungs[2].timeout_s == 240
+    assert decode_rungs({"rungs": {}}) == {}
+
+
+def test_a_run_that_fails_is_shown_with_its_last_words_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = repository(tmp_path / "repo", train=ARGPARSE + "raise SystemExit('no data/train.bin')\n")
+    out = tmp_path / "conf"
+    assert run_init([str(repo), "--out", str(out), "--run", f"{sys.executable} train.py"]) == 2
+    assert "no data/train.bin" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"]
+    shown = show_run(words, tmp_path, env={}, timeout_s=1.0)
+    assert shown.code is None
+    assert "begun" in shown.output
+
+
+@pytest.mark.level2
+def test_init_on_a_look_alike_ends_green_with_the_command_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = ARGPARSE + (
+        "import random\na = p.parse_args()\nrandom.seed(a.seed)\n"
+        "for i in range(3):\n"
+        "    loss = 0.2 + 3 * a.num_points**-0.3 + random.gauss(0, 0.003)\n"
+        "    print(f'step {i}: val loss {loss:.5f}')\n"
+    )
+    repo, out = repository(tmp_path / "repo", train=program), tmp_path / "conf"
+    run = f"{sys.executable} train.py --num-points=1000"
+    assert run_init([str(repo), "--out", str(out), "--run", run]) == 0
+    said = capsys.readouterr().out
+    assert said.count("preflight  green") == 2
+    assert "objective val_loss" in said
+    assert said.splitlines()[-1].endswith("+ladder=repo dry_run=true")
+    assert sorted(path.name for path in out.rglob("*.yaml")) == ["repo.yaml", "repo.yaml"]
+    assert run_init([str(repo), "--out", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("n_estimators", "length"),
+        ("d_model", "width"),
+        ("rng_seed", "seed"),
+        ("save_dir", "out"),
+        ("adam_beta1", "knob"),
+        ("port", "other"),
+    ],
+)
+def test_roles_are_read_off_names(name: str, role: str) -> None:
+    assert role_of(ProgramOption(name, 1.5, OptionStyle.EQUALS, "train.py")) == role
