@@ -68,9 +68,92 @@ def test_a_folder_of_patches_is_taken_in_order_of_name(tmp_path: Path) -> None:
     assert [change.title for change in listed.changes] == ["a", "b"]
 
 
-def test_a_branch_is_a_change_against_the_base(source: Path, tmp_path: Path) -> None:
+def test_a_branch_is_read_from_where_it_left_its_base(source: Path, tmp_path: Path) -> None:
     listed = from_path("idea", source=source, roots=[tmp_path], base="main")
     assert "+a = 2" in listed.changes[0].patch
+
+
+def commit(folder: Path, subject: str, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    identity = ["-c", "user.name=n", "-c", "user.email=e@x"]
+    for words in (["add", "."], ["commit", "-m", subject]):
+        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def series(source: Path) -> Path:
+    """Return a repository with a branch as a loop of experiments leaves it, records and all."""
+    subprocess.run(["git", "checkout", "-qb", "series", "main"], cwd=source, check=True)
+    lines = "".join(f"k{i} = {i}\n" for i in range(12))
+    commit(source, "lay out", {"train.py": lines})
+    commit(source, "warm up longer\n\nEarly steps are noisy.",
+           {"train.py": lines.replace("k2 = 2", "k2 = 3"), "results.tsv": "a\tb\n"})  # fmt: skip
+    commit(source, "only a record", {"results.tsv": "a\tb\nc\td\n"})
+    later = lines.replace("k2 = 2", "k2 = 3").replace("k9 = 9", "k9 = 10")
+    commit(source, "wider: d\u00e9j\u00e0 vu", {"train.py": later})
+    subprocess.run(["git", "checkout", "-q", "main"], cwd=source, check=True)
+    return source
+
+
+def test_a_branch_is_a_change_each_commit_without_its_records(series: Path) -> None:
+    listed = from_path("series", source=series, roots=[series], base="main")
+    titles = [change.title for change in listed.changes]
+    assert titles == ["lay out", "warm up longer", "wider: d\u00e9j\u00e0 vu"]
+    assert listed.changes[1].hypothesis.startswith("Early steps are noisy.\ncommit ")
+    assert all("results.tsv" not in change.patch for change in listed.changes)
+    assert "+k9 = 10" in listed.changes[2].patch
+    assert "k2 = 3" not in listed.changes[2].patch.replace(" k2 = 3", "")
+
+
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_mails_of_format_patch_are_the_same_changes(
+    is_one_file: bool, series: Path, tmp_path: Path
+) -> None:
+    where = ["--stdout"] if is_one_file else ["-o", str(tmp_path / "mails")]
+    done = subprocess.run(["git", "format-patch", *where, "main..series"], cwd=series, check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    if is_one_file:
+        (tmp_path / "mails").write_text(done.stdout)
+    listed = from_path("mails", source=series, roots=[tmp_path], base="main")
+    named = {change.title: change for change in listed.changes}
+    assert list(named) == ["lay out", "warm up longer", "only a record", "wider: d\u00e9j\u00e0 vu"]
+    assert named["warm up longer"].hypothesis == "Early steps are noisy."
+    assert "results.tsv" not in named["warm up longer"].patch
+    assert not named["lay out"].patch.rstrip().endswith("--")
+    assert "results.tsv" in named["only a record"].patch  # refused with the reason, not lost
+
+
+def test_what_a_branch_measured_once_is_said_of_its_changes(series: Path) -> None:
+    def run(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=series, check=True, capture_output=True,
+                              text=True)  # fmt: skip
+        return done.stdout.strip()
+
+    run("checkout", "-q", "series")
+    first, second = (run("rev-parse", "--short=7", f"series~{n}") for n in (3, 2))
+    commit(series, "results", {"results.tsv": "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
+           f'{first}\t0.990000\t44.0\tkeep\tlay "out\n'
+           f"{second}\t0.985000\t43.9\tdiscard\twarm up\nzzz\tx\t\tcrash\t\n"})  # fmt: skip
+    run("checkout", "-q", "main")
+    listed = from_path("series", source=series, roots=[series], base="main").changes
+    assert "once measured: val_bpb 0.99, one seed, keep" in listed[0].hypothesis
+    assert "-0.005000 from the run kept before, one seed, discard" in listed[1].hypothesis
+
+
+def test_a_later_commit_of_a_series_goes_in_by_a_three_way_merge(
+    series: Path, tmp_path: Path
+) -> None:
+    from miniscale.tree.workspace import Workspace
+
+    changes = from_path("series", source=series, roots=[series], base="main").changes
+    subprocess.run(["git", "checkout", "-q", "series~3"], cwd=series, check=True)
+    workspace = Workspace.create(tmp_path / "study", source=series, editable=["train.py"],
+                                 locked=[], knobs={}, is_whole=True)  # fmt: skip
+    tree = workspace.checkout("c3", parent=workspace.first(), patch=changes[2].patch, knobs={})
+    text = (tree.path / "train.py").read_text()
+    assert "k9 = 10" in text
+    assert "k2 = 2" in text
 
 
 def test_what_is_no_patch_no_folder_and_no_branch_is_refused(source: Path, tmp_path: Path) -> None:

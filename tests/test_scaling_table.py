@@ -275,7 +275,7 @@ def test_autoresearchs_results_leave_crashes_out_and_take_a_constant_scale(tmp_p
     path.write_text("commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
                     "a1\t0.998\t44\tkeep\tbaseline\nb2\t0.000000\t0\tcrash\tdouble width\n"
                     "c3\t0.993\t44\tdiscard\tlr\n")  # fmt: skip
-    with pytest.raises(TableError, match=r"python -m transfer import STUDY results\.tsv.*--set"):
+    with pytest.raises(TableError, match=r"agent=patches agent\.path=BRANCH.*--set"):
         read_table(path)
     table = read_table(path, constants={ColumnRole.FLOPS: 1e18})
     assert table.loss.tolist() == [0.998, 0.993]

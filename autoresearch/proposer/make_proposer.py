@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 from autoresearch.proposer.command import Command
+from autoresearch.proposer.idea.read_patches import LEFT_OUT
 from autoresearch.proposer.knob_search import Search
 from autoresearch.proposer.model.researcher import Researcher
 from autoresearch.proposer.model.server import Price, Server, Structure, server_key
@@ -61,12 +62,16 @@ class PatchesKeys:
     name: Literal["patches"]
     path: str
     base: str = "HEAD"
-    """With a branch: what it is compared to."""
+    """With a branch: the commit that it left; each commit since is a change."""
+    ignore: tuple[str, ...] = LEFT_OUT
+    """Patterns of files that are taken out of the patches: records and notes."""
 
     def build(self, context: AgentContext) -> Proposer:
         """Return the proposer."""
         source = context.ladder.setting.source
-        return from_path(self.path, source=source, roots=context.roots, base=self.base)
+        return from_path(
+            self.path, source=source, roots=context.roots, base=self.base, ignore=self.ignore
+        )
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Proposers that work through a list: a script's changes, a panel, a person's own patches."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoresearch.proposer.idea.read_patches import LEFT_OUT, read_branch, read_patches
 from miniscale.setting.decode import InputError
-from miniscale.tree.workspace import patch_between
 from transfer.change import Change
 from transfer.study.proposer_protocol import ProposalRequest, asked_before
 
@@ -26,16 +25,26 @@ class ChangeList:
         return replace(self.changes[n_asked], proposer=self.name)
 
 
-def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> ChangeList:
+def from_path(
+    path: str,
+    *,
+    source: Path,
+    roots: Sequence[Path],
+    base: str,
+    ignore: Sequence[str] = LEFT_OUT,
+) -> ChangeList:
     """Make a proposer of a person's own work.
 
     Parameters
     ----------
     path
-        A patch file (unified diff), a folder of ``*.diff`` and ``*.patch`` files, or a branch of
-        the repository that holds the setting's source.
+        A patch file (unified diff, or mails of ``git format-patch``), a folder of ``*.diff`` and
+        ``*.patch`` files, or a branch of the repository that holds the setting's source: each of
+        its commits is a change.
     base
-        With a branch: the commit that it is compared to.
+        With a branch: the commit that it left.
+    ignore
+        Patterns of files that are taken out of the patches: records and notes.
 
     Raises
     ------
@@ -44,34 +53,23 @@ def from_path(path: str, *, source: Path, roots: Sequence[Path], base: str) -> C
     """
     for root in roots:
         resolved = (root / Path(path).expanduser()).resolve()
-        if resolved.is_file():
-            return ChangeList("patches", (_read(resolved),))
-        if resolved.is_dir():
-            files = sorted(p for p in resolved.iterdir() if p.suffix in {".diff", ".patch"})
-            if not files:
-                raise InputError(f"agent.path: no *.diff or *.patch file in {resolved}; add one")
-            return ChangeList("patches", tuple(_read(file) for file in files))
+        if resolved.is_file() or resolved.is_dir():
+            return ChangeList("patches", tuple(_from_files(resolved, ignore)))
     try:
-        patch = patch_between(source, base, path, ".")
-    except (InputError, OSError, subprocess.CalledProcessError, ValueError) as error:
+        return ChangeList("patches", tuple(read_branch(source, base, path, ignore)))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"agent.path: '{path}' is no patch file, no folder, and no branch of the repository "
             f"of {source}; name one of them"
         ) from error
-    if not patch.strip():
-        raise InputError(f"agent.path: branch '{path}' changes nothing in {source} against {base}")
-    return ChangeList("patches", (Change(title=path, hypothesis=f"branch {path}", patch=patch),))
 
 
-def _read(path: Path) -> Change:
-    """Read one patch; text before the first file header is the hypothesis."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; give a unified diff") from None
-    starts = [text.find(mark) for mark in ("diff --git ", "--- ") if mark in text]
-    if not starts:
-        raise InputError(f"{path}: holds no '--- FILE' header; give a unified diff")
-    words = text[: min(starts)].strip()
-    title = path.stem.replace("_", " ").replace("-", " ")
-    return Change(title=title, hypothesis=words, category="patch", patch=text[min(starts) :])
+def _from_files(path: Path, ignore: Sequence[str]) -> list[Change]:
+    if path.is_file():
+        return read_patches(path, ignore)
+    files = sorted(p for p in path.iterdir() if p.suffix in {".diff", ".patch", ".mbox"})
+    if not files:
+        raise InputError(f"agent.path: no *.diff or *.patch file in {path}; add one")
+    return [change for file in files for change in read_patches(file, ignore)]

@@ -263,8 +263,8 @@ def _choose(
             raise TableError(
                 "one-size",
                 "an autoresearch results.tsv: its runs share one size and one time, so no law "
-                "goes through them. Enter them into a study: python -m transfer import STUDY "
-                "results.tsv; with tables of other sizes, give each its size: --set flops=1e18",
+                "goes through them. Judge its commits anew: python -m autoresearch +ladder=NAME "
+                "agent=patches agent.path=BRANCH; or give the size: --set flops=1e18",
             )
         raise TableError(
             "no-scale",
