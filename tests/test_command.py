@@ -26,7 +26,8 @@ def test_knobs_expand_to_one_option_each() -> None:
 
 def test_a_knob_can_be_named_by_itself_and_a_rung_wins_over_it() -> None:
     assert render(["{lr}"], {}, knobs={"lr": 0.5}) == ("0.5",)
-    assert render(["{lr}", "{knobs}"], {"lr": 2}, knobs={"lr": 1}) == ("2", "--lr=2")
+    assert render(["{lr}", "{knobs}"], {"lr": 2}, knobs={"lr": 1, "n": 3}) == ("2", "--n=3")
+    assert render(["{knobs}"], {"lr": 2}, knobs={"lr": 1}) == ("--lr=2",)
 
 
 def test_doubled_braces_are_braces() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from autoresearch.proposer.idea.apply_edits import Whole
 from autoresearch.proposer.idea.make_change import MOST_BYTES
 from autoresearch.proposer.idea.parse_reply import Malformed, loads, stated
+from miniscale.source.source_text import form_of, plain_text
 from miniscale.tree.patch import Paths, may_change
-from miniscale.tree.source_text import form_of, plain_text
 from miniscale.tree.workspace import KNOBS_FILE
 
 PROPOSAL = "proposal.json"

@@ -64,6 +64,8 @@ class Walls:
     cwd: str = ""
     listed: tuple[str, ...] = ()
     """Folders whose names may be listed, where an import looks for a package in ``read``."""
+    shared: str = ""
+    """A second folder to write to, kept for the next program that has it; empty for none."""
     hidden: tuple[str, ...] = ()
     """Files and folders kept from sight within what may be read; absent ones are no error.
 
@@ -168,7 +170,7 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
     rules = [f"read={path}" for path in _reads(walls)]
     rules += [f"list={path}" for path in (*_homes(), *walls.listed)]
     rules += [f"device={path}" for path in (*DEVICES, *_gpu_devices(walls))]
-    rules += [f"write={walls.write}"]
+    rules += [f"write={path}" for path in (walls.write, walls.shared) if path]
     if is_inner:
         rules += ["read=/proc", "write=/tmp", "write=/dev/shm", "device=/dev/pts"]
     else:
@@ -232,7 +234,8 @@ def _bwrap(walls: Walls) -> list[str]:
         argv += mounts[path]
     for path in _gpu_devices(walls):
         argv += ["--dev-bind", path, path]
-    argv += ["--bind", walls.write, walls.write]
+    for path in filter(None, (walls.write, walls.shared)):
+        argv += ["--bind", path, path]
     argv += [part for path in masks if os.path.isdir(path) for part in ("--remount-ro", path)]
     return [*argv, "--chdir", walls.cwd or walls.write, "--"]
 

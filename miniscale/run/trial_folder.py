@@ -3,8 +3,12 @@
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from typing import Any
+
+SMALL_BYTES = 1_000_000
+"""assumption: a curve or a table is smaller, a checkpoint larger."""
 
 
 def plain_files_only(folder: str) -> None:
@@ -36,6 +40,38 @@ def remove(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         os.rmdir(path)
+
+
+def keep_only(out: str, patterns: Sequence[str], ours: Sequence[str]) -> None:
+    """Remove a trial's files once they were read: all that no pattern names, or large ones.
+
+    Parameters
+    ----------
+    patterns
+        Of names within ``out``, ``*`` for any part of one; none: what has a megabyte may stay.
+    ours
+        What stays whatever they say.
+    """
+    for root, _, files in os.walk(out, topdown=False):
+        for file in files:
+            path = os.path.join(root, file)
+            name = os.path.relpath(path, out)
+            is_small = not patterns and os.lstat(path).st_size <= SMALL_BYTES
+            if name not in ours and not is_small and not any(fnmatch(name, p) for p in patterns):
+                os.unlink(path)
+        if root != out and not os.listdir(root):
+            os.rmdir(root)
+
+
+def copy_tree(base: str, tree: str, rewritten: Mapping[str, str]) -> None:
+    """Make a trial's own copy of a tree, some of its files with another text."""
+    import shutil
+
+    remove(tree)
+    shutil.copytree(base, tree, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    for name, text in rewritten.items():
+        with open(os.path.join(tree, name), "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
 
 
 def write_result(out: str, result: Mapping[str, Any]) -> None:

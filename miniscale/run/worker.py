@@ -19,7 +19,14 @@ from miniscale.process import process_tree
 from miniscale.process.logs import CappedLog, capped, last_words, plain
 from miniscale.process.supervisor import PARENT_DIED, Caps, Ending, ProgramEnd, Supervisor
 from miniscale.run.reading.trial_numbers import OBJECTIVE, TrialNumbers, said_at_the_end
-from miniscale.run.trial_folder import clear, plain_files_only, remove, write_result
+from miniscale.run.trial_folder import (
+    clear,
+    copy_tree,
+    keep_only,
+    plain_files_only,
+    remove,
+    write_result,
+)
 from miniscale.setting.read_metrics import ReadingError, finite_numbers, load_json, texts
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
@@ -35,6 +42,7 @@ DIVERGED_CODE = 3
 REFUSALS = {4: "tampered", 5: "over_budget"}
 """An evaluator's exit code -> the state, which is also the key of its reason."""
 _UNBOXED = {"box": {"name": "off", "kind": "process", "prefix": []}}
+_KEPT = ("spec.json", "result.json", "log.txt", "metrics.jsonl", "trainer.json", "evaluation.json")
 _BULKY = ("model.safetensors", "tmp")
 _LAUNCH = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
@@ -126,6 +134,8 @@ def main(argv: Sequence[str]) -> int:
         return 2
     process_tree.inherit_orphans()
     clear(spec["out"])
+    if spec.get("rewritten"):
+        copy_tree(spec["base_tree"], spec["tree"], spec["rewritten"])
     log = CappedLog(os.path.join(spec["out"], "log.txt"))
     supervisor = Supervisor(log=log, caps=_caps(spec), parent=parent)
     process_tree.signal_me_when_parent_dies(PARENT_DIED)
@@ -137,6 +147,8 @@ def main(argv: Sequence[str]) -> int:
     log.close()
     result = trial.result(finding, seconds=time.monotonic() - start)
     supervisor.close()
+    if spec.get("rewritten"):
+        remove(spec["tree"])
     if trial.is_orphaned:
         return 1
     write_result(spec["out"], result)
@@ -182,6 +194,7 @@ class _Trial:
         plain_files_only(self._out)
         for name in _BULKY:
             remove(os.path.join(self._out, name))
+        keep_only(self._out, self._spec.get("keep", ()), _KEPT)
         return finding
 
     def result(self, finding: Finding, *, seconds: float) -> dict[str, Any]:

@@ -1,19 +1,65 @@
 """Turn a setting's command template into the argv of one trial."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
 
 from miniscale.setting.trial import Scalar
 
 KNOBS = "knobs"
-_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
+THEN = "&&"
+"""An element of its own between two programs: the second runs if the first ends with 0."""
+_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)\}|[{}]")
 
 
-def written(value: Scalar) -> str:
+class FlagStyle(StrEnum):
+    """How a knob's name and value stand on a command line."""
+
+    EQUALS = "equals"
+    """``--name=value``."""
+    SPACE = "space"
+    """``--name value``."""
+    HYDRA = "hydra"
+    """``name=value``."""
+
+
+class BoolStyle(StrEnum):
+    """How a truth value is written."""
+
+    LOWER = "true"
+    TITLE = "True"
+    FLAG = "flag"
+    """``--name`` if it holds, else nothing."""
+    NO_FLAG = "no-flag"
+    """``--name`` or ``--no-name``."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """How ``{knobs}`` is written out."""
+
+    style: FlagStyle = FlagStyle.EQUALS
+    bools: BoolStyle = BoolStyle.LOWER
+
+    def written(self, name: str, value: Scalar) -> list[str]:
+        """Return the elements of one knob."""
+        if isinstance(value, bool) and self.bools in (BoolStyle.FLAG, BoolStyle.NO_FLAG):
+            no = [f"--no-{name}"] if self.bools is BoolStyle.NO_FLAG else []
+            return [f"--{name}"] if value else no
+        words = written(value, self.bools)
+        if self.style is FlagStyle.SPACE:
+            return [f"--{name}", words]
+        return [f"{name}={words}" if self.style is FlagStyle.HYDRA else f"--{name}={words}"]
+
+
+def written(value: Scalar, bools: BoolStyle = BoolStyle.LOWER) -> str:
     """Write a value for a command line: floats so that they read back exactly."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value) if bools is BoolStyle.TITLE else str(value).lower()
     return repr(value) if isinstance(value, float) else str(value)
 
 
@@ -38,10 +84,26 @@ def render(
     values: Mapping[str, Scalar],
     *,
     knobs: Mapping[str, Scalar] | None = None,
+    flags: Flags = Flags(),
+    placed: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Fill a template's placeholders; an element ``{knobs}`` becomes ``--name=value`` for each.
 
-    A knob can also be named by itself. Where a rung sets a knob's name, the rung wins.
+    A knob can also be named by itself, and is left out of ``{knobs}`` then. Where a rung sets a
+    knob's name, the rung wins.
+
+    Parameters
+    ----------
+    template
+        The elements.
+    values
+        What the rung and the harness say.
+    knobs
+        What the arm says.
+    flags
+        How ``{knobs}`` is written out.
+    placed
+        Knobs that reach the program by another way, such as its environment.
 
     Raises
     ------
@@ -55,13 +117,29 @@ def render(
     """
     knobs = knobs or {}
     known = {**knobs, **values}
+    by_hand = {name for element in template for name in _names(element)} | set(placed)
     argv: list[str] = []
     for element in template:
         if element == f"{{{KNOBS}}}":
-            argv += [f"--{name}={written(known[name])}" for name in knobs]
+            rest = (name for name in knobs if name not in by_hand)
+            argv += [word for name in rest for word in flags.written(name, known[name])]
         else:
-            argv.append(_fill(element, known))
+            argv.append(_fill(element, known, flags))
     return tuple(argv)
+
+
+def in_a_row(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return one program that runs those of a command one after another, each if the last did.
+
+    Examples
+    --------
+    >>> in_a_row(["make", "all"])
+    ('make', 'all')
+    """
+    if THEN not in argv:
+        return tuple(argv)
+    script = Path(__file__).resolve().parents[1] / "run" / "in_a_row.py"
+    return (sys.executable, "-I", "-S", str(script), *argv)
 
 
 def _names(element: str) -> Iterable[str]:
@@ -75,14 +153,14 @@ def _names(element: str) -> Iterable[str]:
             yield match[1]
 
 
-def _fill(element: str, known: Mapping[str, Scalar]) -> str:
+def _fill(element: str, known: Mapping[str, Scalar], flags: Flags) -> str:
     """Replace the placeholders of one element."""
     for name in _names(element):
         if name not in known:
             raise ValueError(_unknown(name, element, known))
 
     def value(match: re.Match[str]) -> str:
-        return written(known[match[1]]) if match[1] else match[0][0]
+        return written(known[match[1]], flags.bools) if match[1] else match[0][0]
 
     return _TOKEN.sub(value, element)
 

@@ -51,6 +51,13 @@ class WrittenAs:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """A list may also be a list of lists, which become one with this word between them."""
+
+    between: str
+
+
+@dataclass(frozen=True)
 class PartsOf:
     """A mapping holds keys of this dataclass, checked where they are used; for editors."""
 
@@ -150,6 +157,8 @@ def read_value(hint: Any, value: Any, path: str) -> Any:
     for mark in marks:
         if isinstance(mark, WrittenAs):
             return decode(mark.kind, value, path).build()
+        if isinstance(mark, Rows):
+            value = _joined(value, mark.between)
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     origin = get_origin(bare)
     if bare is Any:
@@ -178,6 +187,14 @@ def _one_of(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
     if not isinstance(value, rest) or (isinstance(value, bool) and bool not in rest):
         raise InputError(f"{path}: expected a plain value, got {value!r}")
     return value
+
+
+def _joined(value: Any, between: str) -> Any:
+    """Return a list of lists as one; anything else as it is."""
+    if not isinstance(value, list | tuple) or not any(isinstance(v, list | tuple) for v in value):
+        return value
+    rows = [row if isinstance(row, list | tuple) else [row] for row in value]
+    return [word for n, row in enumerate(rows) for word in ([between] * bool(n) + list(row))]
 
 
 def _items(kind: Any, value: Any, path: str) -> tuple[Any, ...]:
@@ -211,6 +228,7 @@ def _choice(kind: Any, value: Any, path: str) -> Any:
     if value not in known:
         hint = nearest(str(value), known)
         closest = f"; {hint}" if hint.startswith("did") else ""
+        closest = "; write it in quotes" if isinstance(value, bool) else closest
         raise InputError(f"{path}: got {value!r}, must be one of {', '.join(known)}{closest}")
     return build(value)
 

@@ -17,6 +17,7 @@ from miniscale.setting.decode import (
     Above,
     Least,
     PartsOf,
+    Rows,
     WrittenAs,
     is_required,
     keys_of,
@@ -115,6 +116,8 @@ def value_schema(hint: Any, *, parts: Parts) -> Schema | None:
         kinds = [kind for kind in arguments if kind is not type(None)]
         single = value_schema(kinds[0], parts=parts)
         return single if len(kinds) == 1 else _typed(*(SCALARS[kind] for kind in kinds))
+    if origin is tuple and any(isinstance(mark, Rows) for mark in marks):
+        return {**_typed("array"), "items": {}}
     if origin is tuple:
         return {**_typed("array"), "items": _entry_schema(arguments[0], parts)}
     if isinstance(origin, type) and issubclass(origin, Mapping):

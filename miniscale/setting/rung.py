@@ -1,12 +1,15 @@
 """One size of a setting, and the trial specs that come from it."""
 
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from miniscale.setting.command import placeholders, render
+from miniscale.setting.command import in_a_row, placeholders, render
 from miniscale.setting.decode import (
     Count,
     InputError,
@@ -18,11 +21,20 @@ from miniscale.setting.decode import (
     nearest,
 )
 from miniscale.setting.hides import hidden_paths
-from miniscale.setting.setting import Setting
+from miniscale.setting.setting import Seeding, Setting
 from miniscale.setting.trial import Scalar, TrialSpec, digest
+from miniscale.source.constants import (
+    Value,
+    as_literal,
+    carried,
+    read_constants,
+    set_constants,
+)
 
-OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs"})
+OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs", "shared"})
 """Placeholders that the harness fills; the rest are rung params and knobs."""
+SEEDING = Path(__file__).resolve().parents[1] / "run" / "seeding"
+"""On the path of a trial's Pythons where we seed them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Rung:
     """Seed noise of one run in nats of compute as measured there; 0 if not said. Likewise."""
     rules: Mapping[str, Positive] = field(default_factory=dict)
     """Numeric knob -> factor on its value here, whatever an arm sets it to."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside the setting's, with placeholders."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cost", self.cost or self.scale)
@@ -74,8 +88,14 @@ def check_placeholders(setting: Setting, rung: Rung) -> None:
         Naming the placeholder that nothing fills.
     """
     known = OURS | rung.params.keys() | setting.knobs.keys()
-    for name in ("command", "evaluator", "reads", "hides"):
-        missing = placeholders(getattr(setting, name)) - known
+    texts = {name: getattr(setting, name) for name in ("command", "evaluator", "reads", "hides")}
+    texts |= {"env": (*setting.env.values(), *rung.env.values())}
+    texts |= {f"constants.{n}": tuple(places.values()) for n, places in setting.constants.items()}
+    for name, templates in texts.items():
+        try:
+            missing = placeholders(templates) - known
+        except ValueError as error:
+            raise InputError(f"setting.{name}: {error}") from None
         if missing:
             first = sorted(missing)[0]
             raise InputError(
@@ -140,6 +160,8 @@ class Tree:
     path: Path
     digest: str
     knobs: Mapping[str, Scalar]
+    constants: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """What stood at a place of a source when the study began: what edits are measured against."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +188,10 @@ class Folders:
     trials: Path
     cache: Path
 
+    def shared(self, content: Mapping[str, object]) -> Path:
+        """Return the folder that trials of one arm and rung share; no other arm sees it."""
+        return self.trials.parent / "shared" / digest(content)
+
 
 def trial_spec(
     setting: Setting,
@@ -182,30 +208,31 @@ def trial_spec(
     Its identity is the digest of content: setting, files and knobs, rung params and rules,
     threads, data digests and seed. Folder names, limits and the arm's label are not part of it.
     """
-    identity = _identity(setting, rung, seed=seed, tree=tree, data=data)
     knobs = scaled(tree.knobs, rung.rules)
-    values: dict[str, Scalar] = {
-        **rung.params,
+    values: dict[str, Scalar] = {**rung.params, "seed": seed, "threads": rung.threads}
+    constants = _constants(setting, values, knobs, tree=tree)
+    what = {**_content(setting, rung, tree=tree, data=data), "seed": seed}
+    identity = digest(what | ({"constants": constants} if constants else {}))
+    out = str(folders.trials / identity)
+    values |= {
         "python": sys.executable,
-        "tree": str(tree.path),
-        "out": str(folders.trials / identity),
+        "tree": f"{out}.tree" if constants else str(tree.path),
+        "out": out,
         "cache": str(folders.cache),
-        "seed": seed,
-        "threads": rung.threads,
+        "shared": str(folders.shared(_content(setting, rung, tree=tree, data=data))),
     }
-    return TrialSpec(
+    spec = TrialSpec(
         identity=identity,
         arm=arm,
         rung=rung.name,
         seed=seed,
-        trainer=render(setting.command, values, knobs=knobs),
-        evaluator=render(setting.evaluator, values, knobs=knobs),
-        tree=str(tree.path),
-        out=str(folders.trials / identity),
+        **_programs(setting, rung, values, knobs),
+        tree=str(values["tree"]),
+        out=out,
         reading=setting.objective.reading,
         extra_readings=setting.metrics,
         locked=setting.locked_digests,
-        env=dict(setting.env),
+        keep=setting.keep,
         timeout_s=rung.timeout_s,
         memory_gb=rung.memory_gb,
         disk_gb=rung.disk_gb,
@@ -215,19 +242,79 @@ def trial_spec(
         threads=rung.threads,
         gpus=rung.gpus,
     )
+    return _with_constants(spec, tree, constants) if constants else spec
 
 
-def _identity(
-    setting: Setting, rung: Rung, *, seed: int, tree: Tree, data: Mapping[str, str]
-) -> str:
+def _programs(
+    setting: Setting, rung: Rung, values: Mapping[str, Scalar], knobs: Mapping[str, Scalar]
+) -> dict[str, Any]:
+    """Return the fields of a trial that say what is run: commands, variables, the shared folder.
+
+    Parameters
+    ----------
+    values
+        What the rung and the harness say.
+    knobs
+        What the arm says.
+    """
+    env = {**setting.env, **rung.env}
+    placed = setting.placed | placeholders(tuple(rung.env.values()))
+    fill = partial(render, values=values, knobs=knobs, flags=setting.flags)
+    used = placeholders((*setting.command, *setting.evaluator, *env.values()))
+    filled = {name: fill((text,))[0] for name, text in env.items()}
+    if setting.seeding is Seeding.AUTO:
+        path = [str(SEEDING), *filter(None, [filled.get("PYTHONPATH")])]
+        filled |= {"PYTHONPATH": os.pathsep.join(path), "MINISCALE_SEED": str(values["seed"])}
+    return {
+        "trainer": in_a_row(fill(setting.command, placed=placed)),
+        "evaluator": in_a_row(fill(setting.evaluator)),
+        "env": filled,
+        "shared": str(values["shared"]) if "shared" in used else "",
+    }
+
+
+def _content(
+    setting: Setting, rung: Rung, *, tree: Tree, data: Mapping[str, str]
+) -> dict[str, object]:
+    """Return all that a trial's result depends on but the seed."""
     content: dict[str, object] = {
         "setting": setting.content_digest,
         "tree": tree.digest,
         "params": dict(rung.params),
         "threads": rung.threads,
         "data": dict(data),
-        "seed": seed,
     }
-    if rung.rules:  # trials of rungs without rules keep the names they had
-        content["rules"] = dict(rung.rules)
-    return digest(content)
+    # trials of rungs without these keep the names they had
+    content |= {"rules": dict(rung.rules)} if rung.rules else {}
+    return content | ({"env": dict(rung.env)} if rung.env else {})
+
+
+def _constants(
+    setting: Setting, values: Mapping[str, Scalar], knobs: Mapping[str, Scalar], *, tree: Tree
+) -> dict[str, dict[str, Value]]:
+    """Return what stands at each place of a trial's sources: the rung's value, an edit's factor."""
+    constants: dict[str, dict[str, Value]] = {}
+    for name, places in setting.constants.items():
+        now = read_constants(name, (tree.path / name).read_bytes(), places)
+        first = tree.constants.get(name, {})
+        for place, template in places.items():
+            wanted = as_literal(render((template,), values, knobs=knobs)[0])
+            value = carried(wanted, first=first.get(place, now[place].value), now=now[place].value)
+            constants.setdefault(name, {})[place] = value
+    return constants
+
+
+def _with_constants(
+    spec: TrialSpec, tree: Tree, constants: Mapping[str, Mapping[str, Value]]
+) -> TrialSpec:
+    """Give a trial a copy of its tree, with constants set in it."""
+    contents = {
+        name: set_constants(name, (tree.path / name).read_bytes(), places)
+        for name, places in constants.items()
+    }
+    return replace(
+        spec,
+        base_tree=str(tree.path),
+        rewritten={n: text.decode("utf-8", "surrogateescape") for n, text in contents.items()},
+        locked={**spec.locked, **{n: sha256(text).hexdigest() for n, text in contents.items()}},
+    )

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from miniscale.setting.decode import InputError, Key, WrittenAs, decode, nearest
+from miniscale.setting.command import THEN, Flags, placeholders
+from miniscale.setting.decode import InputError, Key, Rows, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
 from miniscale.setting.records import encode_record
 from miniscale.setting.trial import MEASURED, MetricSource, Scalar, Stream, digest
@@ -131,6 +132,15 @@ class ObjectiveKeys:
         return Objective(self.name, is_minimized, source)
 
 
+class Seeding(StrEnum):
+    """Who seeds a program's random numbers."""
+
+    NONE = "none"
+    """The program, by what the command passes it."""
+    AUTO = "auto"
+    """We, before it starts."""
+
+
 class TreeKind(StrEnum):
     """Which files of the source a trial's tree holds."""
 
@@ -154,8 +164,11 @@ class Setting:
     name: str
     source: Path
     """``package:NAME``, or a folder; a decoded setting has the folder that was found."""
-    command: tuple[str, ...]
-    """The argv that trains; ``{name}`` is a rung's param, a knob or one of the harness's own."""
+    command: Annotated[tuple[str, ...], Rows(THEN)]
+    """The argv that trains, or a list of several that run in a row.
+
+    ``{name}`` is a rung's param, a knob or one of the harness's own.
+    """
     objective: Annotated[Objective, WrittenAs(ObjectiveKeys)]
     about: str = ""
     prepare: tuple[str, ...] = ()
@@ -171,6 +184,13 @@ class Setting:
     ignored: tuple[str, ...] = ()
     """Files of the source that are left out of the tree, by pattern."""
     env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the trainer and evaluator, with placeholders."""
+    flags: Flags = field(default_factory=Flags)
+    """How ``{knobs}`` is written out."""
+    constants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Source file -> place -> value with placeholders: ``{train.py: {DEPTH: "{depth}"}}``."""
+    seeding: Seeding = Seeding.NONE
+    """``auto`` seeds random, numpy and torch of every Python before the program starts."""
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     design: Mapping[str, Any] = field(default_factory=dict)
     """How it may be made smaller, as its YAML says; no part of what makes results comparable."""
@@ -179,6 +199,8 @@ class Setting:
     hides: tuple[str, ...] = ()
     """What no code of a trial may see though it lies among the programs that every box shows."""
     box: BoxNeed = BoxNeed.PREFER
+    keep: tuple[str, ...] = ()
+    """Files of a trial that stay after it was read, by pattern; absent: all up to a megabyte."""
     metrics: Mapping[str, MetricSource] = field(default_factory=dict)
     """Other numbers of a trial, by name; a constraint may be set on each."""
     constraints: Mapping[str, str] = field(default_factory=dict)
@@ -239,6 +261,7 @@ class Setting:
             "env": dict(self.env),
             "knobs": {name: knob.default for name, knob in sorted(self.knobs.items())},
             "locked": self.locked_digests,
+            **self._new_content(),
         }
         # trials of settings that say no more than the first ones could keep the names they had
         if not self.objective.reading.is_of_old:
@@ -246,6 +269,21 @@ class Setting:
         if self.metrics:
             content["metrics"] = {n: encode_record(m) for n, m in sorted(self.metrics.items())}
         return content
+
+    def _new_content(self) -> dict[str, Any]:
+        """Return what is said only where it is used, so that other settings keep their names."""
+        ways = {
+            "flags": [self.flags.style, self.flags.bools] if self.flags != Flags() else None,
+            "constants": {name: dict(places) for name, places in self.constants.items()},
+            "seeding": self.seeding if self.seeding is not Seeding.NONE else None,
+        }
+        return {name: way for name, way in ways.items() if way}
+
+    @property
+    def placed(self) -> frozenset[str]:
+        """What reaches the program by its environment or its source, by name."""
+        texts = [t for places in self.constants.values() for t in places.values()]
+        return placeholders([*self.env.values(), *texts])
 
     @cached_property
     def content_digest(self) -> str:

@@ -154,6 +154,14 @@ class TrialSpec:
     """What a trainer in a box may read beside its tree and the interpreter."""
     hides: tuple[str, ...] = ()
     """What none of a trial's code may see though it lies in what it reads."""
+    base_tree: str = ""
+    """What ``tree`` is copied from for this trial alone; empty where nothing is rewritten."""
+    rewritten: Mapping[str, str] = field(default_factory=dict)
+    """File name in ``tree`` -> its text with the constants of this trial."""
+    shared: str = ""
+    """A second folder to write to, which trials of one arm and rung share; empty for none."""
+    keep: tuple[str, ...] = ()
+    """Patterns of files that stay in ``out``; empty: all but large ones."""
     walls_down: tuple[str, ...] = ()
     """Defences left out, so that a test can show what each is for; empty in earnest."""
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from miniscale.source.source_text import NotWritable, fit_patch, tidy
 from miniscale.tree.git import GitError, git
 from miniscale.tree.patch import (
     FILE_BYTES,
@@ -16,7 +17,6 @@ from miniscale.tree.patch import (
     stripped,
 )
 from miniscale.tree.source_files import KNOBS_FILE
-from miniscale.tree.source_text import NotWritable, fit_patch, tidy
 
 
 def apply_patch(

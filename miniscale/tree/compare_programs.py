@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from miniscale.setting.trial import Scalar, digest
+from miniscale.source.source_text import read_source
 from miniscale.tree.patch import Paths
-from miniscale.tree.source_text import read_source
 
 _SEEDERS = ("seed", "default_rng", "randomstate", "prngkey", "generator")
 BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from miniscale.tree.source_text import hunk_lengths
+from miniscale.source.source_text import hunk_lengths
 
 _OCTAL = re.compile(r"\\([0-7]{3}|.)")
 _FORBIDDEN = (

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniscale.setting.records import replace_file
+from miniscale.setting.records import decode_record, encode_record, replace_file
 from miniscale.setting.rung import Edit, Stacked, Tree
 from miniscale.setting.setting import Setting, TreeKind
 from miniscale.setting.trial import Scalar, digest
 from miniscale.tree.apply_patch import apply_patch, names_in
 from miniscale.tree.git import GitError, git, patch_between, remove_stale_locks, remove_worktree
 from miniscale.tree.patch import PatchRefused, Paths
+from miniscale.tree.set_places import SetPlaces
 from miniscale.tree.source_files import (
     KNOBS_FILE,
     Source,
@@ -58,6 +59,7 @@ class Workspace:
         self._origin: str = record.get("origin", "")
         self._prefix: str = record.get("prefix", "")
         self._objects: str = record.get("objects", "")
+        self._places = decode_record(SetPlaces, record.get("constants", {}))
         self._trees.mkdir(exist_ok=True)
         remove_stale_locks(self._repo)
 
@@ -72,6 +74,7 @@ class Workspace:
         knobs: Mapping[str, Scalar],
         is_whole: bool = False,
         ignored: Sequence[str] = (),
+        constants: Mapping[str, Mapping[str, str]] | None = None,
     ) -> "Workspace":
         """Open the workspace of a study's folder; make it from ``source`` if there is none.
 
@@ -83,6 +86,8 @@ class Workspace:
             Whether a tree holds all of the checkout, or these files alone.
         ignored
             What is left out of a whole one, by pattern.
+        constants
+            Source file -> place in it that trials set -> to what, as the setting says.
 
         Raises
         ------
@@ -94,7 +99,7 @@ class Workspace:
             listed = list_source(
                 source, paths, is_whole=is_whole, ignored=ignored, ours=folder.resolve()
             )
-            _make(folder, listed, paths=paths, knobs=knobs)
+            _make(folder, listed, paths=paths, knobs=knobs, constants=constants or {})
         return cls(folder)
 
     def first(self) -> str:
@@ -192,7 +197,11 @@ class Workspace:
         record, path = self._record_of(arm), self._place(arm)
         if record.get("made_from") != made_from or record["digest"] != _digest(path):
             return None
-        return Tree(path, record["digest"], _decoded((path / KNOBS_FILE).read_text()))
+        return self._tree(path, record["digest"])
+
+    def _tree(self, path: Path, content: str) -> Tree:
+        knobs = _decoded((path / KNOBS_FILE).read_text())
+        return Tree(path, content, knobs, self._places.first)
 
     def _clear(self, arm: str, parent: str) -> None:
         """Make an arm's tree anew, as ``parent`` has it."""
@@ -204,7 +213,7 @@ class Workspace:
     def _noted(self, arm: str, made_from: str, *, left_out: Mapping[str, str]) -> Tree:
         """Write down that an arm's tree is finished."""
         path = self._place(arm)
-        tree = Tree(path, _digest(path), _decoded((path / KNOBS_FILE).read_text()))
+        tree = self._tree(path, _digest(path))
         record = {"made_from": made_from, "digest": tree.digest, "left_out": dict(left_out)}
         replace_file(self._marker(arm), json.dumps(record, indent=1))
         return tree
@@ -256,7 +265,9 @@ class Workspace:
         if unknown:
             raise PatchRefused(f"knob {unknown[0]!r}: none of {', '.join(before) or 'no knobs'}")
         if patch.strip():
+            standing = self._places.read(tree)
             apply_patch(tree, patch, self._paths, prefix=self._prefix, objects=self._objects)
+            self._places.check(tree, standing)
         if knobs:
             (tree / KNOBS_FILE).write_text(_encoded({**before, **knobs}))
 
@@ -282,11 +293,34 @@ def workspace_of(setting: Setting, folder: Path) -> Workspace:
         knobs=setting.defaults(),
         is_whole=setting.tree is TreeKind.CHECKOUT,
         ignored=setting.ignored,
+        constants=setting.constants,
     )
 
 
-def _make(folder: Path, source: Source, *, paths: Paths, knobs: Mapping[str, Scalar]) -> None:
-    """Make the repository aside and move it into place, so that it is there in whole or not."""
+def _make(
+    folder: Path,
+    source: Source,
+    *,
+    paths: Paths,
+    knobs: Mapping[str, Scalar],
+    constants: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Make the repository aside and move it into place, so that it is there in whole or not.
+
+    Parameters
+    ----------
+    folder
+        The study's.
+    source
+        What is copied.
+    paths
+        What may change.
+    knobs
+        Their defaults.
+    constants
+        What trials set in the source: places that are not there are refused here.
+    """
+    places = SetPlaces.of(source.folder, constants)
     new = folder / "repo.new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -309,6 +343,7 @@ def _make(folder: Path, source: Source, *, paths: Paths, knobs: Mapping[str, Sca
         "origin": source.origin,
         "prefix": source.prefix,
         "objects": source.objects,
+        "constants": encode_record(places),
     }
     replace_file(new / ".git" / _RECORD, json.dumps(record, indent=1))
     os.rename(new, folder / "repo")

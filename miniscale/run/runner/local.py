@@ -238,7 +238,8 @@ def _launch(
 ) -> "subprocess.Popen[bytes]":
     """Start a worker in a session of its own, so that Ctrl-C reaches only us."""
     out = Path(spec.out)
-    out.mkdir(parents=True, exist_ok=True)
+    for folder in filter(None, (spec.out, spec.shared)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     for old in (out / "result.json", Path(trial_folder.seal_path(spec.out))):
         old.unlink(missing_ok=True)
     path = out / "spec.json"
@@ -261,6 +262,7 @@ def walls_of(spec: TrialSpec) -> Walls:
         read=spec.reads,
         hidden=spec.hides,
         write=spec.out,
+        shared=spec.shared,
         size_mb=max(1, round(spec.disk_gb * 1000)),
         memory_gb=spec.memory_gb,
         gpus=spec.gpus,

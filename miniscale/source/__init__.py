@@ -1,0 +1,1 @@
+"""Source files of a trial: their text, and the constants in them."""
