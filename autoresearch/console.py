@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -16,11 +17,13 @@ from transfer.events import (
     AblationRequested,
     Accepted,
     BaselineSet,
+    Confirmed,
     Deferred,
     Dropped,
     Effect,
     Event,
     ExamRequested,
+    Outcome,
     Proposed,
     Refused,
     StepChosen,
@@ -36,6 +39,8 @@ from transfer.study.limits import Limits, spend_words
 from transfer.study.study import Study
 from transfer.units import times
 
+LONGEST_WHY = 200
+"""assumption: characters of reasons that are read on one line."""
 PLAIN_EVERY_S = 30.0
 """assumption: between lines on running trials without a terminal; a third in the first minute."""
 
@@ -106,6 +111,8 @@ class Console:
                 self._decided(study, event)
             case VerdictReached():
                 self._judged(study, event)
+            case Confirmed():
+                self._line(event.arm, "", f"confirmed by a person {event.why}".strip())
             case Accepted():
                 self._line(event.arm, "", f"commit {event.commit[:7]}", style="green")
             case Deferred():
@@ -172,7 +179,9 @@ class Console:
         style = "dim"
         if event.outcome.is_accepted:
             outcome, style = outcome.upper(), "bold green"
-        why = "; ".join(event.reasons)[:160]
+        if event.outcome is Outcome.SUSPICIOUS:
+            outcome, style = outcome.upper(), "bold magenta"
+        why = deciding_words(event.reasons)
         if event.price:
             why += f"; deciding it would take {event.price:.2g} {study.ladder.unit}"
         title = study.state.changes[event.arm].change.title
@@ -212,6 +221,21 @@ class Console:
         if isinstance(self._live, Live):
             self._live.stop()
             self._live = None
+
+
+def deciding_words(reasons: Sequence[str], most: int = LONGEST_WHY) -> str:
+    """Say why, the reason that decided first, and of the others what fits whole.
+
+    >>> deciding_words(["wins 2 % at d2", "of such 20 % lose", "the budget ends"], most=32)
+    'the budget ends; wins 2 % at d2'
+    """
+    words = ""
+    for reason in (*reasons[-1:], *reasons[:-1]):
+        longer = f"{words}; {reason}" if words else reason
+        if words and len(longer) > most:
+            break
+        words = longer
+    return words
 
 
 def budget_words(study: Study, limits: Limits) -> str:

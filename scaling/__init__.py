@@ -22,10 +22,19 @@ from scaling.fit.ladder_fit import Fit, ScalePoint, fit_power_law
 from scaling.fit.objective import FitObjective, LossKind
 from scaling.fit.status import FitStatus
 from scaling.forecast import Forecast, forecast_band, forecast_loss
-from scaling.gain import local_slope, log_multiplier, table_of
+from scaling.gain import (
+    MOST_GAIN,
+    bound_gain,
+    compute_multiple,
+    is_off_scale,
+    local_slope,
+    log_multiplier,
+    table_of,
+)
 from scaling.law.power_law import PowerLaw
 
 __all__ = [
+    "MOST_GAIN",
     "Ensemble",
     "Fit",
     "FitObjective",
@@ -35,10 +44,13 @@ __all__ = [
     "LossKind",
     "PowerLaw",
     "ScalePoint",
+    "bound_gain",
+    "compute_multiple",
     "fit_form",
     "fit_power_law",
     "forecast_band",
     "forecast_loss",
+    "is_off_scale",
     "local_slope",
     "log_multiplier",
     "resample",

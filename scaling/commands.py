@@ -13,6 +13,7 @@ from scaling.design import PlannedRung, design
 from scaling.fit.bootstrap import paired_runs, variance_components
 from scaling.fit.status import FitStatus
 from scaling.forecast import Forecast
+from scaling.gain import bound_gain, is_off_scale
 from scaling.isoflop import Frontier, parabola_frontier, surface_frontier
 from scaling.options import Question, ask, load, objective, points, target
 from scaling.report.figures import (
@@ -310,9 +311,9 @@ def _curve(
 def _gain_row(where: str, gain: Gain) -> tuple[str, ...]:
     return (
         where,
-        f"{gain.mean:+.4f}",
-        write_interval(gain.low, gain.high),
-        f"{gain.multiplier:.4f}x",
+        f"{bound_gain(gain.mean):+.4f}",
+        write_interval(bound_gain(gain.low), bound_gain(gain.high)),
+        "off the scale (over 1000x)" if is_off_scale(gain.mean) else f"{gain.multiplier:.4f}x",
         str(gain.n_runs),
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling.fit.bootstrap import resample, resample_weights
 from scaling.fit.form_fit import FormFit, as_scales, fit_form
 from scaling.fit.objective import Array, FitObjective
+from scaling.gain import compute_multiple
 from scaling.law.form import Form
 
 _REACH = 8.0
@@ -28,8 +29,8 @@ class Gain:
 
     @property
     def multiplier(self) -> float:
-        """Compute that the baseline would need, in units of what the arm used."""
-        return float(np.exp(self.mean))
+        """Compute that the baseline would need, in units of what the arm used; at most 1000x."""
+        return compute_multiple(self.mean)
 
 
 @dataclass(frozen=True)

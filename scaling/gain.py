@@ -1,5 +1,6 @@
 """What a gain in loss is worth in compute, read off the baseline's law."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,11 @@ _KNEE = 0.8
 """Share of the reducible loss up to which the law is inverted; beyond it, along its tangent."""
 
 
+MOST_GAIN = math.log(1000.0)
+"""Gains in nats that are read as compute at all; beyond this and its inverse: off the scale."""
+# assumption: no ladder of ours spans so much compute, so no law is known so far from its runs
+
+
 Laws = Sequence[PowerLaw] | NDArray[np.float64]
 """Laws, or a table of their floors and exponents, shape (laws, 2), made once by :func:`table_of`"""
 
@@ -18,6 +24,27 @@ Laws = Sequence[PowerLaw] | NDArray[np.float64]
 def table_of(laws: Sequence[PowerLaw]) -> NDArray[np.float64]:
     """Return floors E and exponents alpha of laws, all that a gain depends on, shape (laws, 2)."""
     return np.array([(law.E, law.alpha) for law in laws]).reshape(-1, 2)
+
+
+def bound_gain(gain: float) -> float:
+    """Return a gain in nats, at most what is read as compute: 1000x, or a thousandth."""
+    return min(max(gain, -MOST_GAIN), MOST_GAIN)
+
+
+def is_off_scale(gain: float) -> bool:
+    """Whether a gain in nats lies beyond what is read as compute."""
+    return not abs(gain) < MOST_GAIN
+
+
+def compute_multiple(gain: float) -> float:
+    """Return the compute that a gain in nats is worth, within a thousandth and 1000x.
+
+    The one way from a gain to a multiple of compute: it never overflows.
+
+    >>> compute_multiple(0.0), round(compute_multiple(1e308)), round(compute_multiple(-7.0), 6)
+    (1.0, 1000, 0.001)
+    """
+    return math.exp(bound_gain(gain))
 
 
 def log_multiplier(

@@ -43,6 +43,15 @@ STUDY: Mapping[str, Mapping[str, Any]] = {
 VERBS: Mapping[str, Verb] = {
     "status": Verb("status", "where a study stands", STUDY),
     "show": Verb("show", "one change in full", {"id": {"help": "the change, e.g. c17"}, **STUDY}),
+    "confirm": Verb(
+        "confirm_change",
+        "vouch for the numbers of a suspicious change: STUDY c7",
+        {
+            **STUDY,
+            "id": {"help": "the change, e.g. c7"},
+            "--why": {"help": "what was looked at, for the record"},
+        },
+    ),
     "report": Verb("report", "write the report again", STUDY),
     "export": Verb(
         "export",

@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     SCALE_BOUND = "scale_bound"
     REJECTED = "rejected"
     UNDECIDED = "undecided"
+    SUSPICIOUS = "suspicious"
+    """Too good or too equal to be believed until a person has looked and confirms it."""
 
     @property
     def is_accepted(self) -> bool:
@@ -235,6 +237,14 @@ class VerdictReached:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """A person looked at a suspicious change and vouches for its numbers."""
+
+    arm: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Accepted:
     """An accepted change became a commit on the study's branch."""
 
@@ -334,6 +344,7 @@ Event = (
     | Imported
     | StepChosen
     | VerdictReached
+    | Confirmed
     | Accepted
     | Deferred
     | Dropped

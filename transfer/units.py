@@ -1,25 +1,30 @@
 """How numbers are written for a person: compute gained as a multiple, shares in percent."""
 
-import math
+from scaling import compute_multiple, is_off_scale
+
+OFF_SCALE = "off this ladder's scale (over 1000x)"
+"""What is said of a gain that no law may be read so far for."""
 
 
 def times(gain: float, *, digits: int = 2) -> str:
-    """Write a gain in nats as the compute it is worth.
+    """Write a gain in nats as the compute it is worth, 1000x at most.
 
-    >>> times(0.06), times(-0.7), times(9.0)
-    ('1.06x', '0.50x', '8103x')
+    >>> times(0.06), times(-0.7), times(9.0), times(-9.0)
+    ('1.06x', '0.50x', 'over 1000x', 'under 0.001x')
     """
-    value = math.exp(min(max(gain, -700.0), 700.0))
-    if 100 <= value < 1e6:
+    if is_off_scale(gain):
+        return "under 0.001x" if gain < 0 else "over 1000x"
+    value = compute_multiple(gain)
+    if value >= 100:
         return f"{value:.0f}x"
-    return f"{value:.{digits}f}x" if 0.01 <= value < 100 else f"{value:.1g}x"
+    return f"{value:.{digits}f}x" if value >= 0.01 else f"{value:.1g}x"
 
 
 def interval(low: float, mean: float, high: float) -> str:
     """Write a gain in nats with its interval: ``1.06x [1.02, 1.10]``.
 
-    >>> interval(0.02, 0.06, 0.1)
-    '1.06x [1.02, 1.11]'
+    >>> interval(0.02, 0.06, 0.1), interval(-8, 0.1, 8)
+    ('1.06x [1.02, 1.11]', '1.11x [under 0.001, over 1000]')
     """
     return f"{times(mean)} [{times(low)[:-1]}, {times(high)[:-1]}]"
 
@@ -33,11 +38,50 @@ def percent(share: float, form: str = ".0f") -> str:
     return f"{100 * share:{form}} %".replace("-", "−")
 
 
-def compute_share(gain: float) -> str:
-    """Write a gain in nats as the share of compute that it is worth.
+def noise_share(nats: float, form: str = ".1f") -> str:
+    """Write noise in nats of compute as a share of compute.
 
-    >>> compute_share(0.0178), compute_share(-0.01), compute_share(1.1)
-    ('+1.8 %', '-1.0 %', '+200 %')
+    >>> noise_share(0.0213), noise_share(5e5)
+    ('2.1 %', 'over 1000 %')
     """
-    share = 100 * math.expm1(gain)
+    return percent(nats, form) if nats < 10 else "over 1000 %"
+
+
+def resolved_share(gain: float) -> str:
+    """Write the smallest gain that is told from none: ``4.0%``, or that none is.
+
+    >>> resolved_share(0.039), resolved_share(8.0)
+    ('4.0%', 'none')
+    """
+    return "none" if is_off_scale(gain) else f"{compute_multiple(gain) - 1:.1%}"
+
+
+def write_value(value: float, digits: int = 5) -> str:
+    """Write a number of the objective, short however large or small it is.
+
+    >>> write_value(1.89532), write_value(1e308), write_value(0.0)
+    ('1.89532', '1e+308', '0.00000')
+    """
+    is_plain = 1e-3 <= abs(value) < 1e5 or value == 0
+    return f"{value:.{digits}f}" if is_plain else f"{value:.{digits}g}"
+
+
+def compute_share(gain: float) -> str:
+    """Write a gain in nats as the share of compute that it is worth; as a multiple from 10x on.
+
+    >>> compute_share(0.0178), compute_share(-0.01), compute_share(1.1), compute_share(30.0)
+    ('+1.8 %', '-1.0 %', '+200 %', 'over 1000x')
+    """
+    share = 100 * (compute_multiple(gain) - 1)
+    if share >= 900:
+        return times(gain)
     return f"{share:+.1f} %" if abs(share) < 100 else f"{share:+.0f} %"
+
+
+def loss_form(largest: float) -> str:
+    """Return the format of effects in the objective's unit, by the largest of them.
+
+    >>> loss_form(0.01), loss_form(1e-5), loss_form(1e75)
+    ('+.4f', '+.1e', '+.4g')
+    """
+    return "+.1e" if largest < 0.001 else "+.4f" if largest < 10 else "+.4g"

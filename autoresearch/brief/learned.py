@@ -1,12 +1,12 @@
 """The parts of a brief that say what was learned of changes so far, one line each."""
 
-import math
 from collections import Counter
 
 from autoresearch.brief.history import traceback
 from autoresearch.brief.section import Section
 from miniscale.process.logs import as_data
 from miniscale.setting.trial import Scalar
+from scaling import compute_multiple
 from transfer.events import Effect, Outcome, Proposed, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
@@ -92,7 +92,7 @@ def change_line(state: StudyState, proposed: Proposed, verdict: VerdictReached) 
 
 def effect_text(effect: Effect) -> str:
     """Write an effect in percent of compute: ``d2 +3.1 ± 1.2 %``."""
-    gain = 100 * math.expm1(min(effect.gain, 20.0))
+    gain = 100 * (compute_multiple(effect.gain) - 1)
     return f"{effect.rung} {gain:+.1f} ± {100 * effect.gain_se:.1f} %"
 
 

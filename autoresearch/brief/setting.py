@@ -1,6 +1,5 @@
 """The parts of a brief that say what is trained, what may change, and where the baseline stands."""
 
-import math
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from autoresearch.brief.section import Section
 from miniscale.setting.setting import Knob
 from miniscale.setting.trial import Scalar
+from scaling import compute_multiple
 from transfer.audit.agreement import detectable
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
@@ -81,7 +81,7 @@ def baseline_section(ladder: Ladder, state: StudyState, analysis: Analysis) -> S
             sign = 1 if ladder.setting.objective.is_minimized else -1
             mean = sign * statistics.fmean(losses.values())
             where = f"{rung.name}: {mean:.5g} over {len(losses)} seeds"
-        blind = math.expm1(_detectable(ladder, state, analysis, rung.name))
+        blind = compute_multiple(_detectable(ladder, state, analysis, rung.name)) - 1
         lines.append(f"{where}; differences below {blind:.1%} of compute cannot be seen")
     what = "the first baseline" if state.base == state.first_base else "the accepted changes so far"
     return Section(f"Baseline {state.base}: {what}", tuple(lines))

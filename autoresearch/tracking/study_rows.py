@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from miniscale.setting.trial import TrialResult
-from scaling import forecast_band, forecast_loss
+from scaling import bound_gain, compute_multiple, forecast_band, forecast_loss
 from transfer.events import Accepted, Event, Request, VerdictReached
 from transfer.journal.change_counts import count_changes
 from transfer.journal.change_record import ChangeStatus
@@ -118,12 +118,15 @@ def history_row(state: StudyState, event: VerdictReached | Accepted) -> Record:
     row: Record = {
         **_counts(state),
         "study/judged": len(state.changes.judged),
-        "study/multiplier": math.exp(
+        "study/multiplier": compute_multiple(
             math.fsum(forecast.mean for forecast in forecasts if forecast)
         ),
     }
     if isinstance(event, VerdictReached) and event.gain_forecast is not None:
-        row |= {"study/gain": event.gain_forecast.mean, "study/odds": event.gain_forecast.odds}
+        row |= {
+            "study/gain": bound_gain(event.gain_forecast.mean),
+            "study/odds": event.gain_forecast.odds,
+        }
     return row
 
 
@@ -171,7 +174,7 @@ def scaling_rows(findings: Findings) -> list[Record]:
     at_target = forecast_loss(fit, ladder.target)
     rows.append({"scaling/compute": ladder.target, "scaling/target": sign * at_target.mean})
     if findings.stack is not None:
-        moved = float(fit.law(ladder.target * math.exp(findings.stack.mean)))
+        moved = float(fit.law(ladder.target * compute_multiple(findings.stack.mean)))
         moved += at_target.mean - float(fit.law(ladder.target))
         rows.append({"scaling/compute": ladder.target, "scaling/target_accepted": sign * moved})
     return rows
@@ -205,9 +208,9 @@ def summary(findings: Findings) -> Record:
         }
     if stack is not None:
         figures_by_name |= {
-            "stack/multiplier": math.exp(stack.mean),
-            "stack/multiplier_low": math.exp(stack.low),
-            "stack/multiplier_high": math.exp(stack.high),
+            "stack/multiplier": compute_multiple(stack.mean),
+            "stack/multiplier_low": compute_multiple(stack.low),
+            "stack/multiplier_high": compute_multiple(stack.high),
             "stack/odds": stack.odds,
         }
     for account in accounts(findings.ladder, state):

@@ -205,6 +205,8 @@ class Setting:
     """Other numbers of a trial, by name; a constraint may be set on each."""
     constraints: Mapping[str, str] = field(default_factory=dict)
     """What a change must keep: number -> ``<= 1.1x`` the baseline's, ``>= -0.002``, ``== 1``."""
+    deterministic: bool = False
+    """Whether no seed changes the number: then an arm is run once on a rung."""
 
     def __post_init__(self) -> None:
         for name in self.metrics:

@@ -1,10 +1,8 @@
 """An audit in words: the lines that a terminal shows."""
 
-import math
-
 from transfer.audit.audit_result import Audit, RungAudit, Slope
 from transfer.ladder_trust import Light
-from transfer.units import times
+from transfer.units import resolved_share, times
 
 
 def lines(found: Audit) -> list[str]:
@@ -50,7 +48,7 @@ def rung_line(rung: RungAudit, found: Audit) -> str:
     known = "" if rung.noise_df else "?"
     start = (
         f"{rung.rung:<8}{rung.n:>4}{rung.noise:>7.1%}{known or ' '}{rung.rho:>8.2f}"
-        f"{rung.planned_se:>9.1%}{math.expm1(rung.detectable):>10.1%}"
+        f"{rung.planned_se:>9.1%}{resolved_share(rung.detectable):>10}"
     )
     if rung.rung == found.target:
         return f"{start}{'plays the target':>24}"

@@ -1,10 +1,10 @@
 """The ladder a design chose: its rungs, how well each decides, the smallest gain each can see."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from miniscale.setting.rung import Rung
+from scaling import compute_multiple
 from transfer.audit.agreement import detectable
 from transfer.design.race.decision_accuracy import CellAccuracy
 from transfer.design.race.knob_rules import are_needed, factors
@@ -145,7 +145,10 @@ def night(judged: CellAccuracy, slots: int) -> float:
     """Return the smallest gain that a night of forty changes tells from none with power .8."""
     seeds = max(1, int(NIGHT_S * slots / (NIGHT_CHANGES * max(judged.seconds, 1e-3))))
     seeds = min(seeds, 64)
-    return math.expm1(detectable(judged.noise, judged.rho, seeds=seeds, baseline_seeds=seeds))
+    return (
+        compute_multiple(detectable(judged.noise, judged.rho, seeds=seeds, baseline_seeds=seeds))
+        - 1
+    )
 
 
 def _matches(found: DesignRun, path: Path, cell: Cell) -> list[str]:

@@ -20,6 +20,8 @@ class ChangeStatus(StrEnum):
     TAKEN_BACK = "taken back"
     """Was on the branch and is not any more, whatever its last verdict says."""
     PASSED_CONTROL = "null change passed"
+    SUSPICIOUS = "suspicious"
+    """Not to be believed until a person confirms it."""
     SCALE_BOUND = "scale-bound"
     UNDECIDED = "undecided"
     IN_FLIGHT = "in flight"
@@ -36,6 +38,7 @@ _BY_OUTCOME = {
     Outcome.PROVISIONAL: ChangeStatus.PROVISIONAL,
     Outcome.SCALE_BOUND: ChangeStatus.SCALE_BOUND,
     Outcome.UNDECIDED: ChangeStatus.UNDECIDED,
+    Outcome.SUSPICIOUS: ChangeStatus.SUSPICIOUS,
     Outcome.REJECTED: ChangeStatus.REJECTED,
 }
 
@@ -59,6 +62,8 @@ class ChangeRecord:
     """Why it was taken off the branch; empty if it never was."""
     rescreened_by: str = ""
     """The arm that repeats it on a newer baseline."""
+    is_confirmed: bool = False
+    """Whether a person vouched for its numbers, or for those of the change that it repeats."""
     is_begun: bool = False
     """Whether a trial was asked for."""
     is_repaired: bool = False
@@ -152,10 +157,19 @@ class ChangeLedger(Records):
             self.programs.setdefault(proposed.program, arm)
         if proposed.rescreens:
             self[proposed.rescreens].rescreened_by = arm
+            self[arm].is_confirmed = self[proposed.rescreens].is_confirmed
             self.n_rescreens += 1
         if change.members:
             self.stacks[proposed.base, change.members] = arm
         self.repair(change.repairs)
+
+    def confirm(self, arm: str) -> None:
+        """Note that a person vouched for a change; a suspicious one is to be judged again."""
+        record = self[arm]
+        record.is_confirmed = True
+        if record.verdict is not None and record.verdict.outcome is Outcome.SUSPICIOUS:
+            record.verdict, record.latest = None, None
+            self.place(arm)
 
     def repair(self, arm: str) -> None:
         """Note that a crashed change went back to its proposer."""

@@ -10,6 +10,7 @@ from transfer.events import (
     Accepted,
     BaselineSet,
     CallBilled,
+    Confirmed,
     Deferred,
     Dropped,
     Event,
@@ -195,6 +196,8 @@ class StudyState:
                 record = self.changes[event.arm]
                 record.verdict, record.latest = event, None
                 self.changes.place(event.arm)
+            case Confirmed():
+                self.changes.confirm(event.arm)
             case Refused():
                 self.refused.append(event)
                 self.n_refused += 1

@@ -20,7 +20,17 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling import Fit, FitStatus, PowerLaw, fit_power_law, local_slope, log_multiplier, table_of
+from scaling import (
+    MOST_GAIN,
+    Fit,
+    FitStatus,
+    PowerLaw,
+    bound_gain,
+    fit_power_law,
+    local_slope,
+    log_multiplier,
+    table_of,
+)
 from transfer.events import Effect
 from transfer.ladder import Ladder
 from transfer.measure.noise import PRIOR_DF, Losses, Noise, Share
@@ -143,6 +153,7 @@ def effect(
     gain = d / slope
     if baseline_law.laws:
         gain = log_multiplier(baseline_law.table, baseline_loss=mean_b, gain_loss=d, slope=slope)
+    gain, gain_se, shared_se = on_scale(gain, se / slope, common / slope)
     return Effect(
         rung=rung_name,
         position=ladder.position(ladder.rung(rung_name).scale),
@@ -152,9 +163,26 @@ def effect(
         loss_gain=d,
         loss_se=se,
         gain=gain,
-        gain_se=se / slope,
-        shared_se=common / slope,
+        gain_se=gain_se,
+        shared_se=shared_se,
     )
+
+
+def on_scale(gain: float, gain_se: float, shared_se: float) -> tuple[float, float, float]:
+    """Return a gain and its errors within what is read as compute, as clear as it was.
+
+    Where the gain is cut its errors shrink with it; an error is at most the whole scale.
+
+    >>> on_scale(0.1, 0.02, 0.01), on_scale(0.0, 1e9, 5e8)[1:] == (MOST_GAIN, MOST_GAIN / 2)
+    ((0.1, 0.02, 0.01), True)
+    >>> gain, se, _ = on_scale(5e5, 5e4, 0.0)
+    >>> gain == MOST_GAIN, round(gain / se)
+    (True, 10)
+    """
+    bounded = bound_gain(gain)
+    cut = 1.0 if bounded == gain else bounded / gain
+    cut *= min(1.0, MOST_GAIN / (gain_se * cut)) if gain_se * cut > 0 else 1.0
+    return bounded, gain_se * cut, shared_se * cut
 
 
 def _errors(

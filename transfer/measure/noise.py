@@ -14,12 +14,25 @@ from transfer.exact_sum import ExactSum
 Losses = Mapping[int, float]
 """Seed -> loss, lower is better."""
 
+WIDEST = 1e75
+"""The fourth power of a loss must be a number: no training has one of this size."""
 PRIOR_DF = 4.0
 PRIOR_NOISE = 0.02
 """Noise expected before there are replicates: 2 % of compute, with the weight of 4 of them."""
 PRIOR_RHO, PRIOR_PAIRS = 0.5, 8.0
 NEIGHBOUR = 0.25
 """A rung is taken to be at least this noisy against the rungs beside it, in nats of compute."""
+
+
+def within_reach(loss: float) -> float:
+    """Return a loss that squares of squares can be taken of: within 1e75, and 0 within 1e-75.
+
+    >>> within_reach(-1e308), within_reach(5e-324), within_reach(0.25)
+    (-1e+75, 0.0, 0.25)
+    """
+    if abs(loss) < 1 / WIDEST:
+        return 0.0
+    return min(max(loss, -WIDEST), WIDEST)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ digit.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import TrialState
+from scaling import bound_gain
 from transfer.constraint import Constraint, number_of
 from transfer.events import Effect, Proposed
 from transfer.failure import Failure
@@ -26,7 +27,7 @@ from transfer.measure.constraint_standing import (
     stand,
 )
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
-from transfer.measure.noise import Losses, Noise, Pool, share_of
+from transfer.measure.noise import Losses, Noise, Pool, share_of, within_reach
 
 STEP = 1.3
 """The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 4."""
@@ -57,6 +58,12 @@ class Analysis:
         self._baseline_laws: dict[str, BaselineLaw] = {}
         self._effects: dict[str, tuple[Effect, ...]] = {}
         self._standings: dict[str, tuple[ConstraintStanding, ...]] = {}
+        self._repeated: set[str] = set()
+        """Rungs on which seeds of an arm gave one number."""
+        self._varied: set[str] = set()
+        """Rungs on which they did not."""
+        self.copied: frozenset[str] = frozenset()
+        """Rungs on which no seed changes any number: all runs of an arm there are one."""
         self.refresh()
 
     # -- runs ------------------------------------------------------------------------------
@@ -83,8 +90,24 @@ class Analysis:
             self._standings,
         ):
             cache.clear()
+        if self._compare_seeds(touched):
+            touched = dict.fromkeys(self.state.trials.ended)
         for arm, rung in touched:
             self._pool_again(arm, rung)
+
+    def _compare_seeds(self, touched: Iterable[Key]) -> bool:
+        """Note which rungs hear their seeds; return whether other rungs do than was known."""
+        for key in touched:
+            losses = self.losses(*key)
+            if len(losses) > 1:
+                is_varied = len(set(losses.values())) > 1
+                (self._varied if is_varied else self._repeated).add(key[1])
+        names = {rung.name for rung in self.ladder.rungs}
+        is_deaf = bool(self._repeated) and not self._varied
+        all_deaf = is_deaf or self.ladder.setting.deterministic
+        copied = frozenset((names if all_deaf else self._repeated) - self._varied)
+        is_other, self.copied = copied != self.copied, copied
+        return is_other
 
     def losses(self, arm: str, rung: str) -> Losses:
         """Return an arm's losses on a rung by seed, in the order of seeds."""
@@ -94,19 +117,37 @@ class Analysis:
             if not ended:
                 return {}
             self._losses[key] = {
-                seed: loss(result.value)
+                seed: within_reach(loss(result.value))
                 for seed in sorted(ended)
                 if (result := ended[seed]).value is not None
             }
         return self._losses[key]
 
+    def runs(self, arm: str, rung: str, seeds: Collection[int] | None = None) -> Losses:
+        """Return an arm's losses on a rung as evidence: copies of one run count once.
+
+        Parameters
+        ----------
+        seeds
+            Those that count; all if not given.
+        """
+        losses = self.losses(arm, rung)
+        if seeds is not None:
+            losses = {seed: loss for seed, loss in losses.items() if seed in seeds}
+        return dict([*losses.items()][:1]) if rung in self.copied else losses
+
+    def mean_loss(self, arm: str, rung: str) -> float:
+        """Return an arm's mean loss on a rung where it has a run."""
+        losses = self.losses(arm, rung).values()
+        return math.fsum(losses) / len(losses)
+
     def _pool_again(self, arm: str, rung: str) -> None:
-        losses, proposed = self.losses(arm, rung), self.state.changes.get(arm)
+        losses, proposed = self.runs(arm, rung), self.state.changes.get(arm)
         if proposed is not None:
             there = (proposed.base, rung)
             self._arms.setdefault(there, {})[arm] = None
             self._seeds.setdefault(there, set()).update(losses)
-            share = share_of(losses, self.losses(proposed.base, rung))
+            share = share_of(losses, self.runs(proposed.base, rung))
             self._pool.put(arm, rung, share, proposed.change.kind)
             return
         self._pool.put(arm, rung, share_of(losses, None), None)
@@ -116,7 +157,7 @@ class Analysis:
         if not self._seeds.get((arm, rung), set()).isdisjoint(new):
             for other in self._arms[arm, rung]:
                 change = self.state.changes[other].change
-                share = share_of(self.losses(other, rung), losses)
+                share = share_of(self.runs(other, rung), losses)
                 self._pool.put(other, rung, share, change.kind)
 
     def failure(self, arm: str) -> Failure | None:
@@ -244,7 +285,7 @@ class Analysis:
         return law.at(self._means(base)) if base != first else law
 
     def _runs(self, base: str) -> dict[str, Losses]:
-        found = {rung.name: self.losses(base, rung.name) for rung in self.ladder.rungs}
+        found = {rung.name: self.runs(base, rung.name) for rung in self.ladder.rungs}
         return {name: losses for name, losses in found.items() if losses}
 
     def _means(self, base: str) -> dict[str, float]:
@@ -274,7 +315,7 @@ class Analysis:
         return self._effects[proposed.arm]
 
     def _effect(self, proposed: Proposed, rung: str) -> Effect | None:
-        baseline, change = self.losses(proposed.base, rung), self.losses(proposed.arm, rung)
+        baseline, change = self.runs(proposed.base, rung), self.runs(proposed.arm, rung)
         if not baseline or not change:
             return None
         noise = self.noise(rung, proposed.change.kind)
@@ -298,8 +339,9 @@ class Analysis:
         here, there = (self._flops(name, found.rung, seeds) for name in (arm, base))
         if here is None or there is None or here == there:
             return found
-        extra_cost = math.log(here / there)
-        return replace(found, gain=found.gain - extra_cost, extra_cost=extra_cost)
+        extra_cost = bound_gain(math.log(max(here / there, 1e-300)))
+        gain = bound_gain(found.gain - extra_cost)
+        return replace(found, gain=gain, extra_cost=extra_cost)
 
     def _flops(self, arm: str, rung: str, seeds: Sequence[int] | None) -> float | None:
         """Return the mean compute of an arm's complete trials, None unless all report it."""
@@ -322,10 +364,8 @@ class Analysis:
         """
         found = []
         for rung in self.ladder.rungs:
-            both = [self.losses(name, rung.name) for name in (base, arm)]
-            if seeds is not None:
-                only = seeds.get(rung.name, ())
-                both = [{s: loss for s, loss in one.items() if s in only} for one in both]
+            only = None if seeds is None else seeds.get(rung.name, ())
+            both = [self.runs(name, rung.name, only) for name in (base, arm)]
             if all(both):
                 one = effect(
                     self.ladder,

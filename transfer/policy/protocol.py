@@ -56,6 +56,8 @@ class StudyView:
         The study's; a review needs its rungs, costs and target.
     trust
         What an audit found of the ladder, as the study began.
+    copied
+        Rungs on which no seed changes any number: a second run there is the first one again.
     scratch
         One for all views of a study: a policy may keep there, by a name of its own, what it
         computed once, but nothing that changes an answer.
@@ -71,6 +73,7 @@ class StudyView:
     ladder: Ladder | None = None
     spent_closing: float = 0.0
     trust: Trust = field(default_factory=Trust)
+    copied: frozenset[str] = frozenset()
     scratch: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 

@@ -20,6 +20,7 @@ from transfer.measure.trend import NORMAL, Z80, reach
 class ChangeGroup(StrEnum):
     """Where a change ended, as a reader sorts it."""
 
+    SUSPICIOUS = "suspicious"
     ACCEPTED = "accepted"
     SET_ASIDE = "passed, not taken"
     TAKEN_BACK = "taken back"
@@ -34,6 +35,7 @@ GROUP_OF: Mapping[ChangeStatus, ChangeGroup] = {
     ChangeStatus.CERTIFIED: ChangeGroup.ACCEPTED,
     ChangeStatus.PROVISIONAL: ChangeGroup.ACCEPTED,
     ChangeStatus.TAKEN_BACK: ChangeGroup.TAKEN_BACK,
+    ChangeStatus.SUSPICIOUS: ChangeGroup.SUSPICIOUS,
     ChangeStatus.SCALE_BOUND: ChangeGroup.SCALE_BOUND,
     ChangeStatus.UNDECIDED: ChangeGroup.UNDECIDED,
     ChangeStatus.IN_FLIGHT: ChangeGroup.IN_FLIGHT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from transfer.journal.spending import Spending
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
+from transfer.units import compute_share
 
 TARGET = "target"
 CLEAR = 1.28
@@ -66,8 +67,8 @@ def _scored(where: str, pairs: list[tuple[float, float, float]]) -> ProposerCali
 def calibration_words(ladder: Ladder, state: StudyState, proposer: str = "") -> list[str]:
     """Say the score, one line a rung; empty where nothing was expected."""
     return [
-        f"{one.where}: {100 * math.expm1(one.expected):+.1f} % expected, "
-        f"{100 * math.expm1(one.came):+.1f} % came (mean of {one.n}); off by "
+        f"{one.where}: {compute_share(one.expected)} expected, "
+        f"{compute_share(one.came)} came (mean of {one.n}); off by "
         f"{100 * one.error:.1f} points; sign right in {one.n_right} of {one.n_clear} that are clear"
         for one in calibrations(ladder, state, proposer)
     ]

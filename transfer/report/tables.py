@@ -1,7 +1,6 @@
 """A study as polars tables, each column written once: for the report, CSV files and the tracker."""
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TypeVar
 import polars as pl
 
 from miniscale.setting.trial import TrialResult
+from scaling import bound_gain, compute_multiple
 from transfer.events import Effect, ForecastMade, GainForecast
 from transfer.journal.change_record import ChangeRecord
 from transfer.journal.state import StudyState
@@ -46,6 +46,11 @@ class EffectRow:
     forecast: ForecastMade | None
 
 
+def _bounded(gain: float | None) -> float | None:
+    """Return a forecast gain as it may be shown; None where there was no forecast."""
+    return None if gain is None else bound_gain(gain)
+
+
 TRIALS: Columns[TrialRow] = {
     "identity": (pl.String, lambda row: row.result.identity),
     "arm": (pl.String, lambda row: row.arm),
@@ -75,11 +80,11 @@ EFFECTS: Columns[EffectRow] = {
     "loss_se": (pl.Float64, lambda row: row.effect.loss_se),
     "gain": (pl.Float64, lambda row: row.effect.gain),
     "gain_se": (pl.Float64, lambda row: row.effect.gain_se),
-    "gain_low": (pl.Float64, lambda row: row.effect.gain - Z80 * row.effect.gain_se),
-    "gain_high": (pl.Float64, lambda row: row.effect.gain + Z80 * row.effect.gain_se),
-    "forecast": (pl.Float64, lambda row: row.forecast.mean if row.forecast else None),
-    "forecast_low": (pl.Float64, lambda row: row.forecast.low if row.forecast else None),
-    "forecast_high": (pl.Float64, lambda row: row.forecast.high if row.forecast else None),
+    "gain_low": (pl.Float64, lambda row: bound_gain(row.effect.gain - Z80 * row.effect.gain_se)),
+    "gain_high": (pl.Float64, lambda row: bound_gain(row.effect.gain + Z80 * row.effect.gain_se)),
+    "forecast": (pl.Float64, lambda row: _bounded(getattr(row.forecast, "mean", None))),
+    "forecast_low": (pl.Float64, lambda row: _bounded(getattr(row.forecast, "low", None))),
+    "forecast_high": (pl.Float64, lambda row: _bounded(getattr(row.forecast, "high", None))),
 }
 """Positive is better, gains in nats of compute; ends are of 80 % intervals."""
 
@@ -104,10 +109,10 @@ CHANGES: Columns[ChangeRecord] = {
     "base": (pl.String, lambda row: row.base),
     "outcome": (pl.String, lambda row: str(row.verdict.outcome) if row.verdict else "in flight"),
     "status": (pl.String, lambda row: str(row.status)),
-    "gain": (pl.Float64, _from_forecast(lambda forecast: forecast.mean)),
-    "gain_low": (pl.Float64, _from_forecast(lambda forecast: forecast.low)),
-    "gain_high": (pl.Float64, _from_forecast(lambda forecast: forecast.high)),
-    "multiplier": (pl.Float64, _from_forecast(lambda forecast: math.exp(min(forecast.mean, 700)))),
+    "gain": (pl.Float64, _from_forecast(lambda forecast: bound_gain(forecast.mean))),
+    "gain_low": (pl.Float64, _from_forecast(lambda forecast: bound_gain(forecast.low))),
+    "gain_high": (pl.Float64, _from_forecast(lambda forecast: bound_gain(forecast.high))),
+    "multiplier": (pl.Float64, _from_forecast(lambda forecast: compute_multiple(forecast.mean))),
     "odds": (pl.Float64, _from_forecast(lambda forecast: forecast.odds)),
     "rungs": (pl.Int64, lambda row: len(row.verdict.effects) if row.verdict else None),
     "price": (pl.Float64, lambda row: row.verdict.price if row.verdict else None),
@@ -127,9 +132,9 @@ DIFFS: Columns[ChangeRecord] = {
 FORECASTS: Columns[ScoredForecast] = {
     "arm": (pl.String, lambda row: row.arm),
     "rung": (pl.String, lambda row: row.effect.rung),
-    "predicted": (pl.Float64, lambda row: row.mean),
-    "low": (pl.Float64, lambda row: row.low),
-    "high": (pl.Float64, lambda row: row.high),
+    "predicted": (pl.Float64, lambda row: bound_gain(row.mean)),
+    "low": (pl.Float64, lambda row: bound_gain(row.low)),
+    "high": (pl.Float64, lambda row: bound_gain(row.high)),
     "came": (pl.Float64, lambda row: row.effect.gain),
     "hit": (pl.Boolean, lambda row: row.is_hit),
 }

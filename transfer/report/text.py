@@ -15,11 +15,11 @@ from transfer.ladder import Ladder
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
 from transfer.report.constraint_table import find_standings, limit_words
-from transfer.report.findings import Findings, survey
+from transfer.report.findings import ChangeGroup, Findings, survey
 from transfer.report.pace import pace_of, pace_words
 from transfer.report.proposer_accounts import calibration_words
 from transfer.study.commit_message import multiplier
-from transfer.units import interval, times
+from transfer.units import interval, loss_form, times, write_value
 
 
 def status(loaded: Loaded) -> list[str]:
@@ -30,6 +30,7 @@ def status(loaded: Loaded) -> list[str]:
     hits = f"{findings.n_hits} of {len(findings.scored)} fell into their 80 % interval"
     lines = [
         f"study    {loaded.folder.path}",
+        *suspicious_lines(findings, str(loaded.folder.path)),
         *claim_lines(findings),
         f"ladder   {ladder.names}, target {ladder.target_name} ({ladder.target:.2g} "
         f"{ladder.unit}), {ladder.setting.objective.name} {better} is better",
@@ -55,6 +56,15 @@ def status(loaded: Loaded) -> list[str]:
     stacks = [stack_line(record) for record in records if record.change.members]
     lines += ["", *stacks] if stacks else []
     return lines
+
+
+def suspicious_lines(findings: Findings, study: str) -> list[str]:
+    """Name the changes that want a person's look, and how to vouch for one."""
+    return [
+        f"suspect  {row.arm} {row.title}: {row.reasons}; look at it (show {row.arm}), and if it is "
+        f"right: python -m transfer confirm {study} {row.arm}"
+        for row in findings.of(ChangeGroup.SUSPICIOUS)
+    ]
 
 
 def changes_words(state: StudyState) -> str:
@@ -171,7 +181,7 @@ def trial_lines(loaded: Loaded, arm: str) -> list[str]:
     lines = []
     for rung in loaded.ladder.rungs:
         for seed, result in loaded.state.trials.losses(arm, rung.name).items():
-            value = "—" if result.value is None else f"{result.value:.5f}"
+            value = "—" if result.value is None else write_value(result.value)
             why = "" if result.is_complete else f"  {result.cause} {result.reason.strip()[-200:]}"
             lines.append(
                 f"trial       {rung.name:<8} seed {seed:<6} {result.state:<10} {value:>9} "
@@ -237,4 +247,5 @@ def loss_words(effect: Effect) -> str:
     half = Z80 * effect.loss_se
     low, high = effect.loss_gain - half, effect.loss_gain + half
     n = f"{effect.n_pairs} pairs" if effect.n_pairs else f"{effect.n} runs"
-    return f"{effect.loss_gain:+.4f} [{low:+.4f}, {high:+.4f}]  {n}"
+    form = loss_form(max(abs(low), abs(high)))
+    return f"{effect.loss_gain:{form}} [{low:{form}}, {high:{form}}]  {n}"

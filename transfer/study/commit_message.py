@@ -3,7 +3,7 @@
 from transfer.events import GainForecast, Proposed, VerdictReached
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
-from transfer.units import interval
+from transfer.units import interval, loss_form
 
 
 def multiplier(gain_forecast: GainForecast) -> str:
@@ -16,8 +16,9 @@ def message(ladder: Ladder, state: StudyState, proposed: Proposed, verdict: Verd
     change = proposed.change
     lines = [change.title[:60], "", change.hypothesis or "No hypothesis was given.", ""]
     for effect in verdict.effects:
+        form = loss_form(max(abs(effect.loss_gain), effect.loss_se))
         lines.append(
-            f"Effect-{effect.rung}: {effect.loss_gain:+.4f} +- {effect.loss_se:.4f} "
+            f"Effect-{effect.rung}: {effect.loss_gain:{form}} +- {effect.loss_se:{form[1:]}} "
             f"{ladder.setting.objective.name} (positive is better), {effect.n} runs, "
             f"{effect.n_pairs} pairs"
         )

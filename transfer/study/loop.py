@@ -112,6 +112,8 @@ def run_trials(
             if result.cause is Cause.INFRASTRUCTURE:
                 return Paused(f"a trial could not be run ({result.reason})")
             study.finish(result)
+            if words := study.said_of_copies(result):
+                session.warn(words)
         guarded(observers, lambda observer: observer.progress(study, runner), session.warn)
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from transfer.arm import FIRST_BASELINE
-from transfer.events import Proposed
+from transfer.events import Outcome, Proposed
 from transfer.journal.change_record import ChangeRecord
 from transfer.measure.noise import Noise
 from transfer.measure.study_effects import Analysis
@@ -52,6 +52,7 @@ class ViewBuilder:
             ladder=analysis.ladder,
             spent_closing=state.outlay.closing.value,
             trust=self._plan.trust,
+            copied=analysis.copied,
             scratch=self._scratch,
         )
 
@@ -90,10 +91,11 @@ class ViewBuilder:
     def _change_view(self, record: ChangeRecord) -> ChangeView:
         state, proposed, verdict = self._state, record.proposed, record.verdict
         arm = proposed.arm
-        judged = () if verdict is None else verdict.effects
+        is_doubted = verdict is not None and verdict.outcome is Outcome.SUSPICIOUS
+        judged = () if verdict is None or is_doubted else verdict.effects
         is_open = record.is_waiting or bool(proposed.change.members)
         is_ours = bool(state.round.closing) and proposed.base == state.base
-        is_fresh = verdict is None or (is_ours and is_open)
+        is_fresh = verdict is None or (is_ours and is_open and not is_doubted)
         if is_fresh:
             self._fresh[arm] = None
         return ChangeView(

@@ -11,6 +11,7 @@ from transfer.journal.state import StudyState
 from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
 from transfer.measure.constraint_standing import limit_outcome
+from transfer.measure.plausibility import suspicion, uncertain
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import (
     Decision,
@@ -78,19 +79,21 @@ class Schedule:
         evidence = self._views.evidence(proposed)
         stranded = self._stranded(proposed)
         again = None if stranded or evidence.failure else self._again(proposed)
-        decision = stranded or again or self.policy.decide(evidence)
+        doubted = None if stranded or again or evidence.failure else self._doubted(proposed)
+        decision = stranded or again or doubted or self.policy.decide(evidence)
         if not decision.is_verdict:
-            decision = self._fitted(proposed, decision)
+            decision = self._fitted(proposed, again or self._without_copies(evidence, decision))
         elif self.ladder.constraints:
             decision = self._constrained(proposed, decision)
         return self._written(proposed, evidence, decision, is_retry=again is not None)
 
     def review(self, reviewer: Reviewer) -> Review:
-        """Return what a policy says of a round, its accepts as constraints allow them."""
+        """Return what a policy says of a round, its accepts as doubt and constraints allow them."""
         review = reviewer.review(self.view())
-        if not self.ladder.constraints:
-            return review
-        return replace(review, verdicts=tuple(map(self._allowed, review.verdicts)))
+        verdicts = map(self._withheld, review.verdicts)
+        if self.ladder.constraints:
+            verdicts = map(self._allowed, verdicts)
+        return replace(review, verdicts=tuple(verdicts))
 
     def _allowed(self, verdict: VerdictReached) -> VerdictReached:
         """Limit a member's verdict by its own standings, and by those of its open stacks."""
@@ -122,6 +125,35 @@ class Schedule:
             n = len(state.trials.requests[key])
             return Decision(Action.REPEAT, rung.name, (reason,), seeds=n)
         return None
+
+    def _doubted(self, proposed: Proposed) -> Decision | None:
+        """Stop a change whose numbers want a person's look before anything more is run."""
+        why = suspicion(self.analysis, proposed)
+        if not why:
+            return None
+        last = self.analysis.effects(proposed)[-1].rung
+        return Decision(Action.STOP, last, (why,), outcome=Outcome.SUSPICIOUS)
+
+    def _without_copies(self, evidence: Evidence, decision: Decision) -> Decision:
+        """Ask for one run where all seeds give one number, and for no second one."""
+        if decision.rung not in self.analysis.copied:
+            return decision
+        if any(effect.rung == decision.rung for effect in evidence.effects):
+            return _undecided(decision, f"more runs at {decision.rung} are copies of the first", 0)
+        return replace(decision, seeds=1)
+
+    def _withheld(self, verdict: VerdictReached) -> VerdictReached:
+        """Take back an accept of numbers in doubt, and a certificate that nothing shows."""
+        if not verdict.outcome.is_accepted:
+            return verdict
+        why = suspicion(self.analysis, self.state.changes[verdict.arm].proposed)
+        if why:
+            return replace(verdict, outcome=Outcome.SUSPICIOUS, gain_forecast=None, reasons=(why,))
+        short = uncertain(self.analysis, verdict)
+        if not short or verdict.outcome is not Outcome.CERTIFIED:
+            return verdict
+        reasons = (*verdict.reasons[:-1], f"not certified: {short}")
+        return replace(verdict, outcome=Outcome.PROVISIONAL, reasons=reasons)
 
     def room(self, *, is_stack: bool) -> float:
         """Return what may still be spent; single changes leave the reserve for stacks."""
@@ -199,7 +231,7 @@ class Schedule:
                 price=decision.price,
                 prior=decision.prior,
             )
-            return ScheduledStep(decided, verdict=verdict)
+            return ScheduledStep(decided, verdict=self._withheld(verdict))
         if decision.action is not Action.PROMOTE:
             return ScheduledStep(decided)
         foreseen = self.policy.foresee(evidence, decision.rung)
@@ -249,10 +281,12 @@ def wanted(
     seed = state.started.seed if state.started is not None else 0
     salt = _salt(proposed)
     base = proposed.base
+    if ladder.setting.deterministic:
+        n = min(n, 1)
     n += state.trials.n_spare(proposed.arm, rung.name)
     asked = [(proposed.arm, rung.name, s) for s in seeds_of(seed, n, salt=salt)]
-    shared = max(n, rung.baseline_seeds)
-    if state.started is not None and state.started.tops_up:
+    shared = max(n, 1 if ladder.setting.deterministic else rung.baseline_seeds)
+    if state.started is not None and state.started.tops_up and not ladder.setting.deterministic:
         there = state.trials.measured.get((base, rung.name), 0)
         there += (proposed.arm, rung.name) not in state.trials.requests
         shared = max(shared, math.isqrt(max(there - 1, 0)) + 1)

@@ -26,6 +26,7 @@ from transfer.failure import LONGEST_REASON
 from transfer.journal.state import StudyState, replay
 from transfer.journal.trial_ledger import Trial
 from transfer.ladder import Ladder
+from transfer.measure.plausibility import copies_words
 from transfer.measure.study_effects import Analysis
 from transfer.policy.protocol import Policy
 from transfer.study.arm_trees import Checkouts, Trees
@@ -82,6 +83,7 @@ class Study:
         self._data = dict(data)
         self._specs = specs
         self._on_event = on_event
+        self._knows_copies = False
         self._checkouts = Checkouts(trees, self.state, ladder)
         self._schedule = Schedule(ladder, self.state, policy=policy, plan=plan)
         self._rounds = Rounds(self._schedule, self._checkouts, record=self.record, spec=self.spec)
@@ -327,6 +329,17 @@ class Study:
         measured = result.metrics.get("flops", rung.cost)
         cost = measured if result.is_complete and self.ladder.unit == "FLOPs" else rung.cost
         self.record(TrialFinished(result, cost))
+
+    def said_of_copies(self, result: TrialResult) -> str:
+        """Say, once, that a trial's seed changed nothing; empty if it did, or was declared so."""
+        if self._knows_copies or self.ladder.setting.deterministic:
+            return ""
+        for (arm, rung), seeds in self.state.trials.requests.items():
+            if result.identity in seeds.values():
+                words = copies_words(self.state, arm, rung)
+                self._knows_copies = bool(words)
+                return words
+        return ""
 
     def stop(self, reason: str, *, is_final: bool) -> None:
         """Write down that the study ends or pauses."""

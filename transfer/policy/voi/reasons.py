@@ -27,6 +27,8 @@ def beyond(ladder: Ladder, effects: Sequence[Effect]) -> str:
     """Say how far the target is from the highest rung measured: ``10x``."""
     last = max((effect.position for effect in effects), default=0.0)
     ratio = math.exp(ladder.position(ladder.target) - last)
+    if ratio >= 1000:
+        return f"{ratio:.1e} times the compute"
     return f"{ratio:.0f}x" if ratio >= 3 else f"{ratio:.1f}x"
 
 

@@ -43,6 +43,8 @@ def candidates(study: PolicyContext) -> list[str]:
             continue
         if change_view.verdict is None or change_view.is_accepted or change_view.deferred:
             continue
+        if change_view.verdict.outcome is Outcome.SUSPICIOUS:
+            continue
         if change_view.change.kind is Kind.HYPERPARAMETER and len(change_view.effects) < 2:
             continue
         gain = belief_of(study, change_view).at(study.target)

@@ -75,6 +75,8 @@ def exam_seeds(study: PolicyContext, rung_index: int, room: float, *, n_baseline
     """
     rung = study.ladder.rungs[rung_index]
     wanted = study.rules.exam_seeds[min(rung_index, len(study.rules.exam_seeds) - 1)]
+    if study.ladder.rungs[rung_index].name in study.view.copied:
+        wanted = 1
     for seeds in range(wanted, 0, -1):
         missing = max(max(seeds, rung.baseline_seeds) - n_baseline, 0)
         if (seeds + missing) * rung.cost <= room:

@@ -330,7 +330,8 @@ class PolicyContext:
             own = assumed * math.sqrt(1 - rho * rho)
             if effect is not None:
                 own = math.sqrt(max(effect.gain_se**2 - effect.shared_se**2, 1e-12) * n)
-            first = self.rules.first_seeds
+            is_copied = rung.name in self.view.copied
+            first = 1 if is_copied else self.rules.first_seeds
             common = assumed * (1 - rho) / math.sqrt(max(rung.baseline_seeds, first))
             options.append(
                 RungOption(
@@ -341,7 +342,7 @@ class PolicyContext:
                     shared_sd=common,
                     n=n,
                     first=first,
-                    most=self.rules.most_runs,
+                    most=1 if is_copied else self.rules.most_runs,
                 )
             )
         return options

@@ -125,8 +125,11 @@ class Tally:
             if change_view.verdict is None and not is_none:
                 break
             self._taught += 1
-            if not is_none and change_view.verdict is not None and change_view.verdict.effects:
-                self._teaching.append((change_view.change.kind, change_view.verdict))
+            verdict = change_view.verdict
+            if is_none or verdict is None or verdict.outcome is Outcome.SUSPICIOUS:
+                continue
+            if verdict.effects:
+                self._teaching.append((change_view.change.kind, verdict))
         return self._teaching
 
 

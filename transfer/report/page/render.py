@@ -38,6 +38,7 @@ PATCHES = 100_000
 # assumption: what a browser scrolls through without a pause.
 PATCH_LINE = 160
 ORDER = (
+    ChangeGroup.SUSPICIOUS,
     ChangeGroup.ACCEPTED,
     ChangeGroup.SET_ASIDE,
     ChangeGroup.TAKEN_BACK,
@@ -110,6 +111,7 @@ def _environment() -> "Environment":
     environment.globals.update(
         times=units.times,
         percent=units.percent,
+        noise_share=units.noise_share,
         span=lambda told: units.interval(told.low, told.mean, told.high),
         ends=_ends,
         gain_ends=lambda effect: _ends(*_around(effect.gain, effect.gain_se)),
@@ -253,7 +255,7 @@ def _loss_words(effect: Effect) -> str:
     """Write an effect in the objective's unit, signs shown: ``+0.0041 [+0.0019, +0.0063]``."""
     low, high = _around(effect.loss_gain, effect.loss_se)
     largest = max(abs(low), abs(high))
-    form = "+.1e" if largest < 0.001 else "+.4f" if largest < 10 else "+.4g"
+    form = units.loss_form(largest)
     return f"{effect.loss_gain:{form}} [{low:{form}}, {high:{form}}]".replace("-", "−")
 
 

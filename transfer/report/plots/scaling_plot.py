@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling import Fit, FitStatus, forecast_band, forecast_loss
+from scaling import Fit, FitStatus, compute_multiple, forecast_band, forecast_loss
 from scaling.present.axes import find_limits, new_figure, set_compute_axis, write_note
 from scaling.present.palette import LIGHT
 from transfer.measure.trend import Z80
@@ -127,7 +127,8 @@ def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> lis
         return [*ends, mean]
     law = fit.law
     worth = [
-        sign * float(law(ladder.target * np.exp(g))) for g in (stack.low, stack.mean, stack.high)
+        sign * float(law(ladder.target * compute_multiple(g)))
+        for g in (stack.low, stack.mean, stack.high)
     ]
     shift = mean - sign * float(law(ladder.target))
     low, centre, high = (value + shift for value in worth)

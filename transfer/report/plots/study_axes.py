@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GROUP_COLOURS: Mapping[ChangeGroup, str] = {
+    ChangeGroup.SUSPICIOUS: "red",
     ChangeGroup.ACCEPTED: "green",
     ChangeGroup.SET_ASIDE: "violet",
     ChangeGroup.TAKEN_BACK: "grey",

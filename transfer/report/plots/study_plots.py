@@ -31,6 +31,7 @@ PANELS: Sequence[tuple[str, tuple[ChangeGroup, ...]]] = (
     ("accepted", (ChangeGroup.ACCEPTED,)),
     ("scale-bound", (ChangeGroup.SCALE_BOUND,)),
     ("undecided or waiting", (ChangeGroup.UNDECIDED, ChangeGroup.SET_ASIDE, ChangeGroup.IN_FLIGHT)),
+    ("suspicious", (ChangeGroup.SUSPICIOUS,)),
     ("rejected", (ChangeGroup.TAKEN_BACK, ChangeGroup.REJECTED, ChangeGroup.CRASHED)),
 )
 LABELS = 9
