@@ -40,7 +40,7 @@ from transfer.report.write import write_report
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import KnobTrees, light_spec, simulate
 from transfer.study.study import Study
-from transfer.study_plan import StudyPlan
+from transfer.study_plan import RoundRule, StudyPlan
 
 PLAN = StudyPlan(trust=Trust(light=Light.GREEN), budget=1500.0, idea_cost=2.0)
 MEMORY = "memory <= 1.1x"
@@ -169,7 +169,11 @@ def planter(trees: KnobTrees, noise: float) -> InProcessRunner:
 
 
 def played(
-    *patches: str, noise: float = 0.003, text: str = MEMORY, policy: Policy | None = None
+    *patches: str,
+    noise: float = 0.003,
+    text: str = MEMORY,
+    policy: Policy | None = None,
+    plan: StudyPlan = PLAN,
 ) -> Study:
     limited = replace(ladder(), constraints=(constraint(text),))
     trees = KnobTrees(limited.setting.defaults())
@@ -177,7 +181,7 @@ def played(
         limited,
         [Change(title=patch, patch=f"{patch} {n}") for n, patch in enumerate(patches)],
         policy=policy or AtomsPolicy(),
-        plan=PLAN,
+        plan=plan,
         trees=trees,
         specs=light_spec,
         runner=planter(trees, noise),
@@ -218,6 +222,16 @@ def test_changes_that_break_it_only_together_do_not_all_stay() -> None:
     assert sum(float(patch.split()[1]) for patch in kept) < math.log(1.1)
     told = [verdict.outcome for arm, verdict in verdicts(study).items() if arm in ("c1", "c2")]
     assert Outcome.REJECTED in told
+
+
+def test_steps_over_many_rounds_do_not_break_what_one_may_not() -> None:
+    plan = replace(PLAN, round=RoundRule(accepts=1), budget=6000.0)
+    study = played(*["0.3 0.04"] * 6, plan=plan)
+    assert len(study.state.bases) > 2
+    kept = len(study.state.changes.accepted)
+    assert 1 <= kept <= 2  # 1.04^3 is over 1.1
+    told = [reason for one in verdicts(study).values() for reason in one.reasons]
+    assert any("of b0, with all accepted before it" in reason for reason in told)
 
 
 @pytest.mark.parametrize("name", ["atoms", "greedy", "ttest", "halving", "trend"])

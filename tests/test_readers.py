@@ -1,12 +1,17 @@
 """The number that a trial left is read whole, from wherever a program puts it, or refused."""
 
+import contextlib
 import json
 import math
+import re
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_worker import run
 from tiny_trials import spec
 
@@ -326,3 +331,62 @@ def test_a_hostile_line_costs_little() -> None:
     assert len(shown_end(b"\x1b" * 100_000)) < 1_000
     with pytest.raises(ValueError, match="no number"):
         parse_number("9" * 5_000 + "k")
+
+
+@given(
+    st.binary(max_size=400), st.lists(st.integers(1, 40), max_size=12), st.sampled_from(PATTERNS)
+)
+def test_pieces_change_nothing_and_no_output_breaks_the_reading(
+    output: bytes, cuts: list[int], pattern: str
+) -> None:
+    output = output + b"\nerror 1.5" + output
+    pieces, at = [], 0
+    for cut in cuts:
+        pieces.append(output[at : at + cut])
+        at += cut
+    found = []
+    for parts in ([output], [*pieces, output[at:]]):
+        try:
+            found.append(repr(printed(pattern, *parts)))
+        except ReadingError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
+@given(
+    st.text(st.sampled_from("0123456789.,eE+-nax_"), max_size=12),
+    st.sampled_from(["{number}", r"(\S+)", r"([-+.e0-9]+)", r"(\d+)"]),
+)
+def test_a_part_of_a_number_is_never_read(said: str, group: str) -> None:
+    token = find_number(f"error {said}", compile_pattern(f"error {group}"))
+    if token is None:
+        return
+    try:
+        value = parse_number(token)
+    except ValueError:
+        return
+    rest = said.removeprefix(token)
+    if re.match(r"[.,+-]*[a-zA-Z_]", rest[1:]) and rest[0] in ",.":
+        return  # another word of the line: 0.5,acc
+    whole = said.rstrip(".,+-")
+    assert repr(value) == repr(parse_number(whole)), (said, token)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["m.json", "m.jsonl", "m.csv", "m.tsv", "m.log"]))
+def test_no_file_breaks_the_reading(content: bytes, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_bytes(content)
+        more = {"line": "a {number}"} if name == "m.log" else {"key": "a[0].b"}
+        reading = encode_record(MetricSource(file=name, **more))
+        with contextlib.suppress(ReadingError):
+            number_in_files(folder, reading, events=read_events)
+
+
+def test_deep_and_wide_data_is_refused_in_a_line(tmp_path: Path) -> None:
+    for content in ('{"v": ' + "[" * 900 + "]" * 900 + "}", '{"v": ' + "[" * 100_000 + "}",
+                    '{"v": ' + "9" * 5_000 + "}"):  # fmt: skip
+        with pytest.raises(ReadingError) as refused:
+            in_file(tmp_path, "m.json", content, key="v")
+        assert len(str(refused.value)) < 200
+    with pytest.raises(ReadingError, match="is no table"):
+        in_file(tmp_path, "m.csv", "v\n" + "9" * 200_000, key="v")

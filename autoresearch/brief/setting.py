@@ -27,6 +27,7 @@ def setting_section(ladder: Ladder) -> Section:
         f"Target, never run: {ladder.target_name} ({ladder.target:.3g}).",
         *(f"The same on all sizes and at the target: {text}." for text in ladder.matches),
         *(f"Not the same on all sizes: {text}." for text in ladder.unmatched),
+        *(f"To be kept, or a change is refused: {one.words}." for one in ladder.constraints),
         "All arms of a size spend the same compute; cheaper steps mean more of them.",
     ]
     return Section("Setting", tuple(lines))

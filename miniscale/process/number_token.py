@@ -20,7 +20,8 @@ TOKEN = rf"(?>{_MISSING}|{_SIGN}?(?:{_NON_FINITE}|{_FINITE}))"
 _WHOLE_TOKEN = re.compile(TOKEN)
 _IN_TEXT = re.compile(rf"(?>{_MISSING}|(?:(?<![\w.)]){_SIGN})?(?:{_NON_FINITE}|{_FINITE}))")
 _GOES_ON = re.compile(
-    r"\w|[.,:/'’^·\-+\u2212\u00a0\u2009\u202f][0-9]|[^\S\n]?[x×*·][^\S\n]?10(?![0-9.])"
+    r"\w|[-+\u2212][-+.,]*\w|[.,:/'’^·\u00a0\u2009\u202f][-+.,]*[0-9]"
+    r"|[^\S\n]?[x×*·][^\S\n]?10(?![0-9.])"
 )
 """What makes a token a part of something longer: a unit, a ratio, a date, a power of ten."""
 _TO_SPACE = re.compile(r"(?:\S|[\u00a0\u2009\u202f](?=[0-9]))*(?:\s[x×*·]\s?10\S*)?")

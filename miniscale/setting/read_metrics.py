@@ -115,7 +115,9 @@ def as_number(value: object, *, what: str) -> float:
         If it is none.
     """
     if not _is_number(value):
-        raise ReadingError(f"{what} is {str(value)[:60]!r}, needs a number")
+        is_short = isinstance(value, str | bool | None)
+        said = repr(str(value)[:60]) if is_short else f"a {type(value).__name__}"
+        raise ReadingError(f"{what} is {said}, needs a number")
     return _as_float(value)  # type: ignore[arg-type]
 
 

@@ -78,6 +78,14 @@ class ConstraintStanding:
     note: str = ""
 
     @property
+    def leans(self) -> bool:
+        """Whether the estimate is nearer to a limit than the baseline's own number."""
+        if self.value is None or self.constraint.against is Against.NOTHING:
+            return False
+        moved = self.value - (1.0 if self.constraint.against is Against.FACTOR else 0.0)
+        return moved < 0 if self.constraint.relation.startswith(">") else moved > 0
+
+    @property
     def words(self) -> str:
         """Say it in a line: ``memory_gb 1.31x [1.29x, 1.33x] at d3, limit <= 1.1x: broken``."""
         one = self.constraint

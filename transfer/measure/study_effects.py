@@ -209,12 +209,28 @@ class Analysis:
         return self._standings[arm]
 
     def _standing(self, proposed: Proposed, constraint: Constraint) -> ConstraintStanding | None:
-        pairs = self._pairs(constraint, proposed.arm, proposed.base)
-        if not pairs:
-            return None
+        """Return how a change stands; limits do not move with the baseline.
+
+        A change that goes further towards a limit on a later baseline is also set against the
+        first one, so that many small steps do not break what one may not.
+        """
         every = (c.proposed for c in self.state.changes.values())
         pool = [p for one in every for p in self._pairs(constraint, one.arm, one.base)]
-        there = self.state.trials.losses(proposed.base, pairs[-1].rung).values()
+        found = self._stand(constraint, proposed.arm, proposed.base, pool)
+        if found is None or not found.leans or proposed.base == self.state.first_base:
+            return found
+        in_all = self._stand(constraint, proposed.arm, self.state.first_base, pool)
+        if in_all is None or in_all.standing is not ConstraintState.BROKEN:
+            return found
+        return replace(in_all, note=f"of {self.state.first_base}, with all accepted before it")
+
+    def _stand(
+        self, constraint: Constraint, arm: str, base: str, pool: Sequence[Pairs]
+    ) -> ConstraintStanding | None:
+        pairs = self._pairs(constraint, arm, base)
+        if not pairs:
+            return None
+        there = self.state.trials.losses(base, pairs[-1].rung).values()
         usual = (number_of(r.metrics, constraint.name) for r in there if r.is_complete)
         baseline = [value for value in usual if value is not None]
         return stand(constraint, pairs[-1], pool, baseline)

@@ -5,7 +5,7 @@ import fnmatch
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from miniscale.process.number_token import compile_mark
@@ -83,19 +83,28 @@ def matching_files(out: str, pattern: str) -> list[str]:
     entries = 0
     while folders and entries < MOST_ENTRIES:
         folder, depth = folders.pop()
-        for name in os.listdir(os.path.join(out, folder)):
+        for name, kind in _entries(os.path.join(out, folder)):
             entries += 1
             inner = os.path.join(folder, name)
-            mode = os.lstat(os.path.join(out, inner)).st_mode
-            if stat.S_ISDIR(mode) and depth < DEEPEST:
+            if stat.S_ISDIR(kind) and depth < DEEPEST:
                 folders.append((inner, depth + 1))
-            elif stat.S_ISREG(mode):
+            elif stat.S_ISREG(kind):
                 names.append(inner)
     found = sorted(fnmatch.filter(names, pattern.replace("**/", "*")))
     if not found:
         has = ", ".join(sorted(names)[:8]) or "no file"
         raise ReadingError(f"{pattern}: no file matches; the output folder has {has}")
     return [os.path.join(out, name) for name in found]
+
+
+def _entries(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield names in a folder with their modes; what a trainer closed to us is passed over."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name, entry.stat(follow_symlinks=False).st_mode
+    except OSError:
+        return
 
 
 def _in_text(path: str, name: str, reading: Reading) -> float:
@@ -149,7 +158,10 @@ def _in_table(text: bytes, name: str, reading: Reading) -> float:
     lines = text.decode("utf-8-sig", errors="replace")
     first = lines.partition("\n")[0]
     delimiter = max("\t;,", key=first.count)
-    table = list(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    try:
+        table = list(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise ReadingError(f"{name}: is no table ({error})") from None
     header = [cell.strip() for cell in table[0]] if table else []
     if reading["key"] not in header:
         columns = ", ".join(column[:80] for column in header[:8])
