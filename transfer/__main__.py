@@ -55,10 +55,11 @@ VERBS: Mapping[str, Verb] = {
     "report": Verb("report", "write the report again", STUDY),
     "export": Verb(
         "export",
-        "the accepted stack as one diff and as commits",
+        "the accepted stack as edits of your own files: commits, a diff, a table, a branch",
         {
             **STUDY,
             "--out": {"type": Path, "help": "folder to write to (default: STUDY/export)"},
+            "--branch": {"help": "put the commits on this new branch of the source's repository"},
         },
     ),
     "import": Verb(

@@ -114,9 +114,20 @@ class Workspace:
         """Return the difference of two commits as one patch."""
         return git(self._repo, "diff", "--full-index", "--no-renames", base, head)
 
-    def commits(self, base: str, head: str) -> str:
-        """Return the commits after ``base`` as mails that ``git am`` takes."""
-        return git(self._repo, "format-patch", "--stdout", "--no-renames", f"{base}..{head}")
+    @property
+    def repository(self) -> Path:
+        """The study's own repository."""
+        return self._repo
+
+    @property
+    def prefix(self) -> str:
+        """The source's folder in its repository, with a slash at the end; empty for all of it."""
+        return self._prefix
+
+    @property
+    def commit(self) -> str:
+        """The commit that the source was at; empty where no repository says."""
+        return self._origin.split()[1] if self._origin.startswith("commit ") else ""
 
     @property
     def origin(self) -> str:
