@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from autoresearch.build_study import StudyJob
 from autoresearch.console import Console
-from miniscale.preflight.check import PreflightCheck, table_lines
+from miniscale.preflight.check import table_lines
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.compose import FLAGS_WITH_VALUE
 from miniscale.setting.decode import InputError
@@ -20,13 +20,7 @@ from transfer.audit.calibrate import (
 )
 from transfer.audit.load_panel_runs import Run
 from transfer.audit.preflight import preflight_checks
-from transfer.audit.resolution import (
-    check_sight,
-    resolve_rung,
-    resolve_study,
-    sight_warning,
-    sight_words,
-)
+from transfer.audit.resolution import check_sight, resolve_rung, resolve_study, sight_lines
 from transfer.audit.run_panel import baseline_wants
 from transfer.commands.audit import machine
 from transfer.journal.trial_ledger import Trial
@@ -39,12 +33,14 @@ MOST_SHARE = 0.1
 """assumption: of a study's budget, what its first runs may take; they are the baseline's own."""
 
 
-def check_job(job: StudyJob) -> list[PreflightCheck]:
-    """Return the preflight of a study, by runs that are there already; nothing is run."""
+def opening_lines(job: StudyJob, study: Study, *, is_resumed: bool) -> list[str]:
+    """Return what a study begins with: the table of checks, or what it has come to see so far."""
+    if is_resumed:
+        return sight_lines(resolve_study(study.ladder, study.state))
     root = job.folder.parent
-    calibration = stored_calibration(root, job.ladder, machine())
     audit, _ = stored_audit(root, job.ladder)
-    return preflight_checks(job.ladder, calibration, audit)
+    known = stored_calibration(root, job.ladder, machine())
+    return table_lines(preflight_checks(job.ladder, known, audit))
 
 
 def calibrate_command(argv: Sequence[str] | None = None) -> str:
@@ -140,14 +136,6 @@ def judge_first_runs(job: StudyJob, study: Study, trials: Sequence[Trial]) -> li
     except InputError:  # every run failed: the loop says so next
         return table_lines(checks_of(job.ladder, runs, results, job.folder / "trials"))
     store_calibration(job.folder.parent, job.ladder, found)
-    sight = check_sight([resolve_rung(rung, found.rung(rung.name)) for rung in job.ladder.rungs])
-    return table_lines([*found.checks, sight])
-
-
-def sight_lines(study: Study) -> list[str]:
-    """Say the smallest gain that a study sees, and warn where it is blind."""
-    rungs = resolve_study(study.ladder, study.state)
-    if not rungs:
-        return []
-    warning = sight_warning(rungs)
-    return [f"sees     {sight_words(rungs)}", *([f"warning  {warning}"] if warning else [])]
+    sight = [resolve_rung(rung, found.rung(rung.name)) for rung in job.ladder.rungs]
+    is_copied = job.ladder.setting.deterministic
+    return table_lines([*found.checks, check_sight(sight, is_deterministic=is_copied)])

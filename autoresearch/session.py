@@ -13,14 +13,14 @@ from typing import Any
 from autoresearch.build_study import StudyJob
 from autoresearch.console import Console, budget_words, header
 from autoresearch.model_bill import bill_lines
-from autoresearch.preflight import check_job, fly_first_runs, sight_lines
+from autoresearch.preflight import fly_first_runs, opening_lines
 from autoresearch.tracking.tracker import make_tracker
 from miniscale.box import BoxReport, choose
-from miniscale.preflight.check import table_lines
 from miniscale.run import prepare_data
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.rung import Folders
 from miniscale.tree.workspace import workspace_of
+from transfer.audit.resolution import resolve_study, sight_lines
 from transfer.journal.folder import StudyFolder, check_writable, open_folder
 from transfer.journal.store import Journal
 from transfer.report.write import write_results
@@ -91,14 +91,14 @@ def run_study(job: StudyJob, config: Mapping[str, Any], *, command: str) -> int:
         console.lines(header(study, job.folder, is_resumed=is_resumed))
         bill = bill_lines(job.proposer, job.ladder, job.limits, in_flight=job.plan.in_flight)
         console.lines([f"audit    {job.audit}", f"box      {box.line}", *bill])
-        console.lines(sight_lines(study) if is_resumed else table_lines(check_job(job)))
+        console.lines(opening_lines(job, study, is_resumed=is_resumed))
         tracker = make_tracker(job.tracker, study, folder.path, warn=console.warn)
         observers += [tracker] if tracker is not None else []
         reason, code = loop(job, study, observers, console, box)
     write_results(study.ladder, study.state, folder)
-    console.lines(sight_lines(study))
     console.lines(
         [
+            *sight_lines(resolve_study(study.ladder, study.state)),
             f"ended    {reason} · {budget_words(study, job.limits)}",
             f"report   {folder.report / 'index.html'}",
             f"again    {command}" if code else f"next     python -m transfer status {folder.path}",

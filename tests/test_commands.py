@@ -1,5 +1,6 @@
 """The commands a person types after, before and beside a study."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -46,6 +47,18 @@ def test_status_says_where_a_study_stands(study: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.level2
+def test_status_and_report_say_the_smallest_gain_that_is_seen(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", str(study)]) == 0
+    said = capsys.readouterr().out
+    assert re.search(
+        r"sees     gains in compute of \d\.\d% and more, on \w+; noise of one run", said
+    )
+    page = (study / "report" / "index.html").read_text()
+    assert "this ladder sees gains in compute of" in page
+
+
 def test_show_tells_a_change_in_full(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "c1", str(study)]) == 0
     said = capsys.readouterr().out

@@ -11,18 +11,24 @@ from oracle import oracle_job
 
 from autoresearch.build_study import StudyJob
 from autoresearch.console import Console
-from autoresearch.preflight import calibrate_command, first_trials, fly_first_runs, sight_lines
+from autoresearch.preflight import calibrate_command, first_trials, fly_first_runs
 from miniscale.preflight.check import PreflightCheck, Standing, table_lines
 from miniscale.preflight.measured_checks import BaselineRun, check_measured, left_files
 from miniscale.preflight.written_checks import check_written, missing_files
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.rung import Folders, Rung
-from miniscale.setting.setting import Knob, Objective, Setting
+from miniscale.setting.setting import Knob, Objective, Seeding, Setting
 from miniscale.setting.trial import MetricSource, TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import result_of
 from transfer.audit.calibrate import MOST, stored_calibration
-from transfer.audit.resolution import Resolution, check_sight, resolve_rung
+from transfer.audit.resolution import (
+    Resolution,
+    check_sight,
+    resolve_rung,
+    resolve_study,
+    sight_lines,
+)
 from transfer.commands.audit import machine
 from transfer.events import TrialFinished, TrialsRequested
 from transfer.study.simulated_study import NOWHERE, QUIET, KnobTrees, MemoryLedger
@@ -101,6 +107,22 @@ def test_what_nothing_uses_or_is_not_there_is_named_with_the_line_to_change(
     assert [each for each, check in checks.items() if check.standing is not Standing.GOOD] == [name]
 
 
+def test_programs_in_a_row_are_each_looked_for(setting: Setting) -> None:
+    row = ("python3", "lay.py", "&&", *GOOD)
+    checks = written(replace(setting, command=row))
+    assert checks["command"].found.startswith("lay.py: not there")
+    (setting.source / "lay.py").touch()
+    assert written(replace(setting, command=row))["command"].standing is Standing.GOOD
+
+
+def test_a_seed_set_by_us_or_by_a_constant_is_passed_on(setting: Setting) -> None:
+    bare = replace(setting, command=("python3", "fit.py", "{points}", "{knobs}"))
+    assert written(bare)["seed"].standing is Standing.BAD
+    assert written(replace(bare, seeding=Seeding.AUTO))["seed"].standing is Standing.GOOD
+    set_there = replace(bare, constants={"fit.py": {"random.seed()": "{seed}"}})
+    assert written(set_there)["seed"].standing is Standing.GOOD
+
+
 def test_a_placeholder_in_the_environment_counts_as_used(setting: Setting) -> None:
     command = ("python3", "fit.py", "{points}", "{knobs}")
     assert (
@@ -157,6 +179,17 @@ def test_seeds_that_agree_to_the_last_digit_are_said_with_what_to_write(setting:
     unheard = replace(setting, command=("python3", "fit.py", "{points}", "{step}"))
     checks = measured(unheard, values([0.65, 0.65], [0.43, 0.43], [0.31, 0.31]))
     assert 'add "--seed={seed}"' in checks["seeds"].remedy
+
+
+def test_a_setting_that_says_it_is_deterministic_is_taken_at_its_word(setting: Setting) -> None:
+    stated = replace(setting, deterministic=True, command=("python3", "fit.py", "{points}"))
+    assert written(stated)["seed"].standing is Standing.GOOD
+    copies = measured(stated, values([0.65, 0.65], [0.43, 0.43], [0.31, 0.31]))
+    assert copies["seeds"].standing is Standing.GOOD
+    differ = measured(stated, values([0.65, 0.66], [0.43, 0.43], [0.31, 0.31]))
+    assert differ["seeds"].remedy == "setting: drop 'deterministic: true'"
+    unmeasured = [resolve_rung(rung) for rung in RUNGS]
+    assert check_sight(unmeasured, is_deterministic=True).standing is Standing.GOOD
 
 
 def test_rungs_that_agree_to_the_last_digit_are_said(setting: Setting) -> None:
@@ -290,7 +323,7 @@ def test_a_ladder_nobody_knows_is_calibrated_by_the_studys_own_baseline(tmp_path
     kept = stored_calibration(tmp_path, job.ladder, machine())
     assert kept is not None
     assert all(rung.noise_df for rung in kept.rungs)
-    assert "gains in compute of" in sight_lines(study)[0]
+    assert "gains in compute of" in sight_lines(resolve_study(study.ladder, study.state))[0]
     # the runs are the study's own: when it goes on they are there, and the ladder is known
     assert fly(job, begun(job, ledger), InProcessRunner(result_of)) == ""
     asked = study.request_trials(first_trials(job, study))
@@ -319,7 +352,9 @@ def test_a_program_that_hears_neither_seed_nor_size_is_told_at_the_first_start(
     said = fly(job, study, InProcessRunner(constant))
     assert "6 seeds give 0.5, equal to the last digit" in said
     assert "both give 0.5: the size is not heard" in said
-    assert "1000x" not in " ".join(sight_lines(study)).replace("over 1000x", "")
+    assert "1000x" not in " ".join(sight_lines(resolve_study(study.ladder, study.state))).replace(
+        "over 1000x", ""
+    )
     assert not re.search(r"\d{6}", said)
 
 

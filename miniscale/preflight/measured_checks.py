@@ -78,7 +78,7 @@ def _check_seeds(
     if not several:
         return PreflightCheck("seeds", Standing.UNKNOWN, "no rung has two runs yet")
     copies = {name: values for name, values in several.items() if len(set(values)) == 1}
-    if getattr(setting, "deterministic", None):
+    if setting.deterministic:
         if copies.keys() == several.keys():
             return PreflightCheck(
                 "seeds", Standing.GOOD, "agree to the last digit, as the setting says"

@@ -11,8 +11,9 @@ from dataclasses import Field, fields
 from pathlib import Path
 
 from miniscale.preflight.check import PreflightCheck, Standing
+from miniscale.setting.command import THEN
 from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
-from miniscale.setting.setting import Setting
+from miniscale.setting.setting import Seeding, Setting
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][\w-]*)\}(?!\})")
 _PROGRAM = re.compile(r"[^-=:]+\.(py|sh|bash|R|jl|lua|js|pl|rb|ya?ml|toml)$")
@@ -69,7 +70,9 @@ def compose_command(setting: Setting, rung: Rung) -> tuple[str, ...]:
     tree = Tree(setting.source, "", setting.defaults())
     folders = Folders(Path("OUT"), Path("CACHE"))
     spec = trial_spec(setting, rung, arm="b0", seed=0, tree=tree, data={}, folders=folders)
-    return tuple("OUT".join(word.split(spec.out)) for word in spec.trainer)
+    row = [place for place, word in enumerate(spec.trainer) if word.endswith("/in_a_row.py")]
+    argv = spec.trainer[row[0] + 1 :] if row else spec.trainer
+    return tuple(word.replace(spec.out, "OUT") for word in argv)
 
 
 def _check_command(setting: Setting, rung: Rung) -> PreflightCheck:
@@ -87,6 +90,9 @@ def _check_command(setting: Setting, rung: Rung) -> PreflightCheck:
 
 def missing_files(argv: Sequence[str], source: Path) -> list[str]:
     """Return the programs and files of a command that are not there, seen from its folder."""
+    if THEN in argv:
+        end = argv.index(THEN)
+        return [*missing_files(argv[:end], source), *missing_files(argv[end + 1 :], source)]
     program, *words = argv
     missing = [] if _is_program(program, source) else [program]
     is_ours = program == sys.executable or Path(program).name.startswith("python")
@@ -181,9 +187,9 @@ def _check_knobs(setting: Setting, rungs: Sequence[Rung]) -> PreflightCheck:
 
 
 def _check_seed(setting: Setting, rungs: Sequence[Rung]) -> PreflightCheck:
-    if "seed" in names_used(setting, rungs) or getattr(setting, "seeding", None):
+    if "seed" in names_used(setting, rungs) or setting.seeding is Seeding.AUTO:
         return PreflightCheck("seed", Standing.GOOD, "is passed on")
-    if getattr(setting, "deterministic", None):
+    if setting.deterministic:
         return PreflightCheck(
             "seed", Standing.GOOD, "none: the setting says that it is deterministic"
         )

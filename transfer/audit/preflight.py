@@ -21,5 +21,5 @@ def preflight_checks(
     return [
         *check_written(ladder.setting, ladder.rungs),
         *(calibration.checks if calibration is not None else [unknown]),
-        check_sight(sight),
+        check_sight(sight, is_deterministic=ladder.setting.deterministic),
     ]

@@ -118,8 +118,8 @@ def sight_words(rungs: Sequence[Resolution]) -> str:
 
 def sight_warning(rungs: Sequence[Resolution]) -> str:
     """Say that a ladder is blind for what most changes are worth; empty if it is not."""
-    best = min(rungs, key=lambda each: each.gain)
-    if best.gain <= DIM:
+    best = min(rungs, key=lambda each: each.gain, default=None)
+    if best is None or best.gain <= DIM:
         return ""
     word = "blind" if best.gain > BLIND else "short-sighted"
     return (
@@ -128,8 +128,19 @@ def sight_warning(rungs: Sequence[Resolution]) -> str:
     )
 
 
-def check_sight(rungs: Sequence[Resolution]) -> PreflightCheck:
+def sight_lines(rungs: Sequence[Resolution]) -> list[str]:
+    """Say the smallest gain that is seen, with a warning where a ladder is blind."""
+    if not rungs:
+        return []
+    warning = sight_warning(rungs)
+    return [f"sees     {sight_words(rungs)}", *([f"warning  {warning}"] if warning else [])]
+
+
+def check_sight(rungs: Sequence[Resolution], *, is_deterministic: bool = False) -> PreflightCheck:
     """Say what a ladder sees as a line of the preflight table."""
+    if is_deterministic:
+        found = "none between runs, as the setting says: what is doubtful is how effects go on"
+        return PreflightCheck("noise", Standing.GOOD, found)
     best = min(rungs, key=lambda each: each.gain)
     if best.gain >= MOST:
         found = "cannot be told in compute: the baseline follows no law here, or all seeds agree"

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 from scaling.present.axes import round_number
+from transfer.audit.resolution import resolve_study, sight_lines
 from transfer.belief.exam_ratio import Exam
 from transfer.events import Effect, VerdictReached
 from transfer.journal.change_counts import count_changes
@@ -38,6 +39,7 @@ def status(loaded: Loaded) -> list[str]:
         f"{len(state.trials.results)} trials, {changes_words(state)}",
         *([f"models   {added(state.spending.values()).words()}"] if state.spending else []),
         *([f"box      {box_words(state)}"] if box_words(state) else []),
+        *sight_lines(resolve_study(ladder, state)),
         f"verdicts {count_changes(state).words or 'none yet'}",
         f"forecast {hits if findings.scored else 'none scored yet'}",
         *(f"expected {text}" for text in calibration_words(ladder, state)),

@@ -11,6 +11,7 @@ from scaling.present.axes import find_limits, round_number
 from scaling.present.html import inline_svg, make_environment
 from transfer import units
 from transfer.audit.audit_result import Audit
+from transfer.audit.resolution import resolve_study, sight_warning, sight_words
 from transfer.events import Effect
 from transfer.journal.change_counts import count_changes
 from transfer.journal.spending import added
@@ -81,6 +82,7 @@ def render_page(
         What the ladder's design found, in a line; empty for one made by hand.
     """
     state, ladder = findings.state, findings.ladder
+    sight = resolve_study(ladder, state)
     rung_names = [rung.name for rung in ladder.rungs]
     data: dict[str, Any] = {
         "findings": findings,
@@ -94,7 +96,11 @@ def render_page(
         "audit": audit,
         "audit_words": audit_words,
         "design_words": design_words,
-        "warnings": findings.warnings(),
+        "warnings": [
+            *findings.warnings(),
+            *([sight_warning(sight)] if sight_warning(sight) else []),
+        ],
+        "sight": sight_words(sight) if sight else "",
         "spending": added(state.spending.values()).words() if state.spending else "",
         "hours": _hours(findings),
         "counts": count_changes(state),
