@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from miniscale.preflight.check import PreflightCheck, Standing
+from miniscale.preflight.reading_checks import check_readings
 from miniscale.preflight.written_checks import names_used
 from miniscale.setting.rung import Rung
 from miniscale.setting.setting import Setting
@@ -52,6 +53,7 @@ def check_measured(
     failed = [_check_failure(run) for run in runs if not run.result.is_complete]
     return [
         *failed[:1],
+        *check_readings(setting, [(run.result, run.folder) for run in runs]),
         _check_seeds(setting, by_rung, is_seed_passed="seed" in names_used(setting, rungs)),
         _check_sizes(setting, rungs, by_rung),
         *_check_limits(rungs, by_rung),

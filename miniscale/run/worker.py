@@ -333,7 +333,7 @@ class _Trial:
         try:
             value = self._numbers.number(OBJECTIVE)
         except ReadingError as error:
-            reason = f"no objective: {error}\n{self._words}"
+            reason = f"{self._words}\nno objective: {error}"  # a reader of one line has the last
             return Finding("failed", cause="crash", reason=reason)
         if not math.isfinite(value):
             return Finding("diverged", reason=f"the objective is {value}, needs a finite number")

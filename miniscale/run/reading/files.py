@@ -3,6 +3,7 @@
 import csv
 import fnmatch
 import io
+import math
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -186,8 +187,9 @@ def _of_rows(rows: Iterable[tuple[str, float | str]], name: str, reading: Readin
         is_final |= any(mark.search(text) for mark in marks)
     if not series.count:
         raise ReadingError(f"{name}: no row has {reading['key']!r}")
-    if not is_final:
+    number = series.number(where=f"{name}: {reading['key']!r}")
+    if not is_final and math.isfinite(number):
         raise ReadingError(
             f"{name}: no final value, no row with {reading['final']!r} is at or after the last one"
         )
-    return series.number(where=f"{name}: {reading['key']!r}")
+    return number

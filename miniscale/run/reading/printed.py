@@ -1,5 +1,7 @@
 """A number in what a program prints, looked for while it passes."""
 
+import math
+
 from miniscale.process.logs import terminal_lines
 from miniscale.process.number_token import compile_mark, compile_pattern, find_number
 from miniscale.run.reading.series import Series
@@ -44,7 +46,7 @@ class LineSearch:
             self._is_final |= any(mark.search(line) for mark in self._marks)
 
     def number(self, *, where: str) -> float:
-        """Return the number that counts; it may be non-finite.
+        """Return the number that counts; one that is not finite needs no end to be marked.
 
         Raises
         ------
@@ -53,12 +55,13 @@ class LineSearch:
         """
         if not self.has_match:
             raise ReadingError(f"{where}: no line matches {self._said!r}")
-        if not self._is_final:
+        number = self._series.number(where=where)
+        if not self._is_final and math.isfinite(number):
             raise ReadingError(
                 f"{where}: no final value, no line with {self._final!r} came at or after the last "
                 f"match of {self._said!r}"
             )
-        return self._series.number(where=where)
+        return number
 
 
 class Printed:
