@@ -8,14 +8,16 @@ is the nearest to the target.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scipy.special import stdtrit
 
 from miniscale.setting.trial import TrialResult
 from transfer.constraint import Against, Constraint, number_of
-from transfer.events import Outcome
+from transfer.events import Outcome, Proposed
+from transfer.journal.state import StudyState
+from transfer.ladder import Ladder
 
 LEAST_DF = 3
 """assumption: with fewer, small rungs' spread says more than a rung's own."""
@@ -98,6 +100,70 @@ class ConstraintStanding:
         at = f" at {self.rung}" if self.rung else ""
         note = f" ({self.note})" if self.note else ""
         return f"{one.name} {one.write(self.value)}{ends}{at}, {limit}{note}"
+
+
+def find_standings(
+    ladder: Ladder, state: StudyState, proposed: Proposed
+) -> tuple[ConstraintStanding, ...]:
+    """Return how a change stands to each constraint of a ladder, where a rung was measured of it.
+
+    Limits do not move with the baseline: a change that goes further towards one on a later
+    baseline is also set against the first one, so that many small steps do not break what one may
+    not.
+    """
+    found = []
+    for constraint in ladder.constraints:
+        every = (record.proposed for record in state.changes.values())
+        pool = [
+            p for one in every for p in _pairs(ladder, state, constraint, one.arm, base=one.base)
+        ]
+        bases = dict.fromkeys((proposed.base, state.first_base))
+        own, *first = (
+            _stand_on_top(ladder, state, constraint, proposed.arm, base=base, pool=pool)
+            for base in bases
+        )
+        if own is None:
+            continue
+        in_all = first[0] if first and own.leans else None
+        if in_all is not None and in_all.standing is ConstraintState.BROKEN:
+            own = replace(in_all, note=f"of {state.first_base}, with all accepted before it")
+        found.append(own)
+    return tuple(found)
+
+
+def _stand_on_top(
+    ladder: Ladder,
+    state: StudyState,
+    constraint: Constraint,
+    arm: str,
+    *,
+    base: str,
+    pool: Sequence[Pairs],
+) -> ConstraintStanding | None:
+    """Return a standing on the highest rung that both arms were run on, None without one."""
+    pairs = _pairs(ladder, state, constraint, arm, base=base)
+    if not pairs:
+        return None
+    there = state.trials.losses(base, pairs[-1].rung).values()
+    usual = (number_of(r.metrics, constraint.name) for r in there if r.is_complete)
+    return stand(constraint, pairs[-1], pool, [value for value in usual if value is not None])
+
+
+def _pairs(
+    ladder: Ladder, state: StudyState, constraint: Constraint, arm: str, *, base: str
+) -> list[Pairs]:
+    """Return what an arm's runs say of a constraint, a rung each, from the lowest."""
+    ended = state.trials.ended
+    found = (
+        pair_runs(
+            constraint,
+            rung.name,
+            ended.get((arm, rung.name), {}),
+            ended.get((base, rung.name), {}),
+        )
+        for rung in ladder.rungs
+    )
+    return [one for one in found if one is not None]
 
 
 def limit_outcome(

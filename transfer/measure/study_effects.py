@@ -12,7 +12,6 @@ from dataclasses import replace
 from miniscale.setting.setting import Kind
 from miniscale.setting.trial import TrialState
 from scaling import bound_gain
-from transfer.constraint import Constraint, number_of
 from transfer.events import Effect, Proposed
 from transfer.failure import Failure
 from transfer.journal.state import StudyState
@@ -22,9 +21,7 @@ from transfer.measure import extra_time
 from transfer.measure.constraint_standing import (
     ConstraintStanding,
     ConstraintState,
-    Pairs,
-    pair_runs,
-    stand,
+    find_standings,
 )
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Losses, Noise, Pool, share_of, within_reach
@@ -204,49 +201,8 @@ class Analysis:
         """Return how a change stands to each constraint, where a rung was measured of it."""
         arm = proposed.arm
         if arm not in self._standings:
-            found = (self._standing(proposed, each) for each in self.ladder.constraints)
-            self._standings[arm] = tuple(one for one in found if one is not None)
+            self._standings[arm] = find_standings(self.ladder, self.state, proposed)
         return self._standings[arm]
-
-    def _standing(self, proposed: Proposed, constraint: Constraint) -> ConstraintStanding | None:
-        """Return how a change stands; limits do not move with the baseline.
-
-        A change that goes further towards a limit on a later baseline is also set against the
-        first one, so that many small steps do not break what one may not.
-        """
-        every = (c.proposed for c in self.state.changes.values())
-        pool = [p for one in every for p in self._pairs(constraint, one.arm, one.base)]
-        found = self._stand(constraint, proposed.arm, proposed.base, pool)
-        if found is None or not found.leans or proposed.base == self.state.first_base:
-            return found
-        in_all = self._stand(constraint, proposed.arm, self.state.first_base, pool)
-        if in_all is None or in_all.standing is not ConstraintState.BROKEN:
-            return found
-        return replace(in_all, note=f"of {self.state.first_base}, with all accepted before it")
-
-    def _stand(
-        self, constraint: Constraint, arm: str, base: str, pool: Sequence[Pairs]
-    ) -> ConstraintStanding | None:
-        pairs = self._pairs(constraint, arm, base)
-        if not pairs:
-            return None
-        there = self.state.trials.losses(base, pairs[-1].rung).values()
-        usual = (number_of(r.metrics, constraint.name) for r in there if r.is_complete)
-        baseline = [value for value in usual if value is not None]
-        return stand(constraint, pairs[-1], pool, baseline)
-
-    def _pairs(self, constraint: Constraint, arm: str, base: str) -> list[Pairs]:
-        ended = self.state.trials.ended
-        found = (
-            pair_runs(
-                constraint,
-                rung.name,
-                ended.get((arm, rung.name), {}),
-                ended.get((base, rung.name), {}),
-            )
-            for rung in self.ladder.rungs
-        )
-        return [one for one in found if one is not None]
 
     def _overuse(self, arm: str, rung: str) -> float:
         """Return how many times its baseline's seconds a change took; 1 within the band."""
