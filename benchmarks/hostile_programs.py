@@ -8,7 +8,7 @@ from functools import cache
 
 from autoresearch.build_study import decode_job
 from miniscale.setting.compose import compose
-from miniscale.setting.trial import TrialResult, TrialSpec, TrialState
+from miniscale.setting.trial import Transform, TrialResult, TrialSpec, TrialState
 from transfer.change import Change
 from transfer.ladder import Ladder
 from transfer.study.simulated_study import KnobTrees
@@ -56,6 +56,14 @@ def flat(scale: float, own: random.Random, shared: random.Random) -> float:
 
 def accuracy(scale: float, own: random.Random, shared: random.Random) -> float:
     return min(1 - 0.05 * scale**-0.4 * math.exp(0.1 * own.gauss(0, 1)), 1.0)
+
+
+def better_accuracy(scale: float, own: random.Random, shared: random.Random) -> float:
+    return accuracy(4 * scale, own, shared)
+
+
+def flat_better(scale: float, own: random.Random, shared: random.Random) -> float:
+    return flat(scale, own, shared) - 0.003
 
 
 def coarse_accuracy(scale: float, own: random.Random, shared: random.Random) -> float:
@@ -146,6 +154,8 @@ PROGRAMS: Mapping[str, Program] = {
     "worse_law": worse_law,
     "deterministic_better": deterministic_better,
     "tenth_better": tenth_better,
+    "better_accuracy": better_accuracy,
+    "flat_better": flat_better,
     "zero": printing(0.0),
     "minus zero": printing(-0.0),
     "one": printing(1.0),
@@ -168,7 +178,13 @@ PROGRAMS: Mapping[str, Program] = {
     "vanishing": vanishing,
     "spiky": spiky,
 }
-REAL = {("power_law", "better_law"), ("sometimes_nan", "better_law")}
+REAL = {
+    ("power_law", "better_law"),
+    ("sometimes_nan", "better_law"),
+    ("worse_law", "better_law"),
+    ("worse_law", "power_law"),
+    ("accuracy", "better_accuracy"),
+}
 """(baseline, change) that may be certified: a gain that seeds and scales can show."""
 POLICIES = ("atoms", "atoms", "atoms", "atoms", "trend", "ttest", "greedy", "halving", "confirm")
 
@@ -215,7 +231,8 @@ def draw_case(number: int) -> Case:
     ladder = oracle_ladder()
     n_rungs = rng.choice((1, 2, 3, 3, 4, 4, 4))
     is_minimized = rng.random() < 0.6
-    objective = replace(ladder.setting.objective, is_minimized=is_minimized)
+    transform = rng.choice(tuple(Transform)) if rng.random() < 0.3 else Transform.NONE
+    objective = replace(ladder.setting.objective, is_minimized=is_minimized, transform=transform)
     ladder = replace(
         ladder,
         rungs=ladder.rungs[:n_rungs],

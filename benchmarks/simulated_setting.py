@@ -21,8 +21,8 @@ from pathlib import Path as Folder
 
 import numpy as np
 
-from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import MetricSource
+from miniscale.setting.setting import Kind, Knob, Setting
+from miniscale.setting.trial import MetricSource, Objective
 from transfer.audit.agreement import accuracy
 from transfer.change import Change
 from transfer.design.space.candidate_sizes import Cell, Seen, Trial

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from miniscale.setting.rung import Rung
-from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import Cause, MetricSource, TrialState
+from miniscale.setting.setting import Kind, Knob, Setting
+from miniscale.setting.trial import Cause, MetricSource, Objective, TrialState
 from transfer.change import Change
 from transfer.events import Effect, Outcome, VerdictReached
 from transfer.failure import Failure

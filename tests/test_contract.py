@@ -13,8 +13,8 @@ from miniscale.run.runner.local import LocalRunner
 from miniscale.run.worker import PASSED_ON
 from miniscale.setting.decode import decode
 from miniscale.setting.rung import OURS, Folders, Rung, trial_spec
-from miniscale.setting.setting import Knob, Objective, Setting
-from miniscale.setting.trial import Cause, MetricSource, TrialResult, TrialState
+from miniscale.setting.setting import Knob, Setting
+from miniscale.setting.trial import Cause, MetricSource, Objective, TrialResult, TrialState
 from miniscale.tree.workspace import Workspace
 
 PAGE = (ROOT / "docs" / "contract.md").read_text()

@@ -1,12 +1,14 @@
 """No program, whatever it prints, is believed beyond what seeds, rungs and law can show."""
 
 import io
+import math
 from dataclasses import replace
 
 import pytest
-from fuzz_studies import check, play
+from fuzz_studies import absurd, check, play, rendered
 from hostile_programs import Case, oracle_ladder
 
+from miniscale.setting.trial import MetricSource, Objective, Transform
 from transfer.events import Confirmed, Outcome
 from transfer.journal.change_record import ChangeStatus
 from transfer.study.judge_again import rejudge
@@ -21,9 +23,13 @@ def study_of(
     ledger: MemoryLedger | None = None,
     deterministic: bool = False,
     printed: io.StringIO | None = None,
+    transform: Transform = Transform.NONE,
+    is_minimized: bool = True,
 ) -> Study:
     ladder = oracle_ladder()
-    ladder = replace(ladder, setting=replace(ladder.setting, deterministic=deterministic))
+    objective = replace(ladder.setting.objective, transform=transform, is_minimized=is_minimized)
+    setting = replace(ladder.setting, deterministic=deterministic, objective=objective)
+    ladder = replace(ladder, setting=setting)
     case = Case(7, ladder, policy, base, changes)
     trees = KnobTrees(ladder.setting.defaults())
     return play(case, ledger or MemoryLedger(), trees, printed or io.StringIO())
@@ -85,3 +91,37 @@ def test_a_declared_deterministic_program_is_run_once_an_arm() -> None:
     study = study_of("deterministic_law", "deterministic_better", deterministic=True)
     assert all(len(seeds) == 1 for key, seeds in study.state.trials.ended.items() if key[0] == "c1")
     assert study.state.verdict("c1").outcome.is_accepted
+
+
+@pytest.mark.parametrize("transform", list(Transform))
+@pytest.mark.parametrize("is_minimized", [True, False])
+def test_a_transform_is_undone_and_keeps_the_direction(
+    transform: Transform, is_minimized: bool
+) -> None:
+    objective = Objective("m", is_minimized, MetricSource(line="m {number}"), transform)
+    for value in (0.02, 0.5, 0.97):
+        assert math.isclose(objective.value(objective.loss(value)), value)
+    better, worse = (0.4, 0.6) if is_minimized else (0.6, 0.4)
+    assert objective.loss(better) < objective.loss(worse)
+    assert all(math.isfinite(objective.loss(v)) for v in (0.0, 1.0, -5.0, 1e300))
+
+
+@pytest.mark.parametrize("transform", [Transform.ERROR, Transform.LOGIT, Transform.LOG])
+def test_an_accuracy_near_one_is_judged_as_what_it_lacks(transform: Transform) -> None:
+    study = study_of("accuracy", "better_accuracy", transform=transform, is_minimized=False)
+    verdict = study.state.verdict("c1")
+    assert verdict.outcome.is_accepted
+    assert verdict.effects[-1].gain < math.log(10)
+    assert not absurd(rendered(study, is_page=True))
+
+
+def test_a_transform_is_part_of_what_makes_results_comparable() -> None:
+    setting = oracle_ladder().setting
+    bent = replace(setting, objective=replace(setting.objective, transform=Transform.LOG))
+    assert bent.content_digest != setting.content_digest
+
+
+def test_nothing_is_certified_where_the_baseline_gets_no_better_with_compute() -> None:
+    study = study_of("flat", "flat_better")
+    verdict = study.state.verdict("c1")
+    assert verdict.outcome in (Outcome.PROVISIONAL, Outcome.UNDECIDED, Outcome.SUSPICIOUS)

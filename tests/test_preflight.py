@@ -18,8 +18,8 @@ from miniscale.preflight.written_checks import check_written, missing_files
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.run.runner.protocol import Runner
 from miniscale.setting.rung import Folders, Rung
-from miniscale.setting.setting import Knob, Objective, Seeding, Setting
-from miniscale.setting.trial import MetricSource, TrialResult, TrialSpec, TrialState
+from miniscale.setting.setting import Knob, Seeding, Setting
+from miniscale.setting.trial import MetricSource, Objective, TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import result_of
 from transfer.audit.calibrate import MOST, stored_calibration
 from transfer.audit.resolution import (

@@ -19,8 +19,8 @@ from miniscale.process.number_token import compile_pattern, find_number, parse_n
 from miniscale.run.reading.printed import LINE_CHARACTERS, LineSearch, Printed
 from miniscale.setting.decode import InputError, decode
 from miniscale.setting.read_metrics import ReadingError
-from miniscale.setting.setting import ObjectiveKeys, Setting
-from miniscale.setting.trial import MetricSource, Stream, TrialResult, TrialState
+from miniscale.setting.setting import Setting
+from miniscale.setting.trial import MetricSource, ObjectiveKeys, Stream, TrialResult, TrialState
 
 STDERR = MetricSource(line="acc {number}", stream=Stream.STDERR)
 PATTERNS = ("error {number}", "error ([-+.e0-9]+)", r"error\s+(\d+)", r"error (\S+)")

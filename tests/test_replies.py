@@ -10,8 +10,8 @@ from replies import OUTCOMES, TRAIN, block, header
 from autoresearch.proposer.idea.apply_edits import EditBlock, EditRefused, EditRule, apply
 from autoresearch.proposer.idea.make_change import Ground, Unfit, admit, difference
 from autoresearch.proposer.idea.parse_reply import Malformed, read
-from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import MetricSource
+from miniscale.setting.setting import Kind, Knob, Setting
+from miniscale.setting.trial import MetricSource, Objective
 from miniscale.tree.compare_programs import is_retuned, is_seed_change, program_digest
 from miniscale.tree.workspace import Workspace
 from transfer.change import Change

@@ -79,8 +79,7 @@ def baseline_section(ladder: Ladder, state: StudyState, analysis: Analysis) -> S
         losses = analysis.losses(state.base, rung.name)
         where = f"{rung.name}: not run yet"
         if losses:
-            sign = 1 if ladder.setting.objective.is_minimized else -1
-            mean = sign * statistics.fmean(losses.values())
+            mean = ladder.setting.objective.value(statistics.fmean(losses.values()))
             where = f"{rung.name}: {mean:.5g} over {len(losses)} seeds"
         blind = compute_multiple(_detectable(ladder, state, analysis, rung.name)) - 1
         lines.append(f"{where}; differences below {blind:.1%} of compute cannot be seen")

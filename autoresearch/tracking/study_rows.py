@@ -153,30 +153,30 @@ def scaling_rows(findings: Findings) -> list[Record]:
     fit, ladder = findings.fit, findings.ladder
     if fit is None:
         return []
-    sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
+    value = ladder.setting.objective.value
     low_end = ladder.rungs[0].scale
     grid = np.geomspace(low_end, max(ladder.target, low_end * 1.001), 40)
     lows, highs = forecast_band(fit, grid)
     rows: list[Record] = []
     for compute, low, high in zip(grid, lows, highs, strict=True):
-        ends = sorted((sign * float(low), sign * float(high)))
+        ends = sorted((value(float(low)), value(float(high))))
         rows.append(
             {
                 "scaling/compute": float(compute),
-                "scaling/law": sign * float(fit.law(float(compute))),
+                "scaling/law": value(float(fit.law(float(compute)))),
                 "scaling/band_low": ends[0],
                 "scaling/band_high": ends[1],
             }
         )
     for base in findings.state.bases:
-        for compute, value in zip(*baseline_runs(findings, base), strict=True):
-            rows.append({"scaling/compute": float(compute), f"scaling/runs_{base}": float(value)})
+        for compute, run in zip(*baseline_runs(findings, base), strict=True):
+            rows.append({"scaling/compute": float(compute), f"scaling/runs_{base}": float(run)})
     at_target = forecast_loss(fit, ladder.target)
-    rows.append({"scaling/compute": ladder.target, "scaling/target": sign * at_target.mean})
+    rows.append({"scaling/compute": ladder.target, "scaling/target": value(at_target.mean)})
     if findings.stack is not None:
         moved = float(fit.law(ladder.target * compute_multiple(findings.stack.mean)))
         moved += at_target.mean - float(fit.law(ladder.target))
-        rows.append({"scaling/compute": ladder.target, "scaling/target_accepted": sign * moved})
+        rows.append({"scaling/compute": ladder.target, "scaling/target_accepted": value(moved)})
     return rows
 
 
@@ -193,16 +193,16 @@ def summary(findings: Findings) -> Record:
         figures_by_name[f"verdicts/{status.name.lower()}"] = n
     if fit is not None:
         at_target = forecast_loss(fit, findings.ladder.target)
-        sign = 1.0 if findings.ladder.setting.objective.is_minimized else -1.0
-        ends = sorted((sign * at_target.low, sign * at_target.high))
+        value = findings.ladder.setting.objective.value
+        ends = sorted((value(at_target.low), value(at_target.high)))
         figures_by_name |= {
-            "fit/E": sign * fit.law.E,
+            "fit/E": value(fit.law.E),
             "fit/A": fit.law.A,
             "fit/alpha": fit.law.alpha,
             "fit/status": str(fit.status),
             "fit/n_runs": fit.n_runs,
             "fit/n_scales": fit.n_scales,
-            "fit/target": sign * at_target.mean,
+            "fit/target": value(at_target.mean),
             "fit/target_low": ends[0],
             "fit/target_high": ends[1],
         }

@@ -20,8 +20,8 @@ from pathlib import Path
 import polars as pl
 
 from miniscale.setting.rung import Rung
-from miniscale.setting.setting import Kind, Objective, Setting
-from miniscale.setting.trial import MetricSource
+from miniscale.setting.setting import Kind, Setting
+from miniscale.setting.trial import MetricSource, Objective
 from transfer.events import Effect
 from transfer.ladder import Ladder
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law

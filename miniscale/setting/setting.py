@@ -14,7 +14,15 @@ from miniscale.setting.command import THEN, Flags, placeholders
 from miniscale.setting.decode import InputError, Key, Rows, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
 from miniscale.setting.records import encode_record
-from miniscale.setting.trial import MEASURED, MetricSource, Scalar, Stream, digest
+from miniscale.setting.trial import (
+    MEASURED,
+    MetricSource,
+    Objective,
+    ObjectiveKeys,
+    Scalar,
+    Transform,
+    digest,
+)
 
 CONFIG_GROUPS = ("setting", "ladder", "panel", "path", "schema")
 """Folders of a user's own configuration."""
@@ -78,58 +86,6 @@ def _whole(value: float, where: str) -> int:
     if not float(value).is_integer():
         raise InputError(f"{where}: got {value}, must be a whole number")
     return int(value)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The metric that decides, and its direction."""
-
-    name: str
-    is_minimized: bool
-    reading: MetricSource
-
-    def loss(self, value: float) -> float:
-        """Turn a value into a loss: lower is better, whatever the metric's own direction."""
-        return value if self.is_minimized else -value
-
-
-class Direction(StrEnum):
-    """Which way a metric gets better."""
-
-    MINIMIZE = "minimize"
-    MAXIMIZE = "maximize"
-
-
-@dataclass(frozen=True)
-class ObjectiveKeys:
-    """An objective as it is written: where it is found, and which way it gets better."""
-
-    name: str
-    direction: Direction = Direction.MINIMIZE
-    file: str = ""
-    key: str = ""
-    line: str = ""
-    stream: Stream = Stream.STDOUT
-    take: str = "last"
-    """Beside those of a metric ``best``."""
-    final: str = ""
-
-    def __post_init__(self) -> None:
-        self.build()
-
-    def build(self) -> Objective:
-        """Return the objective."""
-        is_minimized = self.direction is Direction.MINIMIZE
-        best = "min" if is_minimized else "max"
-        source = MetricSource(
-            file=self.file,
-            key=self.key,
-            line=self.line,
-            stream=self.stream,
-            take=best if self.take == "best" else self.take,
-            final=self.final,
-        )
-        return Objective(self.name, is_minimized, source)
 
 
 class Seeding(StrEnum):
@@ -259,7 +215,7 @@ class Setting:
         content: dict[str, Any] = {
             "command": list(self.command),
             "evaluator": list(self.evaluator),
-            "objective": [self.objective.name, self.objective.is_minimized],
+            "objective": self._objective_content(),
             "env": dict(self.env),
             "knobs": {name: knob.default for name, knob in sorted(self.knobs.items())},
             "locked": self.locked_digests,
@@ -286,6 +242,12 @@ class Setting:
         """What reaches the program by its environment or its source, by name."""
         texts = [t for places in self.constants.values() for t in places.values()]
         return placeholders([*self.env.values(), *texts])
+
+    def _objective_content(self) -> list[str | bool]:
+        """Return name and direction, and the transform where there is one."""
+        named: list[str | bool] = [self.objective.name, self.objective.is_minimized]
+        is_plain = self.objective.transform is Transform.NONE
+        return named if is_plain else [*named, str(self.objective.transform)]
 
     @cached_property
     def content_digest(self) -> str:

@@ -123,6 +123,116 @@ class MetricSource:
         return is_bare and not is_new and NUMBER not in self.line
 
 
+LEAST = 1e-75
+"""A metric that is not above 0 has no logarithm: it counts as this."""
+
+
+class Transform(StrEnum):
+    """What a metric becomes before it is compared: a law falls in powers, not in a share of 1."""
+
+    NONE = "none"
+    LOG = "log"
+    """Its logarithm: for what is compared by ratio."""
+    LOGIT = "logit"
+    """Its log odds: for a share near 0 or 1."""
+    ERROR = "error"
+    """What is missing to 1: for an accuracy."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that decides, and its direction."""
+
+    name: str
+    is_minimized: bool
+    reading: MetricSource
+    transform: Transform = Transform.NONE
+
+    def loss(self, value: float) -> float:
+        """Turn a value into a loss: lower is better, whatever the metric's own direction.
+
+        >>> reading = MetricSource(line="acc {number}")
+        >>> shown = Objective("acc", False, reading, Transform.LOGIT)
+        >>> round(shown.loss(0.9), 3), round(shown.value(shown.loss(0.9)), 3)
+        (-2.197, 0.9)
+        """
+        match self.transform:
+            case Transform.ERROR:
+                return value if self.is_minimized else 1 - value
+            case Transform.LOG:
+                value = math.log(max(value, LEAST))
+            case Transform.LOGIT:
+                inside = min(max(value, LEAST), 1 - 1e-15)
+                value = math.log(inside) - math.log1p(-inside)
+        return value if self.is_minimized else -value
+
+    def value(self, loss: float) -> float:
+        """Turn a loss into the metric's own value again."""
+        value = loss if self.is_minimized else -loss
+        match self.transform:
+            case Transform.ERROR:
+                return loss if self.is_minimized else 1 - loss
+            case Transform.LOG:
+                return math.exp(min(max(value, -700.0), 700.0))
+            case Transform.LOGIT:
+                return 1 / (1 + math.exp(min(max(-value, -700.0), 700.0)))
+        return value
+
+    @property
+    def unit(self) -> str:
+        """What differences of losses are in: ``acc``, ``log acc`` or ``logit acc``."""
+        is_bent = self.transform in (Transform.LOG, Transform.LOGIT)
+        return f"{self.transform} {self.name}" if is_bent else self.name
+
+    @property
+    def best(self) -> float | None:
+        """The best value that there is, where that is known; None else."""
+        if self.transform in (Transform.ERROR, Transform.LOGIT):
+            return 0.0 if self.is_minimized else 1.0
+        return 0.0 if self.is_minimized else None
+
+
+class Direction(StrEnum):
+    """Which way a metric gets better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True)
+class ObjectiveKeys:
+    """An objective as it is written: where it is found, and which way it gets better."""
+
+    name: str
+    direction: Direction = Direction.MINIMIZE
+    file: str = ""
+    key: str = ""
+    line: str = ""
+    stream: Stream = Stream.STDOUT
+    take: str = "last"
+    """Beside those of a metric ``best``."""
+    final: str = ""
+    transform: Transform = Transform.NONE
+    """For bounded metrics: ``error`` or ``logit`` for an accuracy, ``log`` for a ratio."""
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> Objective:
+        """Return the objective."""
+        is_minimized = self.direction is Direction.MINIMIZE
+        best = "min" if is_minimized else "max"
+        source = MetricSource(
+            file=self.file,
+            key=self.key,
+            line=self.line,
+            stream=self.stream,
+            take=best if self.take == "best" else self.take,
+            final=self.final,
+        )
+        return Objective(self.name, is_minimized, source, self.transform)
+
+
 @dataclass(frozen=True)
 class TrialSpec:
     """One run of one arm on one rung with one seed, ready to execute anywhere.

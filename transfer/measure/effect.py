@@ -35,6 +35,9 @@ from transfer.events import Effect
 from transfer.ladder import Ladder
 from transfer.measure.noise import PRIOR_DF, Losses, Noise, Share
 
+CLEAR_FALL = 2.0
+"""Standard errors by which the loss must fall over the ladder for a law in compute."""
+# assumption: below this a slope's sign is a guess, and multiples of compute with it
 ODD_Z = NormalDist().inv_cdf(0.99)
 """Replicates of a change that spread this far beyond the pool's are taken at their own word."""
 
@@ -50,6 +53,8 @@ class BaselineLaw:
     fit: Fit
     laws: tuple[PowerLaw, ...]
     slopes: Mapping[str, float]
+    is_in_compute: bool = True
+    """Whether the runs fall with compute, so that a gain can be read as compute."""
 
     @cached_property
     def table(self) -> NDArray[np.float64]:
@@ -98,8 +103,10 @@ def fit_baseline_law(
         known = [noise[rung.name].sd for rung in rungs for _ in baseline[rung.name]]
         df = PRIOR_DF + sum(noise[rung.name].df for rung in rungs)
         fit = fit_power_law(compute, loss, noise_sd=known, noise_df=df)
-    if fit.status in (FitStatus.NOT_DECREASING, FitStatus.AT_BOUND):
-        return BaselineLaw(fit, (), _line_slopes(ladder, means))
+    fall, fall_se = _fall(baseline, means, noise or {})
+    is_falling = fall > CLEAR_FALL * fall_se
+    if fit.status in (FitStatus.NOT_DECREASING, FitStatus.AT_BOUND) or not is_falling:
+        return BaselineLaw(fit, (), _line_slopes(ladder, means, fall_se), is_falling)
     if fit.status is FitStatus.TOO_FEW_SCALES and ladder.prior is not None:
         prior = ladder.prior
         local = {n: prior.exponent * abs(loss - prior.floor) for n, loss in means.items()}
@@ -108,12 +115,30 @@ def fit_baseline_law(
     return BaselineLaw(fit, fit.ensemble, slopes)
 
 
-def _line_slopes(ladder: Ladder, means: Mapping[str, float]) -> dict[str, float]:
-    """Slope of the straight line through all rungs, never zero."""
+def _fall(
+    baseline: Mapping[str, Losses], means: Mapping[str, float], noise: Mapping[str, Noise]
+) -> tuple[float, float]:
+    """Return how far the loss falls from the lowest rung to the highest, and its error.
+
+    One rung falls by definition: its slope is an assumption.
+    """
+    low, high = next(iter(means)), list(means)[-1]
+    if low == high:
+        return math.inf, 0.0
+    errors = [noise[name].sd / math.sqrt(len(baseline[name])) for name in (low, high) if noise]
+    return means[low] - means[high], math.hypot(*errors) if errors else 0.0
+
+
+def _line_slopes(ladder: Ladder, means: Mapping[str, float], fall_se: float) -> dict[str, float]:
+    """Slope of the straight line through all rungs, at least what noise would hide, never zero."""
     x = [ladder.position(ladder.rung(name).scale) for name in means]
-    slope = abs(float(np.polyfit(x, list(means.values()), 1)[0]))
+    if len(x) > 1:
+        slope = abs(float(np.polyfit(x, list(means.values()), 1)[0]))
+        hidden = CLEAR_FALL * fall_se / (x[-1] - x[0])
+    else:
+        slope = hidden = 0.0
     least = 1e-12 + 1e-6 * max(abs(loss) for loss in means.values())
-    return dict.fromkeys(means, max(slope, least))
+    return dict.fromkeys(means, max(slope, hidden, least))
 
 
 def effect(

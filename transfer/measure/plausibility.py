@@ -48,9 +48,14 @@ def uncertain(analysis: Analysis, verdict: VerdictReached) -> str:
     gains = [effect.gain for effect in verdict.effects]
     if any(is_off_scale(gain) for gain in (*gains, forecast.mean if forecast else 0.0)):
         return f"{OFF_SCALE}"
+    if not analysis.baseline_law(analysis.state.first_base).is_in_compute:
+        return "the baseline does not get better with compute: no law leads to the target"
     is_declared = analysis.ladder.setting.deterministic
-    heard = [rung for rung in analysis.ladder.rungs if analysis.noise(rung.name).df > 0]
-    if not is_declared and not heard:
+    arms = (verdict.arm, analysis.state.changes[verdict.arm].base)
+    rungs = [effect.rung for effect in verdict.effects]
+    printed = [values_of(analysis.state, arm, rung) for arm in arms for rung in rungs]
+    is_heard = any(len(set(values.values())) > 1 for values in printed)
+    if not is_declared and not is_heard:
         return (
             "no two seeds gave different numbers; pass {seed} to the program, "
             "or say deterministic: true in the setting"
@@ -79,10 +84,10 @@ def _at_bound(
     analysis: Analysis, effect: Effect, values: Values, baseline: Values
 ) -> Iterator[str]:
     """Find a value at the best that the metric can be, where the baseline is not."""
-    best = 0.0 if analysis.ladder.setting.objective.is_minimized else 1.0
-    is_inside = all(value > 0 for value in baseline.values())
-    if best:
-        is_inside = all(0 <= value < 1 for value in baseline.values())
+    objective = analysis.ladder.setting.objective
+    best = 1.0 if objective.best is None else objective.best
+    is_share = all(0 <= value < 1 for value in baseline.values())
+    is_inside = is_share if best else all(value > 0 for value in baseline.values())
     if is_inside and effect.gain > 0 and best in values.values():
         yield f"exactly {best:g} at {effect.rung}, the best that there is"
 

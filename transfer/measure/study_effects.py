@@ -24,11 +24,8 @@ from transfer.measure.constraint_standing import (
     find_standings,
 )
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
-from transfer.measure.noise import Losses, Noise, Pool, share_of, within_reach
+from transfer.measure.noise import Losses, Noise, Pool, share_of, stepped, within_reach
 
-STEP = 1.3
-"""The law's weights take noise in steps of this ratio, and its degrees of freedom in steps of 4."""
-MOST_DF = 64
 LAWS = 16
 """Fits kept, since noise may step to and fro."""
 
@@ -350,16 +347,3 @@ class Analysis:
                 priced_on = None if seeds is None else seeds.get(rung.name, ())
                 found.append(self._priced(one, arm, base, priced_on))
         return tuple(found)
-
-
-def stepped(noise: Noise) -> Noise:
-    """Round noise to the steps in which the law's weights take it.
-
-    A fit costs as much as ten trials in memory, and its weights need no third digit.
-
-    >>> stepped(Noise(sd=0.0101, df=13, rho=0.5, n_pairs=3)).df
-    16
-    """
-    sd = STEP ** round(math.log(noise.sd) / math.log(STEP))
-    df = min(4 ** round(math.log(noise.df, 4)), MOST_DF) if noise.df else 0
-    return replace(noise, sd=sd, df=df)

@@ -14,8 +14,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from miniscale.run.runner.in_process import InProcessRunner
 from miniscale.setting.rung import Rung
-from miniscale.setting.setting import Kind, Knob, Objective, Setting
-from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState
+from miniscale.setting.setting import Kind, Knob, Setting
+from miniscale.setting.trial import Cause, Objective, TrialResult, TrialSpec, TrialState
 from miniscale.settings.oracle.planted_law import ALPHA, A, E
 from transfer.change import Change
 from transfer.ladder import Ladder

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from miniscale.setting.trial import Transform
 from scaling import Fit, FitStatus, compute_multiple, forecast_band, forecast_loss
 from scaling.present.axes import find_limits, new_figure, set_compute_axis, write_note
 from scaling.present.palette import LIGHT
@@ -61,7 +62,6 @@ def _curve(findings: Findings) -> tuple[Array, Array]:
 
 def _law_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
     ladder = findings.ladder
-    sign = 1.0 if ladder.setting.objective.is_minimized else -1.0
     bases = list(findings.state.bases)
     seen: list[float] = []
     for base in bases:
@@ -80,8 +80,8 @@ def _law_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
             label=f"{base}: {'first baseline' if is_first else 'accepted stack'}, each run",
         )
     if fit.status is not FitStatus.NOT_DECREASING:
-        seen += _draw_law(axes, findings, fit, sign)
-        seen += _draw_target(axes, findings, fit, sign)
+        seen += _draw_law(axes, findings, fit)
+        seen += _draw_target(axes, findings, fit)
     else:
         axes.set_title(f"No law: {fit.status}", color=LIGHT["red"])
     spread = max(max(seen) - min(seen), 1e-9 + 1e-3 * abs(max(seen)))
@@ -89,36 +89,55 @@ def _law_panel(axes: "Axes", findings: Findings, fit: Fit) -> None:
     axes.grid(axis="y", color=LIGHT["faint"], lw=0.6)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="upper right" if sign > 0 else "lower right")
+    axes.legend(loc="upper right" if ladder.setting.objective.is_minimized else "lower right")
 
 
-def _draw_law(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> list[float]:
+def _shown(findings: Findings, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return losses as values of the metric."""
+    value = findings.ladder.setting.objective.value
+    return np.array([value(float(loss)) for loss in losses])
+
+
+def _form_words(findings: Findings) -> str:
+    """Say what the law is of: the metric itself, its negative or its transform."""
+    objective = findings.ladder.setting.objective
+    if objective.transform is not Transform.NONE:
+        return f"E + A·C^−α of {objective.transform}"
+    return "E + A·C^−α" if objective.is_minimized else "−(E + A·C^−α)"
+
+
+def _draw_law(axes: "Axes", findings: Findings, fit: Fit) -> list[float]:
     """Draw the law, solid where measured, with its band; return what must be in view."""
     compute, x = _curve(findings)
     low, high = forecast_band(fit, compute)
     axes.fill_between(
-        x, sign * low, sign * high, color=LIGHT["blue"], alpha=0.15, lw=0, label="80 % band"
+        x,
+        _shown(findings, low),
+        _shown(findings, high),
+        color=LIGHT["blue"],
+        alpha=0.15,
+        lw=0,
+        label="80 % band",
     )
     law = fit.law
     top = max(scale.compute for scale in fit.scales) * 1.001
     inside = compute <= top
-    form = "−(E + A·C^−α)" if sign < 0 else "E + A·C^−α"
+    form, values = _form_words(findings), _shown(findings, law(compute))
     floor = "open" if fit.status is FitStatus.FREE_FLOOR else f"{law.E:.3g}"
     words = f"{form}: E {floor}, A {law.A:.3g}, α {law.alpha:.3f} ({fit.status})"
     solid = "-" if fit.status.is_law else (0, (1, 1.5))
-    axes.plot(x[inside], sign * law(compute[inside]), color=LIGHT["blue"], ls=solid, label=words)
-    axes.plot(
-        x[~inside], sign * law(compute[~inside]), color=LIGHT["blue"], ls=(0, (4, 2)), zorder=2
-    )
-    return [sign * float(law(compute[0]))]
+    axes.plot(x[inside], values[inside], color=LIGHT["blue"], ls=solid, label=words)
+    axes.plot(x[~inside], values[~inside], color=LIGHT["blue"], ls=(0, (4, 2)), zorder=2)
+    return [float(values[0])]
 
 
-def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> list[float]:
+def _draw_target(axes: "Axes", findings: Findings, fit: Fit) -> list[float]:
     ladder = findings.ladder
     at = ladder.position(ladder.target)
     axes.axvline(at, color=LIGHT["faint"], lw=1, zorder=0)
     forecast = forecast_loss(fit, ladder.target, noise_sd=findings.target_noise)
-    mean, ends = sign * forecast.mean, sorted((sign * forecast.low, sign * forecast.high))
+    value = ladder.setting.objective.value
+    mean, ends = value(forecast.mean), sorted((value(forecast.low), value(forecast.high)))
     axes.vlines(at, ends[0], ends[1], color=LIGHT["blue"], lw=2)
     words = f"one run at {ladder.target_name}: {mean:.4g} [{ends[0]:.4g}, {ends[1]:.4g}]"
     axes.plot(at, mean, "D", ms=6, color=LIGHT["blue"], label=words, zorder=5)
@@ -126,12 +145,11 @@ def _draw_target(axes: "Axes", findings: Findings, fit: Fit, sign: float) -> lis
     if stack is None:
         return [*ends, mean]
     law = fit.law
-    worth = [
-        sign * float(law(ladder.target * compute_multiple(g)))
-        for g in (stack.low, stack.mean, stack.high)
-    ]
-    shift = mean - sign * float(law(ladder.target))
-    low, centre, high = (value + shift for value in worth)
+    shift = forecast.mean - float(law(ladder.target))
+    low, centre, high = (
+        value(float(law(ladder.target * compute_multiple(gain))) + shift)
+        for gain in (stack.low, stack.mean, stack.high)
+    )
     axes.vlines(at, min(low, high), max(low, high), color=LIGHT["green"], lw=2)
     words = f"with the accepted stack: {centre:.4g} [{min(low, high):.4g}, {max(low, high):.4g}]"
     axes.plot(at, centre, "D", ms=6, color=LIGHT["green"], label=words, zorder=6)
