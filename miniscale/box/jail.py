@@ -23,6 +23,10 @@ _MAKE_CHAR, _MAKE_BLOCK, _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 1
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
 _ALL_RIGHTS = (1 << 16) - 1
+_UNSHARE = {"x86_64": 272, "aarch64": 97}
+_NEW_USER, _NAMESPACES = 0x10000000, {"net": 0x40000000, "shm": 0x00020000}
+_MS_PRIVATE = 0x44000  # and all below
+_AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -118,6 +122,50 @@ def restrict_files(
     os.close(ruleset)
 
 
+def unshare(kinds: list[str], scratch_bytes: int) -> None:
+    """Enter namespaces of our own: ``net`` with nothing but loopback, ``shm`` with a /dev/shm.
+
+    Root does it as such; another user in a user namespace where it stays itself.
+
+    Raises
+    ------
+    OSError
+        If the kernel, or who runs this machine, does not allow it.
+    """
+    user, group = os.geteuid(), os.getegid()
+    flags = sum(_NAMESPACES[kind] for kind in kinds)
+    _call("namespaces", _UNSHARE[os.uname().machine], flags | (_NEW_USER if user else 0))
+    if user:
+        for name, line in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(line)
+    if "net" in kinds:
+        _raise_loopback()
+    if "shm" in kinds:
+        _mount(b"none", b"/", b"", _MS_PRIVATE, b"")
+        _mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, b"mode=1777,size=%d" % scratch_bytes)
+
+
+def _mount(*arguments: object) -> None:
+    if _LIBC.mount(*arguments):
+        raise OSError(ctypes.get_errno(), f"mount: {os.strerror(ctypes.get_errno())}")
+
+
+def _raise_loopback() -> None:
+    """Set the loopback interface up, as ``ip link set lo up`` does."""
+    import fcntl
+
+    handle = _LIBC.socket(_AF_INET, _SOCK_DGRAM, 0)
+    if handle < 0:
+        raise OSError(ctypes.get_errno(), f"loopback: {os.strerror(ctypes.get_errno())}")
+    fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+    os.close(handle)
+
+
 def filter_calls(code: bytes) -> None:
     """Install a seccomp program for this process and all it becomes or starts."""
     lines = ctypes.create_string_buffer(code, len(code))
@@ -186,6 +234,8 @@ def _lock_in(rules: list[tuple[str, str]], hidden: list[str], options: dict[str,
     )
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)  # Python ignores these, and exec would keep that
+    if options.get("own"):
+        unshare(options["own"].split(","), int(options.get("scratch_bytes", "0")))
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
     drop_capabilities(os.uname().machine)
     if abi or "inner" not in options:  # inside namespaces it is a second lock, not the only one

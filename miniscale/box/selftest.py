@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from miniscale.box.walls import BoxKind, Walls, label, wrap
+from miniscale.box.walls import BoxKind, Walls, has_loopback, label, wrap
 from miniscale.setting.decode import InputError
 
 CLAIMS = ("files", "net", "processes", "disk")
@@ -59,7 +59,8 @@ class BoxReport:
             why = "; ".join(self.why)
             return f"NONE holds here ({why}): trainers can read, write and connect as you can"
         marks = "  ".join(f"{name} {'✓' if ok else '✗'}" for name, ok in self.held.items())
-        return f"{self.name}  {marks}"
+        loopback = "" if has_loopback(self.kind) else ": not allowed here, torchrun cannot start"
+        return f"{self.name}  {marks}  loopback {'✗' if loopback else '✓'}{loopback}"
 
 
 def try_out(kind: BoxKind, *, down: frozenset[str] = frozenset()) -> BoxReport:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -119,6 +120,33 @@ def landlock_abi() -> int:
     return jail.landlock_abi()
 
 
+@cache
+def own_namespaces() -> tuple[str, ...]:
+    """Return what a program without bubblewrap can have for itself here: ``net``, ``shm``.
+
+    Tried once a process: whether a kernel allows it cannot be read anywhere.
+    """
+    if not landlock_abi() or os.uname().machine not in system_calls.MACHINES:
+        return ()
+    script = str(Path(__file__).resolve().with_name("jail.py"))
+    allowed = []
+    for kind in ("net", "shm"):
+        argv = [sys.executable, "-I", "-S", script, f"own={kind}", "scratch_bytes=1000000"]
+        tried = subprocess.run(
+            [*argv, "read=/", "--", sys.executable, "-I", "-S", "-c", ""],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        allowed += [kind] * (tried.returncode == 0)
+    return tuple(allowed)
+
+
+def has_loopback(kind: BoxKind) -> bool:
+    """Whether programs in such a box reach each other over 127.0.0.1, and nothing else does."""
+    return kind is BoxKind.BWRAP or (kind is BoxKind.LANDLOCK and "net" in own_namespaces())
+
+
 def label(kind: BoxKind) -> str:
     """Name a kind with what it is made of here, as records have it: ``landlock(7)+seccomp``."""
     if kind is BoxKind.PROCESS:
@@ -179,9 +207,13 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
     rules += ["read=/"] if "read" in down else []
     rules += ["write=/"] if "write" in down else []
     is_open = walls.is_networked or "net" in down
+    own = () if is_inner else tuple(k for k in own_namespaces() if k != "net" or not is_open)
     families = (
-        (system_calls.AF_INET, system_calls.AF_INET6, system_calls.AF_NETLINK) if is_open else ()
+        (system_calls.AF_INET, system_calls.AF_INET6, system_calls.AF_NETLINK)
+        if is_open or is_inner or "net" in own  # or there is nothing but loopback to reach
+        else ()
     )
+    rules += ["write=/dev/shm"] if "shm" in own else []
     keeps_signals = is_inner or abi >= 6 or "processes" in down
     code = system_calls.program(
         os.uname().machine,
@@ -199,6 +231,8 @@ def _jail(walls: Walls, *, is_inner: bool) -> list[str]:
         f"abi={abi}",
         f"scoped={scoped}",
         f"calls={code.hex()}",
+        f"own={','.join(own)}",
+        f"scratch_bytes={int(min(walls.memory_gb, 64) * 1e9)}",
         *(["inner=1"] if is_inner else []),
     ]
     if not is_inner and "write" not in down:  # namespaces show what is outside read-only
