@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from miniscale.plain_output import use_plain_output
 from miniscale.setting.compose import run_with
 
 
@@ -32,6 +33,7 @@ def show_sweep(done: Sequence[tuple[dict[str, Any], int]]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    use_plain_output()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["doctor"]:
         from autoresearch.doctor import main as doctor

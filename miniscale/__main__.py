@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from miniscale.plain_output import use_plain_output
 from miniscale.setting.compose import run_with
 from miniscale.setting.decode import InputError, Whole, decode, nearest
 
@@ -97,11 +98,11 @@ def _prepared(asked: TrialRequest) -> "TrialSpec":
     """Prepare data and checkout, and describe the trial."""
     from miniscale.run import prepare_data
     from miniscale.setting.rung import Folders, trial_spec
-    from miniscale.tree.workspace import workspace_of
+    from miniscale.tree.workspace import workspace_now
 
     setting, out = asked.setting, asked.out
     digests = prepare_data.prepare(setting, out / "cache")
-    trees = workspace_of(setting, out)
+    trees = workspace_now(setting, out / "sources")
     return trial_spec(
         setting,
         asked.rung,
@@ -138,4 +139,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_plain_output()
     sys.exit(main(sys.argv[1:]))

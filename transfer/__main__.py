@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from miniscale.plain_output import use_plain_output
 from miniscale.setting.compose import run_with, split
 from miniscale.setting.decode import InputError
 from transfer.commands.progress import show_progress
@@ -112,6 +113,7 @@ COMPOSED_VERBS: Mapping[str, str] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    use_plain_output()
     words = list(sys.argv[1:] if argv is None else argv)
     verb, rest = (words[0] if words else ""), words[1:]
     try:

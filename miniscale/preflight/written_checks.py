@@ -11,9 +11,9 @@ from dataclasses import Field, fields
 from pathlib import Path
 
 from miniscale.preflight.check import PreflightCheck, Standing
-from miniscale.setting.command import THEN
+from miniscale.setting.command import THEN, Seeding
 from miniscale.setting.rung import Folders, Rung, Tree, trial_spec
-from miniscale.setting.setting import Seeding, Setting
+from miniscale.setting.setting import Setting
 
 _PLACEHOLDER = re.compile(r"(?<!\{)\{([A-Za-z_][\w-]*)\}(?!\})")
 _PROGRAM = re.compile(r"[^-=:]+\.(py|sh|bash|R|jl|lua|js|pl|rb|ya?ml|toml)$")

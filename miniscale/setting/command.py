@@ -38,6 +38,15 @@ class BoolStyle(StrEnum):
     """``--name`` or ``--no-name``."""
 
 
+class Seeding(StrEnum):
+    """Who seeds a program's random numbers."""
+
+    NONE = "none"
+    """The program, by what the command passes it."""
+    AUTO = "auto"
+    """We, before it starts."""
+
+
 @dataclass(frozen=True)
 class Flags:
     """How ``{knobs}`` is written out."""

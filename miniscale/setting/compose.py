@@ -135,10 +135,15 @@ def _composed(overrides: Sequence[str], folders: Sequence[Path], name: str) -> A
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("hardware", device, replace=True)
-    search = ",".join(f"file://{folder}" for folder in folders)
+    search = ",".join(_quoted(f"file://{folder}") for folder in folders)
     extra = [f"hydra.searchpath=[{search}]"] if folders else []
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return hydra_compose(name, overrides=[*overrides, *extra])
+
+
+def _quoted(text: str) -> str:
+    """Write text so that Hydra's grammar takes it for text, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _one_line(

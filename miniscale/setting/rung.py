@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from miniscale.setting.command import in_a_row, placeholders, render
+from miniscale.setting.command import Seeding, in_a_row, placeholders, render
 from miniscale.setting.decode import (
     Count,
     InputError,
@@ -21,7 +21,7 @@ from miniscale.setting.decode import (
     nearest,
 )
 from miniscale.setting.hides import hidden_paths
-from miniscale.setting.setting import Seeding, Setting
+from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, TrialSpec, digest
 from miniscale.source.constants import (
     Value,
@@ -30,8 +30,11 @@ from miniscale.source.constants import (
     read_constants,
     set_constants,
 )
+from miniscale.source.interpreter import Interpreter, find_interpreter
+from miniscale.source.named_files import named_files
 
-OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs", "shared"})
+OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs", "shared",
+                  "source"})  # fmt: skip
 """Placeholders that the harness fills; the rest are rung params and knobs."""
 SEEDING = Path(__file__).resolve().parents[1] / "run" / "seeding"
 """On the path of a trial's Pythons where we seed them."""
@@ -211,15 +214,17 @@ def trial_spec(
     knobs = scaled(tree.knobs, rung.rules)
     values: dict[str, Scalar] = {**rung.params, "seed": seed, "threads": rung.threads}
     constants = _constants(setting, values, knobs, tree=tree)
-    what = {**_content(setting, rung, tree=tree, data=data), "seed": seed}
-    identity = digest(what | ({"constants": constants} if constants else {}))
+    shared = _content(setting, rung, tree=tree, data=data)
+    own = {"seed": seed, "constants": constants} if constants else {"seed": seed}
+    identity = digest({**shared, **own})
     out = str(folders.trials / identity)
     values |= {
-        "python": sys.executable,
+        "python": _interpreter(setting).path,
+        "source": str(setting.source),
         "tree": f"{out}.tree" if constants else str(tree.path),
         "out": out,
         "cache": str(folders.cache),
-        "shared": str(folders.shared(_content(setting, rung, tree=tree, data=data))),
+        "shared": str(folders.shared(shared)),
     }
     spec = TrialSpec(
         identity=identity,
@@ -232,13 +237,10 @@ def trial_spec(
         reading=setting.objective.reading,
         extra_readings=setting.metrics,
         locked=setting.locked_digests,
-        keep=setting.keep,
         timeout_s=rung.timeout_s,
         memory_gb=rung.memory_gb,
         disk_gb=rung.disk_gb,
         processes=rung.processes,
-        reads=render(setting.reads, values),
-        hides=tuple(p for text in render(setting.hides, values) for p in hidden_paths(text)),
         threads=rung.threads,
         gpus=rung.gpus,
     )
@@ -248,7 +250,7 @@ def trial_spec(
 def _programs(
     setting: Setting, rung: Rung, values: Mapping[str, Scalar], knobs: Mapping[str, Scalar]
 ) -> dict[str, Any]:
-    """Return the fields of a trial that say what is run: commands, variables, the shared folder.
+    """Return the fields of a trial that say what is run, what it may see and leave.
 
     Parameters
     ----------
@@ -262,6 +264,9 @@ def _programs(
     fill = partial(render, values=values, knobs=knobs, flags=setting.flags)
     used = placeholders((*setting.command, *setting.evaluator, *env.values()))
     filled = {name: fill((text,))[0] for name, text in env.items()}
+    if setting.python and "PATH" not in filled:
+        folder = _interpreter(setting).folder
+        filled["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
     if setting.seeding is Seeding.AUTO:
         path = [str(SEEDING), *filter(None, [filled.get("PYTHONPATH")])]
         filled |= {"PYTHONPATH": os.pathsep.join(path), "MINISCALE_SEED": str(values["seed"])}
@@ -270,7 +275,22 @@ def _programs(
         "evaluator": in_a_row(fill(setting.evaluator)),
         "env": filled,
         "shared": str(values["shared"]) if "shared" in used else "",
+        "hides": tuple(p for text in fill(setting.hides) for p in hidden_paths(text)),
+        "keep": setting.keep,
+        "reads": (*fill(setting.reads), *_interpreter(setting).reads, *_files(setting)),
     }
+
+
+def _interpreter(setting: Setting) -> Interpreter:
+    """Return the Python of a trial; ours is shown by every box."""
+    if not setting.python:
+        return Interpreter(sys.executable, ())
+    return find_interpreter(setting.python, setting.source)
+
+
+def _files(setting: Setting) -> tuple[str, ...]:
+    """Return the wrappers that a trainer may read, but no evaluator."""
+    return tuple(str(path) for path in named_files(setting.command, setting.source))
 
 
 def _content(

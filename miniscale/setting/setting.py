@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from miniscale.setting.command import THEN, Flags, placeholders
+from miniscale.setting.command import THEN, Flags, Seeding, placeholders
 from miniscale.setting.decode import InputError, Key, Rows, WrittenAs, decode, nearest
 from miniscale.setting.hides import PACKAGE
 from miniscale.setting.records import encode_record
@@ -23,6 +23,8 @@ from miniscale.setting.trial import (
     Transform,
     digest,
 )
+from miniscale.source.interpreter import find_interpreter
+from miniscale.source.named_files import content_digest, named_files
 
 CONFIG_GROUPS = ("setting", "ladder", "panel", "path", "schema")
 """Folders of a user's own configuration."""
@@ -88,15 +90,6 @@ def _whole(value: float, where: str) -> int:
     return int(value)
 
 
-class Seeding(StrEnum):
-    """Who seeds a program's random numbers."""
-
-    NONE = "none"
-    """The program, by what the command passes it."""
-    AUTO = "auto"
-    """We, before it starts."""
-
-
 class TreeKind(StrEnum):
     """Which files of the source a trial's tree holds."""
 
@@ -121,14 +114,15 @@ class Setting:
     source: Path
     """``package:NAME``, or a folder; a decoded setting has the folder that was found."""
     command: Annotated[tuple[str, ...], Rows(THEN)]
-    """The argv that trains, or a list of several that run in a row.
-
-    ``{name}`` is a rung's param, a knob or one of the harness's own.
-    """
+    """The argv that trains, or a list of several in a row; ``{name}`` is a param, knob or ours."""
     objective: Annotated[Objective, WrittenAs(ObjectiveKeys)]
     about: str = ""
+    python: str = ""
+    """The trials' own ``{python}``: a path seen from the source, or what runs one (``uv run``)."""
+    setup: tuple[str, ...] = ()
+    """The argv that is run in the source before trials: installs, downloads, fills ``{cache}``."""
     prepare: tuple[str, ...] = ()
-    """The argv that lays data into ``{cache}``, once."""
+    """The same for a program that prints the digests of what it made, as a line of JSON."""
     evaluator: tuple[str, ...] = ()
     """The argv that makes the number after the trainer; without it the trainer's word is taken."""
     editable: tuple[str, ...] = ()
@@ -234,8 +228,15 @@ class Setting:
             "flags": [self.flags.style, self.flags.bools] if self.flags != Flags() else None,
             "constants": {name: dict(places) for name, places in self.constants.items()},
             "seeding": self.seeding if self.seeding is not Seeding.NONE else None,
+            "python": self.python,
+            "programs": {str(p): content_digest(p) for p in self.named_files},
         }
         return {name: way for name, way in ways.items() if way}
+
+    @property
+    def named_files(self) -> tuple[Path, ...]:
+        """Wrappers and evaluators that lie beside the source."""
+        return named_files((*self.command, *self.evaluator), self.source)
 
     @property
     def placed(self) -> frozenset[str]:
@@ -332,6 +333,11 @@ def with_source(setting: Setting, path: str, *, roots: Sequence[Path]) -> Settin
     source = find_source(str(setting.source), roots, path=f"{path}.source")
     if not setting.command:
         raise InputError(f"{path}.command: missing; give the argv that trains, as a list")
+    if setting.python:
+        try:
+            find_interpreter(setting.python, source)
+        except ValueError as error:
+            raise InputError(f"{path}.{error}") from None
     for pattern in (*setting.editable, *setting.locked):
         if not any(source.glob(pattern)):
             raise InputError(f"{path}: no file '{pattern}' in {source}; correct the name")

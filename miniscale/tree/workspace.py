@@ -308,6 +308,24 @@ def workspace_of(setting: Setting, folder: Path) -> Workspace:
     )
 
 
+def workspace_now(setting: Setting, folder: Path) -> Workspace:
+    """Open a workspace of what lies in a setting's source now, made if its like is not there.
+
+    Nothing that is in use is touched: another state of the source has another folder.
+    """
+    paths = Paths(setting.editable, setting.locked)
+    listed = list_source(
+        setting.source,
+        paths,
+        is_whole=setting.tree is TreeKind.CHECKOUT,
+        ignored=setting.ignored,
+        ours=folder.resolve(),
+    )
+    files = {name: file_digest(setting.source / name) for name in listed.names}
+    state = [files, list(setting.editable), list(setting.locked), setting.content()]
+    return workspace_of(setting, folder / digest(state))
+
+
 def _make(
     folder: Path,
     source: Source,
