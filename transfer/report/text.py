@@ -184,12 +184,21 @@ def trial_lines(loaded: Loaded, arm: str) -> list[str]:
     for rung in loaded.ladder.rungs:
         for seed, result in loaded.state.trials.losses(arm, rung.name).items():
             value = "—" if result.value is None else write_value(result.value)
-            why = "" if result.is_complete else f"  {result.cause} {result.reason.strip()[-200:]}"
+            why = "" if result.is_complete else f"  {result.cause} {_last_lines(result.reason)}"
             lines.append(
                 f"trial       {rung.name:<8} seed {seed:<6} {result.state:<10} {value:>9} "
                 f"{result.seconds:6.1f} s  {result.identity}{why}"
             )
     return lines
+
+
+def _last_lines(reason: str, *, most: int = 200) -> str:
+    """Return the last lines of a reason, whole ones, or the end of the very last."""
+    text = reason.strip()
+    if len(text) <= most:
+        return text
+    _, newline, whole = text[-most:].partition("\n")
+    return whole if newline else text[-most:]
 
 
 def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
