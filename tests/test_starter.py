@@ -15,6 +15,7 @@ from miniscale.starter.read_source import read_options
 from miniscale.starter.roles import role_of
 from miniscale.starter.show_run import ShownRun, show_run
 from miniscale.starter.write_yaml import ladder_yaml, setting_yaml
+from miniscale.tree.git import git
 
 ARGPARSE = """
 import argparse
@@ -130,6 +131,7 @@ def test_an_argparse_program_gets_a_command_of_all_that_moves(tmp_path: Path) ->
     )  # fmt: skip
     assert sizes(draft) == {"num_points": (500, 1500, 5000)}
     assert [knob.key for knob in draft.knobs] == ["learning_rate"]
+    assert not draft.is_seeded_by_us
 
 
 def test_click_options_give_two_dials_and_a_seed_of_another_name(tmp_path: Path) -> None:
@@ -183,6 +185,8 @@ def test_globals_that_a_file_overrides_are_options_and_schedules_follow(tmp_path
     )  # fmt: skip
     assert "--out_dir={out}" in draft.command
     assert [(knob.key, knob.default) for knob in draft.knobs] == [("learning_rate", 1e-3)]
+    assert draft.constants == {"train.py": {"torch.manual_seed()": "{seed}"}}
+    assert draft.is_seeded_by_us
     assert "tokens" not in {o.name for o in read_options(tmp_path, "train.py")}
     assert "set in the source (train.py: torch.manual_seed(1337 + 0))" in draft.notes[0]
 
@@ -192,13 +196,37 @@ def test_constants_become_placeholders_of_the_file_that_holds_them(tmp_path: Pat
     draft = drafted(tmp_path, train=CONSTANTS, data=data)
     assert draft.constants["data.py"] == {"TIME_BUDGET": "{TIME_BUDGET}"}
     assert draft.constants["train.py"]["DEPTH"] == "{DEPTH}"
-    assert set(draft.constants["train.py"]) == {"DEPTH", "MATRIX_LR", "TOTAL_BATCH_SIZE"}
+    assert set(draft.constants["train.py"]) == {
+        "DEPTH", "MATRIX_LR", "TOTAL_BATCH_SIZE", "torch.manual_seed()",
+    }  # fmt: skip
     # where seconds are the budget, they are the work, whatever the depth
     assert [dial.power for dial in draft.dials] == [0.0, 1.0]
     assert draft.editable == ("train.py", "data.py")
     text = setting_yaml(draft, tmp_path / "conf")
     assert 'DEPTH: "{DEPTH}"' in text
     assert "torch.manual_seed(42)" in text
+
+
+def test_data_that_git_ignores_are_named_by_their_whole_path_and_may_be_read(
+    tmp_path: Path,
+) -> None:
+    program = "dataset = 'tiny'\n" + GLOBALS
+    repo = repository(tmp_path / "repo", train=program, **{".gitignore": "*.bin\n.venv\n"})
+    data = repo / "data" / "tiny"
+    for folder in (data, repo / ".venv"):
+        folder.mkdir(parents=True)
+        (folder / "train.bin").write_bytes(bytes(20_000))
+    (data / "prepare.py").touch()
+    git(repo, "init", "-q")
+    git(repo, "add", "-A")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    draft = draft_setting(repo, f"HOME_OF_IT={elsewhere} python train.py")
+    assert f"--dataset={data}" in draft.command
+    assert draft.reads == (data, elsewhere)
+    text = setting_yaml(draft, tmp_path / "conf")
+    assert f'reads: ["{{cache}}", "{data}"' in text.replace("\n   ", "")
+    assert "seeding: auto" in text
 
 
 def test_a_width_that_follows_the_depth_counts_into_the_work(tmp_path: Path) -> None:
@@ -320,9 +348,8 @@ def test_init_on_a_look_alike_ends_green_with_the_command_to_type(
 ) -> None:
     program = ARGPARSE + (
         "import random\na = p.parse_args()\nrandom.seed(a.seed)\n"
-        "for i in range(3):\n"
-        "    loss = 0.2 + 3 * a.num_points**-0.3 + random.gauss(0, 0.003)\n"
-        "    print(f'step {i}: val loss {loss:.5f}')\n"
+        "loss = 0.2 + 3 * a.num_points**-0.3 + random.gauss(0, 0.003)\n"
+        "print(f'step 0: train loss {loss + 1:.5f}', f'val loss {loss:.5f}', sep='\\n')\n"
     )
     repo, out = repository(tmp_path / "repo", train=program), tmp_path / "conf"
     run = f"{sys.executable} train.py --num-points=1000"
@@ -334,6 +361,23 @@ def test_init_on_a_look_alike_ends_green_with_the_command_to_type(
     assert sorted(path.name for path in out.rglob("*.yaml")) == ["repo.yaml", "repo.yaml"]
     assert run_init([str(repo), "--out", str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.level2
+def test_init_on_constants_runs_them_in_a_box_each_with_its_seed_and_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = (
+        "import random\nDEPTH = 3  # layers\nrandom.seed(42)\n"
+        "print('val_bpb:   ', 1 / DEPTH + random.gauss(0, 0.003))\n"
+    )
+    repo, out = repository(tmp_path / "repo", train=program), tmp_path / "conf"
+    run = f"{sys.executable} train.py"
+    assert run_init([str(repo), "--out", str(out), "--run", run]) == 0
+    said = capsys.readouterr().out
+    assert said.count("preflight  green") == 2, said
+    assert "sizes    DEPTH 1 → 2 → 3" in said
+    assert (repo / "train.py").read_text() == program
 
 
 @pytest.mark.parametrize(

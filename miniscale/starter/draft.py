@@ -13,6 +13,11 @@ from miniscale.setting.decode import InputError
 from miniscale.starter.find_program import find_program
 from miniscale.starter.guess_objective import PrintedMetric
 from miniscale.starter.options import OptionStyle, ProgramOption
+from miniscale.starter.outside_tree import (
+    find_ignored_data,
+    match_folders,
+    paths_elsewhere,
+)
 from miniscale.starter.read_source import local_imports, override_options, read_options, seed_calls
 from miniscale.starter.roles import Role, choose_knobs, first_with, role_of
 
@@ -57,6 +62,10 @@ class Draft:
     constants: Mapping[str, Mapping[str, str]]
     """File -> constant -> the placeholder that it is set to."""
     env: Mapping[str, str]
+    reads: tuple[Path, ...] = ()
+    """What the program reads that is not in a trial's tree."""
+    is_seeded_by_us: bool = False
+    """Whether nothing of it takes a seed, so that it must be given before it starts."""
     notes: tuple[str, ...] = ()
     """What has to be looked at by hand."""
     metrics: tuple[PrintedMetric, ...] = ()
@@ -109,22 +118,28 @@ def draft_setting(source: Path, run: str = "", *, name: str = "") -> Draft:
     typed = _read_run(words or ("python", program), options)
     shown = [_as_shown(option, typed.values.get(option.name)) for option in options]
     dials, knobs = choose_dials(shown, typed.values), choose_knobs(shown)
+    data = match_folders(shown, find_ignored_data(source), source)
     placed = {
         **{dial.option.name: dial.option for dial in dials},
         **{option.name: option for option in knobs},
         **{o.name: o for role in (Role.SEED, Role.OUT) if (o := first_with(shown, role))},
     }
+    has_seed = any(role_of(option) is Role.SEED for option in placed.values())
+    seeds = {} if has_seed else seed_calls(source, program)
+    elsewhere = paths_elsewhere(typed.words, typed.env, source)
     return Draft(
         name=re.sub(r"\W+", "_", name or source.name).strip("_").lower() or "mine",
         source=source,
         program=program,
-        command=_command(typed, placed, options, source),
+        command=(*_command(typed, placed, options, source), *_data_words(shown, data, typed)),
         dials=dials,
         knobs=tuple(knobs),
         editable=(program, *local_imports(source, program)),
-        constants=_constants(placed),
+        constants=_constants(placed, seeds),
         env=typed.env,
-        notes=tuple(_notes(source, program, shown, placed, dials)),
+        reads=tuple(dict.fromkeys([*data.values(), *elsewhere])),
+        is_seeded_by_us=not has_seed,
+        notes=tuple(_notes(shown, dials, seeds, data, has_seed=has_seed)),
     )
 
 
@@ -277,30 +292,50 @@ def _interpreter(word: str, source: Path) -> str:
     return str(source / word) if "/" in word and (source / word).exists() else word
 
 
-def _constants(placed: Mapping[str, ProgramOption]) -> dict[str, dict[str, str]]:
+def _data_words(
+    options: Sequence[ProgramOption], data: Mapping[str, Path], typed: _TypedRun
+) -> list[str]:
+    """Return the words that name ignored data by their whole path, where a trial finds them."""
+    found: list[str] = []
+    for option in options:
+        if option.name in data and option.name not in typed.places:
+            found += option.words(str(data[option.name]))
+    return found
+
+
+def _constants(
+    placed: Mapping[str, ProgramOption], seeds: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for option in placed.values():
         if option.style is OptionStyle.CONSTANT:
             found.setdefault(option.file, {})[option.name] = f"{{{_placeholder(option)}}}"
+    for file, calls in seeds.items():
+        found.setdefault(file, {}).update({f"{name}()": "{seed}" for name in calls})
     return found
 
 
 def _notes(
-    source: Path,
-    program: str,
     options: Sequence[ProgramOption],
-    placed: Mapping[str, ProgramOption],
     dials: Sequence[SizeDial],
+    seeds: Mapping[str, Mapping[str, str]],
+    data: Mapping[str, Path],
+    *,
+    has_seed: bool,
 ) -> list[str]:
     notes = []
-    if not any(role_of(option) is Role.SEED for option in placed.values()):
-        calls = seed_calls(source, program)
-        where = f"set in the source ({', '.join(calls)})" if calls else "set nowhere that was found"
-        notes.append(f"seed: no option takes one; it is {where}")
+    if not has_seed:
+        calls = [f"{file}: {call}" for file, each in seeds.items() for call in each.values()]
+        how = (
+            f"it is set in the source ({', '.join(calls)})" if calls else "we seed before it starts"
+        )
+        notes.append(f"seed: no option takes one; {how}")
     if not dials:
         notes.append("size: no option looks like one; add rungs' params by hand")
     if any(dial.option.style is OptionStyle.CONSTANT for dial in dials):
         notes.append("sizes are constants of the source: set in the tree of each trial")
     if any(role_of(option) is Role.OTHER and "device" in option.key for option in options):
         notes.append("device: as the run had it, or the program's default")
+    for name, folder in data.items():
+        notes.append(f"data: {folder} is not in git, so not in a trial's tree; read by {name}=…")
     return notes

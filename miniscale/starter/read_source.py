@@ -12,6 +12,7 @@ MOST_BYTES = 2_000_000
 MOST_CHARACTERS = 60
 """Of what is said about a knob."""
 _CALLS_WITH_FIELDS = ("tyro.cli", "fire.Fire", "HfArgumentParser", "simple_parsing.parse", "CLI")
+_SEEDERS = ("manual_seed", "random.seed", "seed_everything", "set_seed")
 _FIELDS_NAMED = {"field", "dataclasses.field", "Field", "pydantic.Field"}
 
 
@@ -303,13 +304,21 @@ def local_imports(source: Path, program: str) -> list[str]:
     return [name for name in found if name != program]
 
 
-def seed_calls(source: Path, program: str) -> list[str]:
-    """Return the calls by which a program, or a file that it imports, seeds what is random."""
-    found = []
+def seed_calls(source: Path, program: str) -> dict[str, dict[str, str]]:
+    """Return file -> function -> the call by which it seeds what is random with a number.
+
+    Of a program, and of the files that it imports.
+    """
+    found: dict[str, dict[str, str]] = {}
     for file in (program, *local_imports(source, program)):
         module = parse_source(source / file)
         for call in _calls(module) if module is not None else ():
             name = _dotted(call.func)
-            if name.endswith(("manual_seed", "random.seed", "seed_everything", "set_seed")):
-                found.append(f"{file}: {ast.unparse(call)[:MOST_CHARACTERS]}")
+            if name.endswith(_SEEDERS) and call.args and _holds_number(call.args[0]):
+                found.setdefault(file, {})[name] = ast.unparse(call)[:MOST_CHARACTERS]
     return found
+
+
+def _holds_number(node: ast.expr) -> bool:
+    return any(isinstance(each, ast.Constant) and isinstance(each.value, int)
+               for each in ast.walk(node))  # fmt: skip

@@ -27,10 +27,15 @@ def setting_yaml(draft: Draft, out: Path) -> str:
     ]
     if draft.env:
         lines.append(f"env: {json.dumps(dict(draft.env))}")
+    if draft.reads:
+        words = ["{cache}", *(str(path) for path in draft.reads)]
+        lines += _flow("reads: [", [json.dumps(word, ensure_ascii=False) for word in words], "]")
+    if draft.is_seeded_by_us:
+        lines.append("seeding: auto   # random, numpy and torch, before it starts")
     if draft.constants:
         lines.append("constants:   # set in each trial's own tree, after the change's edits")
         for file, values in draft.constants.items():
-            words = [f"{name}: {json.dumps(value)}" for name, value in values.items()]
+            words = [f"{_key(name)}: {json.dumps(value)}" for name, value in values.items()]
             lines += _flow(f"  {file}: {{", words, "}")
     if draft.knobs:
         lines.append("knobs:   # what a change may set; ranges?")
@@ -65,6 +70,10 @@ def ladder_yaml(draft: Draft) -> str:
             f"  {rung}: {{scale: {scales[place]:.4g}, {time}params: {{{', '.join(words)}}}}}"
         )
     return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() else json.dumps(name)
 
 
 def _source(source: Path, out: Path) -> str:

@@ -238,7 +238,8 @@ def _launch(
 ) -> "subprocess.Popen[bytes]":
     """Start a worker in a session of its own, so that Ctrl-C reaches only us."""
     out = Path(spec.out)
-    for folder in filter(None, (spec.out, spec.shared)):
+    own_tree = spec.tree if spec.rewritten else ""  # walls leave out what is not there
+    for folder in filter(None, (spec.out, spec.shared, own_tree)):
         Path(folder).mkdir(parents=True, exist_ok=True)
     for old in (out / "result.json", Path(trial_folder.seal_path(spec.out))):
         old.unlink(missing_ok=True)
