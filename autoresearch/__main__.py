@@ -1,5 +1,6 @@
 """``python -m autoresearch +ladder=NAME``: run a study, or resume it."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from miniscale.plain_output import use_plain_output
 from miniscale.setting.compose import run_with
+from miniscale.setting.decode import InputError
 
 
 def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
@@ -20,7 +22,15 @@ def study(config: dict[str, Any], folders: Sequence[Path]) -> int:
         return show(job)
     from autoresearch.session import run_study, typed_command
 
-    return run_study(job, config, command=typed_command())
+    try:
+        return run_study(job, config, command=typed_command())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        raise InputError(
+            f"{error.filename or job.folder}: {error.strerror}; make room, then type the same "
+            "command: what has finished is kept"
+        ) from None
 
 
 def show_sweep(done: Sequence[tuple[dict[str, Any], int]]) -> None:

@@ -50,7 +50,7 @@ def train(config: dict[str, Any], folders: Sequence[Path]) -> int:
     box = choose(asked.box)  # before what may take long
     print(f"box      {box.line}")
     spec = _prepared(asked)
-    runner = LocalRunner(1, box=box)
+    runner = LocalRunner(1, box=box, retries_failed=True)
     try:
         runner.submit([spec])
         while not (results := runner.poll(0.5)):

@@ -113,3 +113,20 @@ def test_words_reach_an_output_that_has_no_such_characters(tmp_path: Path) -> No
     done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0
+
+
+def test_a_full_disk_ends_a_study_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from autoresearch import session
+    from autoresearch.__main__ import main
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device", "studies/x/journal/1.jsonl")
+
+    monkeypatch.setattr(session, "run_study", full)
+    assert main(["+ladder=oracle", f"study.root={tmp_path}", "tracker=none"]) == 2
+    assert capsys.readouterr().err == (
+        "error: studies/x/journal/1.jsonl: No space left on device; make room, then type the same "
+        "command: what has finished is kept\n"
+    )

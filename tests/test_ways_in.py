@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from miniscale.box import BoxReport, strongest
 from miniscale.run.runner.local import LocalRunner
 from miniscale.setting.command import BoolStyle, Flags, FlagStyle, render
 from miniscale.setting.decode import InputError
@@ -76,8 +77,10 @@ def spec_of(
     return trial_spec(setting, size, arm="b0", seed=seed, tree=tree, data={}, folders=folders)
 
 
-def ran(spec: TrialSpec) -> TrialResult:
-    with LocalRunner(1) as runner:
+def ran(
+    spec: TrialSpec, *, box: BoxReport | None = None, retries_failed: bool = False
+) -> TrialResult:
+    with LocalRunner(1, box=box, retries_failed=retries_failed) as runner:
         runner.submit([spec])
         while not (results := runner.poll(1.0)):
             pass
@@ -114,6 +117,30 @@ def test_a_rung_sets_constants_and_leaves_the_rest_as_it_is(tmp_path: Path, sour
     assert changed == expected
     assert not Path(spec.tree).exists()
     assert (source / "train.py").read_text() == TRAIN
+
+
+def test_a_box_shows_the_copy_and_lets_an_arm_cache(tmp_path: Path, source: Path) -> None:
+    program = TRAIN + "open(os.environ['CACHE'] + '/compiled', 'a').write('1')\n"
+    setting = setting_of(source, constants=CONSTANTS, env={**ENV, "CACHE": "{shared}"})
+    (source / "train.py").write_text(program)
+    for seed in (1, 2):
+        spec = spec_of(setting, tmp_path / "s", seed=seed)
+        result = ran(spec, box=strongest())
+        assert result.is_complete, result.reason
+    assert (Path(spec.shared) / "compiled").read_text() == "11"
+
+
+def test_what_failed_is_run_again_where_that_is_asked(tmp_path: Path, source: Path) -> None:
+    flag = tmp_path / "installed"
+    code = f"import os; print('loss 1') if os.path.exists({str(flag)!r}) else exit(1)"
+    setting = setting_of(source, command=["{python}", "-c", code.replace("{", "{{")])
+    spec = spec_of(setting, tmp_path / "s")
+    assert not ran(spec).is_complete
+    flag.touch()
+    assert not ran(spec).is_complete
+    assert ran(spec, retries_failed=True).is_complete
+    flag.unlink()
+    assert ran(spec, retries_failed=True).is_complete  # what ended well stays
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,8 @@ def trial_spec(
     threads, data digests and seed. Folder names, limits and the arm's label are not part of it.
     """
     knobs = scaled(tree.knobs, rung.rules)
-    values: dict[str, Scalar] = {**rung.params, "seed": seed, "threads": rung.threads}
+    ours: dict[str, Scalar] = {"seed": seed, "threads": rung.threads, "cache": str(folders.cache)}
+    values = {**rung.params, **ours, "source": str(setting.source)}
     constants = _constants(setting, values, knobs, tree=tree)
     shared = _content(setting, rung, tree=tree, data=data)
     own = {"seed": seed, "constants": constants} if constants else {"seed": seed}
@@ -220,10 +221,8 @@ def trial_spec(
     out = str(folders.trials / identity)
     values |= {
         "python": _interpreter(setting).path,
-        "source": str(setting.source),
         "tree": f"{out}.tree" if constants else str(tree.path),
         "out": out,
-        "cache": str(folders.cache),
         "shared": str(folders.shared(shared)),
     }
     spec = TrialSpec(

@@ -24,6 +24,8 @@ from miniscale.setting.trial import Cause, TrialResult, TrialSpec, TrialState, r
 __all__ = ["LocalRunner", "Progress", "progress", "usable_cores", "usable_gpus"]
 
 _KILL_AFTER_S = GRACE_S + 4.0
+_OF_THE_MACHINE = frozenset({TrialState.FAILED, TrialState.TIMED_OUT, TrialState.OVER_BUDGET})
+"""Ends that may come of what is installed here, or of the caps."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -84,6 +86,9 @@ class LocalRunner:
         GPU names; None for all this process may use. Trials that ask for none see none.
     box
         What trainers run in (:func:`miniscale.box.choose`); None for no box.
+    retries_failed
+        Whether a trial that failed, or ran out of time or room, is run again though its result is
+        there: what was missing may have been mended.
     """
 
     def __init__(
@@ -93,7 +98,9 @@ class LocalRunner:
         threads: int = 1,
         gpus: Sequence[str] | None = None,
         box: BoxReport | None = None,
+        retries_failed: bool = False,
     ) -> None:
+        self._retries = _OF_THE_MACHINE if retries_failed else frozenset()
         if slots is not None and slots < 1:
             raise ValueError(f"slots: got {slots}, needs at least 1; leave it out for all cores")
         self._lanes = usable_cores() if slots is None else slots
@@ -131,7 +138,7 @@ class LocalRunner:
             if spec.identity in self._attempts:
                 continue
             result = _finished(spec)
-            if result is not None:
+            if result is not None and result.state not in self._retries:
                 self._ended.append(result)
             else:
                 self._attempts[spec.identity] = 0
