@@ -35,11 +35,23 @@ OPTIONS = {
 }
 
 
+CHECKOUTS = {"nanogpt": "nanoGPT"}
+"""Ladder on a checkout that its user has -> a look-alike of it here."""
+
+
+def found(overrides: str) -> list[str]:
+    """Return where the checkout of a ladder lies, for those that need one."""
+    name = overrides.split()[0].removeprefix("+ladder=")
+    folder = ROOT / "tests" / "checkouts" / CHECKOUTS.get(name, "")
+    return [f"ladder.setting.source={folder}"] if name in CHECKOUTS else []
+
+
 @pytest.mark.parametrize("overrides", LADDERS)
 def test_a_ladder_composes_decodes_and_renders_every_rung(overrides: str, tmp_path: Path) -> None:
-    job = decode_job(compose(overrides.split(), [], name="config"), [])
+    job = decode_job(compose([*overrides.split(), *found(overrides)], [], name="config"), [])
     setting = job.ladder.setting
-    tree = Tree(tmp_path, "digest", setting.defaults())
+    place = setting.source if setting.constants else tmp_path
+    tree = Tree(place, "digest", setting.defaults())
     folders = Folders(tmp_path, tmp_path)
     for rung in job.ladder.rungs:
         spec = trial_spec(setting, rung, arm="b0", seed=3, tree=tree, data={}, folders=folders)
@@ -73,6 +85,9 @@ def test_the_shorter_spelling_of_the_ladder_works_too() -> None:
     from miniscale.setting.compose import normalise
 
     assert normalise(["ladder=nanochat", "a=1"]) == ["+ladder=nanochat", "a=1"]
+    source = ["+ladder=nanogpt", "setting.source=/x"]
+    assert normalise(source) == ["+ladder=nanogpt", "ladder.setting.source=/x"]
+    assert normalise(["+setting=advection", "setting.source=/x"])[1] == "setting.source=/x"
 
 
 def test_shipped_configuration_reads_at_120_columns() -> None:

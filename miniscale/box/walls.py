@@ -180,7 +180,8 @@ def _reads(walls: Walls) -> list[str]:
         *walls.read,
         *([walls.cwd] if walls.cwd else []),
     ]
-    return [path for path in dict.fromkeys(readable) if os.path.exists(path)]
+    there = (path for path in dict.fromkeys(readable) if os.path.exists(path) or path == walls.cwd)
+    return list(there)  # a trial's own copy of a tree is made after its walls are laid out
 
 
 def _hidden(walls: Walls) -> tuple[str, ...]:

@@ -25,8 +25,14 @@ def conf_folder() -> Path:
 
 
 def normalise(argv: Sequence[str]) -> list[str]:
-    """Accept ``ladder=x`` for ``+ladder=x``, ``knobs.x=…`` likewise: Hydra knows only one."""
-    return [f"+{item}" if item.startswith(("ladder=", "knobs.")) else item for item in argv]
+    """Accept ``ladder=x`` for ``+ladder=x``, ``knobs.x=…`` likewise: Hydra knows only one.
+
+    Beside a ladder ``setting.x=…`` is a key of the ladder's setting.
+    """
+    items = [f"+{item}" if item.startswith(("ladder=", "knobs.")) else item for item in argv]
+    if not any(item.startswith("+ladder=") for item in items):
+        return items
+    return [f"ladder.{item}" if item.startswith("setting.") else item for item in items]
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[Path], list[str]]:
