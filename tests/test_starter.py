@@ -8,7 +8,6 @@ import pytest
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import decode_rungs
 from miniscale.starter.draft import Draft, draft_setting
-from miniscale.starter.guess_objective import rank_metrics
 from miniscale.starter.init_command import load_written, run_init, with_run
 from miniscale.starter.options import OptionStyle, ProgramOption
 from miniscale.starter.read_source import read_options
@@ -234,38 +233,35 @@ def test_a_width_that_follows_the_depth_counts_into_the_work(tmp_path: Path) -> 
     assert drafted(tmp_path, "python train.py --depth=4", train=program).dials[0].power == 3.0
 
 
+def test_without_a_run_the_objective_is_read_off_what_the_source_prints(tmp_path: Path) -> None:
+    program = ARGPARSE + 'print(f"step {i:05d} | loss: {x:.2f}")\nprint(f"val_bpb:   {bpb:.6f}")\n'
+    draft = drafted(tmp_path, train=program)
+    assert draft.metrics[0].line == "val_bpb: {number}"
+    assert "read off the source" in setting_yaml(draft, tmp_path / "conf")
+
+
+def test_a_program_that_imports_from_the_top_is_run_as_a_module(tmp_path: Path) -> None:
+    program = ARGPARSE + "from lab.model import net\n"
+    draft = drafted(tmp_path, **{"scripts__train.py": program, "lab__model.py": "net = 0\n"})
+    assert draft.command[1:3] == ("-m", "scripts.train")
+    assert draft.editable == ("scripts/train.py", "lab/model.py")
+
+
 @pytest.mark.parametrize(
-    ("output", "line", "is_minimized"),
+    ("name", "default", "text"),
     [
-        (
-            "step 5: train loss 4.2, val loss 4.3\niter 5: loss 4.1, time 9ms",
-            "val loss {number}",
-            True,
-        ),
-        (
-            "\rstep 9 | loss: 3.2 |\n---\nval_bpb:      1.23\npeak_mb: 45.1",
-            "val_bpb: {number}",
-            True,
-        ),
-        ("Validation bpb: 2.4\nMinimum validation bpb: 2.3", "Validation bpb: {number}", True),
-        (
-            "\x1b[32mEpoch 3\x1b[0m accuracy=0.91 loss=0.3\ntest acc 0.9123",
-            "test acc {number}",
-            False,
-        ),
-        ("epoch 1 mean reward: 21.5 steps: 300", "reward: {number}", False),
-        ("{'eval_loss': 1.25e-1, 'epoch': 3}", "eval_loss': {number}", True),
+        ("EMBEDDING_LR", 0.6, "low: 0.06, high: 6, log: true"),
+        ("beta2", 0.95, "low: 0.75, high: 0.995"),
+        ("dropout", 0.2, "low: 0.02, high: 0.9, log: true"),
+        ("batch_size", 8, "low: 2, high: 32, log: true"),
     ],
 )
-def test_the_objective_is_guessed_by_what_its_line_calls_it(
-    output: str, line: str, is_minimized: bool
+def test_ranges_of_knobs_are_such_as_they_take(
+    tmp_path: Path, name: str, default: float, text: str
 ) -> None:
-    first = rank_metrics(output)[0]
-    assert (first.line, first.is_minimized) == (line, is_minimized)
-
-
-def test_costs_and_counters_are_no_objective() -> None:
-    assert rank_metrics("step 5 time: 3.2s lr: 0.1 tokens: 500 mfu 38%\nparams: 12") == []
+    source = f"import fire\ndef f({name}={default}, steps=5): ...\nfire.Fire(f)\n"
+    written = setting_yaml(drafted(tmp_path, train=source), tmp_path / "conf")
+    assert f"{name}: {{default: {default}, {text}}}" in written
 
 
 @pytest.mark.parametrize("name", ["train.py", "src/lab/train_model.py", "scripts/base_train.py"])

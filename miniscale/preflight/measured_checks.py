@@ -127,11 +127,11 @@ def _check_sizes(
         f"{setting.objective.name} {statistics.fmean(below):.5g} on {low.name}, "
         f"{statistics.fmean(above):.5g} on {high.name}"
     )
-    if gained <= 0:
+    if gained <= -2 * doubt:
         found += ": it gets no better with size, so no law goes through it"
         remedy = "is setting.objective.direction right? Else choose other sizes (ladder.rungs)"
         return PreflightCheck("law", Standing.BAD, found, remedy)
-    if gained < 2 * doubt:
+    if gained <= 2 * doubt:
         found += f": a difference that seeds make too (± {doubt:.2g}); the law is flat"
         return PreflightCheck(
             "law", Standing.BAD, found, "ladder.rungs: larger steps, or more seeds a rung"

@@ -11,14 +11,20 @@ from pathlib import Path
 
 from miniscale.setting.decode import InputError
 from miniscale.starter.find_program import find_program
-from miniscale.starter.guess_objective import PrintedMetric
+from miniscale.starter.guess_objective import PrintedMetric, rank_metrics
 from miniscale.starter.options import OptionStyle, ProgramOption
 from miniscale.starter.outside_tree import (
     find_ignored_data,
     match_folders,
     paths_elsewhere,
 )
-from miniscale.starter.read_source import local_imports, override_options, read_options, seed_calls
+from miniscale.starter.read_source import (
+    local_imports,
+    override_options,
+    printed_lines,
+    read_options,
+    seed_calls,
+)
 from miniscale.starter.roles import Role, choose_knobs, first_with, role_of
 
 RUNGS = ("small", "medium", "large")
@@ -115,7 +121,7 @@ def draft_setting(source: Path, run: str = "", *, name: str = "") -> Draft:
     words = split_run(run)
     program = find_program(source, words)
     options = override_options(read_options(source, program), source, words)
-    typed = _read_run(words or ("python", program), options)
+    typed = _read_run(words or plain_command(source, program), options)
     shown = [_as_shown(option, typed.values.get(option.name)) for option in options]
     dials, knobs = choose_dials(shown, typed.values), choose_knobs(shown)
     data = match_folders(shown, find_ignored_data(source), source)
@@ -137,10 +143,25 @@ def draft_setting(source: Path, run: str = "", *, name: str = "") -> Draft:
         editable=(program, *local_imports(source, program)),
         constants=_constants(placed, seeds),
         env=typed.env,
+        metrics=tuple(rank_metrics("\n".join(printed_lines(source, program)))),
         reads=tuple(dict.fromkeys([*data.values(), *elsewhere])),
         is_seeded_by_us=not has_seed,
         notes=tuple(_notes(shown, dials, seeds, data, has_seed=has_seed)),
     )
+
+
+def plain_command(source: Path, program: str) -> tuple[str, ...]:
+    """Return the words that run a program: as a module where it imports from the repository's top.
+
+    A file in a folder finds only what lies beside it.
+    """
+    parent = Path(program).parent
+    is_module = parent != Path() and any(
+        not Path(name).is_relative_to(parent) for name in local_imports(source, program)
+    )
+    if is_module:
+        return ("python", "-m", ".".join(Path(program).with_suffix("").parts))
+    return ("python", program)
 
 
 def split_run(run: str) -> tuple[str, ...]:

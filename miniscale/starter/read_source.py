@@ -304,6 +304,24 @@ def local_imports(source: Path, program: str) -> list[str]:
     return [name for name in found if name != program]
 
 
+def printed_lines(source: Path, program: str) -> list[str]:
+    """Return the lines that a program may print, with a 1 for what it fills in."""
+    module, lines = parse_source(source / program), list[str]()
+    for call in _calls(module) if module is not None else ():
+        is_said = _dotted(call.func).rpartition(".")[2] in (
+            "print",
+            "print0",
+            "info",
+            "log",
+            "echo",
+        )
+        for argument in call.args if is_said else ():
+            if isinstance(argument, ast.JoinedStr):
+                parts = [read_constant(part) or "1" for part in argument.values]
+                lines += "".join(str(part) for part in parts).splitlines()
+    return lines
+
+
 def seed_calls(source: Path, program: str) -> dict[str, dict[str, str]]:
     """Return file -> function -> the call by which it seeds what is random with a number.
 

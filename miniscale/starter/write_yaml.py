@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import textwrap
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from miniscale.starter.draft import RUNGS, Draft
 from miniscale.starter.options import ProgramOption
 
 COLUMNS = 118
+_SHARE = re.compile(r"beta|momentum|dropout|alpha|gamma|smooth|subsample|frac|ratio|warm")
 NO_METRIC = "loss"
 """What the objective is called where no number was seen; its line is to be corrected by hand."""
 
@@ -22,8 +24,7 @@ def setting_yaml(draft: Draft, out: Path) -> str:
         f"source: {_source(draft.source, out)}",
         *_flow("command: [", [json.dumps(word, ensure_ascii=False) for word in draft.command], "]"),
         _objective(draft),
-        f"editable: [{', '.join(draft.editable[:2])}]   # what a change may edit?"
-        + (f" it imports {', '.join(draft.editable[2:5])} too" if draft.editable[2:] else ""),
+        _editable(draft),
     ]
     if draft.env:
         lines.append(f"env: {json.dumps(dict(draft.env))}")
@@ -39,7 +40,7 @@ def setting_yaml(draft: Draft, out: Path) -> str:
             lines += _flow(f"  {file}: {{", words, "}")
     if draft.knobs:
         lines.append("knobs:   # what a change may set; ranges?")
-        lines += [f"  {knob.key}: {_knob(knob)}" for knob in draft.knobs]
+        lines += [_fitting(f"  {knob.key}: {_knob(knob)}") for knob in draft.knobs]
     lines += [f"# look: {note[: COLUMNS - 8]}" for note in draft.notes]
     return "\n".join(lines) + "\n"
 
@@ -91,11 +92,23 @@ def _objective(draft: Draft) -> str:
     metric = draft.metrics[0]
     direction = "minimize" if metric.is_minimized else "maximize"
     others = ", ".join(repr(other.line) for other in draft.metrics[1:3])
-    seen = f"last {metric.value}" + (f"; or {others}" if others else "")
+    value = f"last {metric.value}" if draft.seconds else "read off the source"
+    seen = value + (f"; or {others}" if others else "")
     line = json.dumps(metric.line, ensure_ascii=False)
     return (
         f"objective: {{name: {metric.name}, direction: {direction}, line: {line}}}   # ? {seen}"
     )[:COLUMNS]
+
+
+def _editable(draft: Draft) -> str:
+    more = f" it imports {', '.join(draft.editable[2:5])} too" if draft.editable[2:] else ""
+    files = ", ".join(draft.editable[:2])
+    return f"editable: [{files}]   # what a change may edit?{more}"[:COLUMNS]
+
+
+def _fitting(line: str) -> str:
+    """Leave out what is said about a knob where the line would be too long."""
+    return line if len(line) <= COLUMNS else re.sub(r', about: ".*"\}$', "}", line)
 
 
 def _flow(head: str, words: list[str], tail: str) -> list[str]:
@@ -116,12 +129,13 @@ def _knob(knob: ProgramOption) -> str:
     if knob.choices:
         return f"{{default: {default}, choices: {json.dumps(list(knob.choices))}{about}}}"
     low, high = number / 10, number * 10
-    if 0.5 <= number < 1:  # a share close to one, such as a decay of averages
-        low, high = 1 - 5 * (1 - number), 1 - (1 - number) / 10
-    elif number < 0.5 and "rate" not in knob.key.lower() and "lr" not in knob.key.lower():
-        high = min(high, 1.0)
+    is_share = bool(_SHARE.search(knob.key.lower())) and number < 1
+    if is_share and number >= 0.5:  # close to one, as a decay of averages is
+        low, high = 1 - min(5 * (1 - number), 1), 1 - (1 - number) / 10
+    elif is_share:
+        high = min(high, 0.9)
     if isinstance(default, int):
         low, high = max(round(number / 4), 1), number * 4
-    is_log = low > 0 and not 0.5 <= number < 1
+    is_log = low > 0 and not (is_share and number >= 0.5)
     log = ", log: true" if is_log else ""
     return f"{{default: {default}, low: {low:.4g}, high: {high:.4g}{log}{about}}}"
