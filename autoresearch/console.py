@@ -32,12 +32,12 @@ from transfer.events import (
     VerdictReached,
 )
 from transfer.journal.change_counts import count_changes
+from transfer.measure.effect import gain_unit
 from transfer.report.findings import score_rung_forecast, survey
 from transfer.report.text import claim_lines, exam_lines, loss_words
-from transfer.study.commit_message import multiplier
 from transfer.study.limits import Limits, spend_words
 from transfer.study.study import Study
-from transfer.units import times
+from transfer.units import GainUnit
 
 LONGEST_WHY = 200
 """assumption: characters of reasons that are read on one line."""
@@ -165,16 +165,17 @@ class Console:
             return ""
         scored = score_rung_forecast(study.state.changes[arm].change, forecast, effect)
         word = "hit" if scored.is_hit else "missed"
-        return f"   forecast {times(forecast.mean)}, came {times(effect.gain)} {word}"
+        unit = _unit(study, study.state.changes[arm].base)
+        return f"   forecast {unit.times(forecast.mean)}, came {unit.times(effect.gain)} {word}"
 
     def _judged(self, study: Study, event: VerdictReached) -> None:
         forecast = event.gain_forecast
         where = f"at {study.ladder.target_name} "
-        text = (
-            ""
-            if forecast is None
-            else f"{where}{multiplier(forecast)} compute, odds {forecast.odds:.2f}"
-        )
+        text = ""
+        if forecast is not None:
+            unit = _unit(study, study.state.changes[event.arm].base)
+            gain = unit.span(forecast.low, forecast.mean, forecast.high)
+            text = f"{where}{gain}, odds {forecast.odds:.2f}"
         outcome = str(event.outcome)
         style = "dim"
         if event.outcome.is_accepted:
@@ -221,6 +222,11 @@ class Console:
         if isinstance(self._live, Live):
             self._live.stop()
             self._live = None
+
+
+def _unit(study: Study, base: str) -> GainUnit:
+    """Return what gains over a baseline are written in; it has a run wherever there is a gain."""
+    return gain_unit(study.ladder, study.analysis.baseline_law(base))
 
 
 def deciding_words(reasons: Sequence[str], most: int = LONGEST_WHY) -> str:

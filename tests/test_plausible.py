@@ -2,7 +2,9 @@
 
 import io
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fuzz_studies import absurd, check, play, rendered
@@ -11,6 +13,10 @@ from hostile_programs import Case, oracle_ladder
 from miniscale.setting.trial import MetricSource, Objective, Transform
 from transfer.events import Confirmed, Outcome
 from transfer.journal.change_record import ChangeStatus
+from transfer.journal.folder import StudyFolder
+from transfer.journal.load import Loaded
+from transfer.report.findings import survey
+from transfer.report.text import show, status
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import KnobTrees, MemoryLedger
 from transfer.study.study import Study
@@ -125,3 +131,20 @@ def test_nothing_is_certified_where_the_baseline_gets_no_better_with_compute() -
     study = study_of("flat", "flat_better")
     verdict = study.state.verdict("c1")
     assert verdict.outcome in (Outcome.PROVISIONAL, Outcome.UNDECIDED, Outcome.SUSPICIOUS)
+
+
+def test_gains_are_in_the_metric_s_unit_where_no_law_leads_to_compute() -> None:
+    printed = io.StringIO()
+    study = study_of("flat", "flat", printed=printed)
+    loaded = Loaded("x", StudyFolder(Path("x")), study.ladder, study.events, study.state, 1.0)
+    findings = survey(study.ladder, study.state)
+    assert findings.unit.name == study.ladder.setting.objective.name
+    lines = [*printed.getvalue().splitlines(), *status(loaded), *show(loaded, "c1")]
+    told = [line for line in lines if "odds" in line and "because" not in line]
+    assert told
+    assert not [line for line in told if re.search(r"\dx ", line.partition("(")[0])]
+
+
+def test_a_lawful_baseline_keeps_its_gains_in_compute() -> None:
+    study = study_of("power_law", "better_law")
+    assert survey(study.ladder, study.state).unit.name == "compute"

@@ -1,6 +1,9 @@
 """How numbers are written for a person: compute gained as a multiple, shares in percent."""
 
-from scaling import compute_multiple, is_off_scale
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scaling import bound_gain, compute_multiple, is_off_scale
 
 OFF_SCALE = "off this ladder's scale (over 1000x)"
 """What is said of a gain that no law may be read so far for."""
@@ -27,6 +30,48 @@ def interval(low: float, mean: float, high: float) -> str:
     ('1.06x [1.02, 1.11]', '1.11x [under 0.001, over 1000]')
     """
     return f"{times(mean)} [{times(low)[:-1]}, {times(high)[:-1]}]"
+
+
+@dataclass(frozen=True)
+class GainUnit:
+    """What gains are written in: compute where a law leads to it, else the metric's own unit.
+
+    >>> COMPUTE.span(0.02, 0.06, 0.1), GainUnit("accuracy", 0.05).span(0.02, 0.06, 0.1)
+    ('1.06x [1.02, 1.11] compute', '+0.0030 [+0.0010, +0.0050] accuracy')
+    """
+
+    name: str = "compute"
+    per_nat: float = 0.0
+    """What a nat is worth in the metric's unit; 0 where gains are compute."""
+
+    def times(self, gain: float) -> str:
+        """Write a gain alone: ``1.06x``, or ``+0.0030``."""
+        if not self.per_nat:
+            return times(gain)
+        return self._own((gain,))[0]
+
+    def interval(self, low: float, mean: float, high: float) -> str:
+        """Write a gain with its interval, its unit left out."""
+        if not self.per_nat:
+            return interval(low, mean, high)
+        ends = self._own((low, mean, high))
+        return f"{ends[1]} [{ends[0]}, {ends[2]}]"
+
+    def span(self, low: float, mean: float, high: float) -> str:
+        """Write a gain with its interval and its unit."""
+        return f"{self.interval(low, mean, high)} {self.name}"
+
+    def ends(self, low: float, high: float) -> str:
+        """Write an interval alone: ``1.02 – 1.11``."""
+        return " – ".join(self.times(end).removesuffix("x") for end in (low, high))
+
+    def _own(self, gains: Sequence[float]) -> list[str]:
+        amounts = [bound_gain(gain) * self.per_nat for gain in gains]
+        form = loss_form(max(map(abs, amounts)))
+        return [f"{amount:{form}}" for amount in amounts]
+
+
+COMPUTE = GainUnit()
 
 
 def percent(share: float, form: str = ".0f") -> str:

@@ -206,7 +206,10 @@ def summary(findings: Findings) -> Record:
             "fit/target_low": ends[0],
             "fit/target_high": ends[1],
         }
-    if stack is not None:
+    if stack is not None and findings.unit.per_nat:
+        figures_by_name["stack/gain"] = bound_gain(stack.mean) * findings.unit.per_nat
+        figures_by_name |= {"stack/gain_unit": findings.unit.name, "stack/odds": stack.odds}
+    elif stack is not None:
         figures_by_name |= {
             "stack/multiplier": compute_multiple(stack.mean),
             "stack/multiplier_low": compute_multiple(stack.low),

@@ -34,6 +34,7 @@ from scaling import (
 from transfer.events import Effect
 from transfer.ladder import Ladder
 from transfer.measure.noise import PRIOR_DF, Losses, Noise, Share
+from transfer.units import COMPUTE, GainUnit
 
 CLEAR_FALL = 2.0
 """Standard errors by which the loss must fall over the ladder for a law in compute."""
@@ -74,6 +75,13 @@ class BaselineLaw:
             for name, loss in means.items()
         }
         return replace(self, slopes={**self.slopes, **slopes})
+
+
+def gain_unit(ladder: Ladder, law: BaselineLaw) -> GainUnit:
+    """Return what gains read off a baseline's law are to be written in."""
+    if law.is_in_compute:
+        return COMPUTE
+    return GainUnit(ladder.setting.objective.unit, next(iter(law.slopes.values())))
 
 
 def fit_baseline_law(

@@ -12,9 +12,11 @@ from transfer.events import Effect, ForecastMade, GainForecast, Proposed, Verdic
 from transfer.journal.change_record import ChangeRecord, ChangeStatus
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
+from transfer.measure.effect import gain_unit
 from transfer.measure.noise import Noise
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import NORMAL, Z80, reach
+from transfer.units import COMPUTE, GainUnit
 
 
 class ChangeGroup(StrEnum):
@@ -231,6 +233,8 @@ class Findings:
     stacks: tuple[ChangeRow, ...] = ()
     """Changes measured together; ``rows`` holds single changes only."""
     exam: Exam | None = None
+    unit: GainUnit = COMPUTE
+    """What gains are written in."""
 
     @property
     def target_noise(self) -> float:
@@ -317,11 +321,12 @@ def survey(ladder: Ladder, state: StudyState) -> Findings:
     analysis = Analysis(ladder, state)
     every = [_row(analysis, record) for record in state.changes.values()]
     rows = tuple(row for row in every if not row.proposed.change.members)
-    fit, slopes, noise = None, {}, {}
+    fit, slopes, noise, unit = None, {}, {}, COMPUTE
     base = next(iter(state.bases), "")
     if any(analysis.losses(base, rung.name) for rung in ladder.rungs):
         baseline_law = analysis.baseline_law(base)
         fit, slopes = baseline_law.fit, dict(baseline_law.slopes)
+        unit = gain_unit(ladder, baseline_law)
         noise = {name: analysis.noise(name) for name in slopes}
     return Findings(
         ladder=ladder,
@@ -334,6 +339,7 @@ def survey(ladder: Ladder, state: StudyState) -> Findings:
         stack=_stack(rows),
         stacks=tuple(row for row in every if row.proposed.change.members),
         exam=examined(analysis),
+        unit=unit,
     )
 
 

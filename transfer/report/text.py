@@ -13,14 +13,14 @@ from transfer.journal.load import Loaded
 from transfer.journal.spending import added
 from transfer.journal.state import StudyState
 from transfer.ladder import Ladder
+from transfer.measure.effect import gain_unit
 from transfer.measure.study_effects import Analysis
 from transfer.measure.trend import Z80
 from transfer.report.constraint_table import find_standings, limit_words
 from transfer.report.findings import ChangeGroup, Findings, survey
 from transfer.report.pace import pace_of, pace_words
 from transfer.report.proposer_accounts import calibration_words
-from transfer.study.commit_message import multiplier
-from transfer.units import interval, loss_form, times, write_value
+from transfer.units import COMPUTE, GainUnit, loss_form, write_value
 
 
 def status(loaded: Loaded) -> list[str]:
@@ -54,8 +54,8 @@ def status(loaded: Loaded) -> list[str]:
         lines.append(f"running  {len(state.trials.pending())} trials asked for have not ended")
     lines.append("")
     records = state.changes.values()
-    lines += [change_line(record) for record in records if not record.change.members]
-    stacks = [stack_line(record) for record in records if record.change.members]
+    lines += [change_line(record, findings.unit) for record in records if not record.change.members]
+    stacks = [stack_line(record, findings.unit) for record in records if record.change.members]
     lines += ["", *stacks] if stacks else []
     return lines
 
@@ -82,10 +82,10 @@ def box_words(state: StudyState) -> str:
     return ", ".join(f"{name} ({n} trials)" for name, n in boxes.most_common())
 
 
-def shrinkage(exam: Exam) -> str:
+def shrinkage(exam: Exam, unit: GainUnit = COMPUTE) -> str:
     """Say how the exam moved the claim: ``claimed 1.34x before the exam, which left .81 of it``."""
     left = "" if exam.kept is None else f", which left {exam.kept:.2f} of it"
-    return f"claimed {times(exam.before.mean)} before the exam{left}"
+    return f"claimed {unit.times(exam.before.mean)} before the exam{left}"
 
 
 def scale_words(ladder: Ladder) -> str:
@@ -101,10 +101,10 @@ def claim_lines(findings: Findings) -> list[str]:
         return []
     at, n = findings.ladder.target_name, len(stack.arms)
     if exam is None or not findings.is_examined:
-        gain = interval(stack.low, stack.mean, stack.high)
-        return [f"claim    {gain} compute at {at} by {n} accepted, added up: not examined"]
-    gain = interval(exam.total.low, exam.total.mean, exam.total.high)
-    return [f"claim    {gain} compute at {at} by {n} accepted; {shrinkage(exam)}"]
+        gain = findings.unit.span(stack.low, stack.mean, stack.high)
+        return [f"claim    {gain} at {at} by {n} accepted, added up: not examined"]
+    gain = findings.unit.span(exam.total.low, exam.total.mean, exam.total.high)
+    return [f"claim    {gain} at {at} by {n} accepted; {shrinkage(exam, findings.unit)}"]
 
 
 def exam_lines(findings: Findings) -> list[str]:
@@ -118,19 +118,21 @@ def exam_lines(findings: Findings) -> list[str]:
         claimed = exam.claimed[effect.rung]
         short = ", short of it" if exam.is_short(effect) else ""
         lines.append(
-            f"         {effect_words(effect)}, forecast "
-            f"{interval(claimed.low, claimed.mean, claimed.high)}{short}"
+            f"         {effect_words(effect, findings.unit)}, forecast "
+            f"{findings.unit.interval(claimed.low, claimed.mean, claimed.high)}{short}"
         )
     ratio = "no gain was" if exam.ratio is None else f"{exam.ratio:.2f} of what was"
-    total = interval(exam.total.low, exam.total.mean, exam.total.high)
-    lines.append(f"         measured {ratio} forecast (exam ratio); {shrinkage(exam)}:")
-    lines.append(f"         {total} compute at {target}, odds {exam.total.odds:.2f}")
+    total = findings.unit.span(exam.total.low, exam.total.mean, exam.total.high)
+    lines.append(
+        f"         measured {ratio} forecast (exam ratio); {shrinkage(exam, findings.unit)}:"
+    )
+    lines.append(f"         {total} at {target}, odds {exam.total.odds:.2f}")
     dropped = findings.state.changes.dropped.items()
     lines += [f"dropped  {arm}: {record.dropped}" for arm, record in dropped]
     return lines
 
 
-def stack_line(record: ChangeRecord) -> str:
+def stack_line(record: ChangeRecord, unit: GainUnit = COMPUTE) -> str:
     """Say a stack and what it gained on its highest rung in one line."""
     proposed, verdict = record.proposed, record.verdict
     head = f"{proposed.arm:<4} {proposed.change.title:<36.36}"
@@ -138,16 +140,19 @@ def stack_line(record: ChangeRecord) -> str:
         return f"{head} in flight"
     if not verdict.effects:
         return f"{head} {'; '.join(verdict.reasons)[:60]}"
-    return f"{head} {effect_words(verdict.effects[-1])}"
+    return f"{head} {effect_words(verdict.effects[-1], unit)}"
 
 
-def change_line(record: ChangeRecord) -> str:
+def change_line(record: ChangeRecord, unit: GainUnit = COMPUTE) -> str:
     """Say a change and its verdict in one line."""
     proposed, verdict = record.proposed, record.verdict
     if verdict is None:
         return f"{proposed.arm:<4} {proposed.change.title:<36.36} in flight"
     forecast = verdict.gain_forecast
-    odds = f"  {multiplier(forecast)} at target, odds {forecast.odds:.2f}" if forecast else ""
+    odds = ""
+    if forecast is not None:
+        gain = unit.interval(forecast.low, forecast.mean, forecast.high)
+        odds = f"  {gain} at target, odds {forecast.odds:.2f}"
     return f"{proposed.arm:<4} {proposed.change.title:<36.36} {record.status:<22}{odds}"
 
 
@@ -203,12 +208,11 @@ def _last_lines(reason: str, *, most: int = 200) -> str:
 
 def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
     """List a change's forecasts, each written down before its rung was run."""
-    scored = {
-        (s.arm, s.effect.rung): "hit" if s.is_hit else "missed"
-        for s in survey(loaded.ladder, loaded.state).scored
-    }
+    findings = survey(loaded.ladder, loaded.state)
+    scored = {(s.arm, s.effect.rung): "hit" if s.is_hit else "missed" for s in findings.scored}
     return [
-        f"forecast    {rung:<8} {interval(forecast.low, forecast.mean, forecast.high)}  "
+        f"forecast    {rung:<8} "
+        f"{findings.unit.interval(forecast.low, forecast.mean, forecast.high)}  "
         f"{scored.get((name, rung), 'not run yet')}"
         for (name, rung), forecast in loaded.state.forecasts.items()
         if name == arm
@@ -217,20 +221,24 @@ def forecast_lines(loaded: Loaded, arm: str) -> list[str]:
 
 def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
     """Tell a verdict: effects by rung, forecast, reasons, price."""
-    lines = [f"effect      {effect_words(effect)}" for effect in verdict.effects]
     record = loaded.state.changes[verdict.arm]
+    analysis = Analysis(loaded.ladder, loaded.state)
+    unit = (
+        gain_unit(loaded.ladder, analysis.baseline_law(record.base)) if verdict.effects else COMPUTE
+    )
+    lines = [f"effect      {effect_words(effect, unit)}" for effect in verdict.effects]
     for effect in verdict.effects:
         pace = pace_of(loaded.state, verdict.arm, record.base, effect.rung)
         if pace is not None:
             lines.append(f"pace        {pace_words(effect, pace)}")
-    analysis = Analysis(loaded.ladder, loaded.state)
     standings = analysis.standings(record.proposed)
     lines += [f"limit       {standing.words}" for standing in standings]
     lines.append(f"verdict     {verdict.outcome}")
     if verdict.gain_forecast is not None:
+        claim = verdict.gain_forecast
+        gain = unit.span(claim.low, claim.mean, claim.high)
         lines.append(
-            f"at target   {multiplier(verdict.gain_forecast)} compute (80 % interval), "
-            f"odds of a gain {verdict.gain_forecast.odds:.2f}"
+            f"at target   {gain} (80 % interval), odds of a gain {verdict.gain_forecast.odds:.2f}"
         )
     lines += [f"because     {reason}" for reason in verdict.reasons]
     if verdict.price:
@@ -244,12 +252,17 @@ def verdict_lines(loaded: Loaded, verdict: VerdictReached) -> list[str]:
     return lines
 
 
-def effect_words(effect: Effect) -> str:
-    """Write an effect on a rung, loss and compute, with 80 % intervals; positive is better."""
+def effect_words(effect: Effect, unit: GainUnit = COMPUTE) -> str:
+    """Write an effect on a rung with 80 % intervals; positive is better.
+
+    Once in the objective's unit, and in compute where gains are that.
+    """
+    if unit.per_nat:
+        return f"{effect.rung:<8} {loss_words(effect)}"
     wide = Z80 * effect.gain_se
     return (
         f"{effect.rung:<8} {loss_words(effect)}  = "
-        f"{interval(effect.gain - wide, effect.gain, effect.gain + wide)} compute"
+        f"{unit.span(effect.gain - wide, effect.gain, effect.gain + wide)}"
     )
 
 

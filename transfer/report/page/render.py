@@ -109,25 +109,27 @@ def render_page(
         **_change_data(findings),
         **_forecast_data(findings),
     }
-    return _environment().get_template("page.html.j2").render(data)
+    return _environment(findings.unit).get_template("page.html.j2").render(data)
 
 
-def _environment() -> "Environment":
+def _environment(unit: units.GainUnit) -> "Environment":
     environment = make_environment(Path(__file__).with_name("templates"))
     environment.globals.update(
-        times=units.times,
+        times=unit.times,
+        compute_times=units.times,
+        unit=unit,
         percent=units.percent,
         noise_share=units.noise_share,
-        span=lambda told: units.interval(told.low, told.mean, told.high),
-        ends=_ends,
-        gain_ends=lambda effect: _ends(*_around(effect.gain, effect.gain_se)),
-        gain_words=_gain_words,
+        span=lambda told: unit.interval(told.low, told.mean, told.high),
+        ends=unit.ends,
+        gain_ends=lambda effect: unit.ends(*_around(effect.gain, effect.gain_se)),
+        gain_words=lambda effect: _gain_words(effect, unit),
         loss_words=_loss_words,
         number=_number,
         scale=round_number,
         is_finite=math.isfinite,
         hit_interval=hit_interval,
-        shrinkage=shrinkage,
+        shrinkage=lambda exam: shrinkage(exam, unit),
         scale_words=scale_words,
         box_words=box_words,
         Group=ChangeGroup,
@@ -189,9 +191,9 @@ def _trial_lines(findings: Findings, arm: str) -> Iterator[TrialLine]:
 def _verdict_lines(findings: Findings, row: ChangeRow) -> Iterator[str]:
     claim, verdict, ladder = row.gain_forecast, row.verdict, findings.ladder
     if claim is not None:
-        span = units.interval(claim.low, claim.mean, claim.high)
+        span = findings.unit.span(claim.low, claim.mean, claim.high)
         yield (
-            f"At {ladder.target_name} worth {span} compute (80 % interval), "
+            f"At {ladder.target_name} worth {span} (80 % interval), "
             f"odds of a gain {claim.odds:.2f}."
         )
     yield from (f"{reason}." for reason in (verdict.reasons if verdict else ()))
@@ -248,13 +250,9 @@ def _around(mean: float, se: float) -> tuple[float, float]:
     return mean - Z80 * se, mean + Z80 * se
 
 
-def _ends(low: float, high: float) -> str:
-    return f"{units.times(low)[:-1]} – {units.times(high)[:-1]}"
-
-
-def _gain_words(effect: Effect) -> str:
+def _gain_words(effect: Effect, unit: units.GainUnit) -> str:
     low, high = _around(effect.gain, effect.gain_se)
-    return units.interval(low, effect.gain, high)
+    return unit.interval(low, effect.gain, high)
 
 
 def _loss_words(effect: Effect) -> str:
