@@ -90,3 +90,14 @@ def test_a_shared_folder_can_be_written_and_others_not(tmp_path: Path) -> None:
     write = "import sys; open(sys.argv[1] + '/x', 'w').write('1'); print('written')"
     assert said(write, tmp_path / "a", str(shared), shared=str(shared)) == "written"
     assert "Error" in said(write, tmp_path / "b", str(other), shared=str(shared))
+
+
+@needs_box
+def test_a_box_shows_the_cards_that_gloo_looks_for(tmp_path: Path) -> None:
+    """``torch.distributed`` starts by reading the class of every PCI device."""
+    cards = Path("/sys/bus/pci/devices")
+    if not cards.is_dir():
+        pytest.skip("no PCI here")
+    look = "import pathlib, sys; print(len([(p / 'class').read_text() for p in "
+    look += "pathlib.Path(sys.argv[1]).iterdir()]))"
+    assert said(look, tmp_path / "a", str(cards)) == str(len(list(cards.iterdir())))

@@ -31,6 +31,7 @@ SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf",
     "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/timezone", "/etc/passwd",
     "/etc/group", "/etc/nsswitch.conf", "/sys/devices/system/cpu", "/sys/devices/system/node",
+    "/sys/bus/pci/devices", "/sys/class/net",  # where gloo looks for the card nearest to a network
 )  # fmt: skip
 """What any program needs to start; no home, no study, no secret of the machine."""
 NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
@@ -175,6 +176,7 @@ def _reads(walls: Walls) -> list[str]:
     network = NETWORK if walls.is_networked else ()
     readable = [
         *SYSTEM,
+        *glob("/sys/devices/pci*"),  # what the links of /sys/bus/pci lead to
         *network,
         *python_reads(),
         *walls.read,
