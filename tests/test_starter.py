@@ -331,6 +331,13 @@ def test_a_run_that_fails_is_shown_with_its_last_words_and_nothing_is_written(
     assert not out.exists()
 
 
+def test_a_name_that_ships_is_not_taken_for_it_would_hide_the_users(tmp_path: Path) -> None:
+    repo, out = repository(tmp_path / "nanoChat", train=ARGPARSE), tmp_path / "conf"
+    assert run_init([str(repo), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.rglob("*.yaml")) == ["nanochat_own.yaml"] * 2
+    assert "name: nanochat_own" in (out / "setting" / "nanochat_own.yaml").read_text()
+
+
 def test_a_run_that_does_not_end_is_ended(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(600)"]
     shown = show_run(words, tmp_path, env={}, timeout_s=1.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from miniscale.preflight.check import PreflightCheck, table_lines
 from miniscale.preflight.measured_checks import BaselineRun, check_measured
 from miniscale.preflight.written_checks import check_written
+from miniscale.setting.compose import conf_folder
 from miniscale.setting.decode import InputError
 from miniscale.setting.rung import Rung, decode_rungs
 from miniscale.setting.setting import Setting, decode_setting
@@ -24,6 +25,9 @@ from miniscale.starter.write_yaml import ladder_yaml, setting_yaml
 USAGE = """\
   python -m miniscale init ~/nanoGPT --run 'python train.py --device=cpu --max_iters=20'
 """
+
+
+GROUPS = ("setting", "ladder")
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -53,7 +57,10 @@ def write_starter(argv: Sequence[str]) -> Iterator[str]:
     asked = parse_arguments(argv)
     out: Path = asked.out.expanduser().resolve()
     draft = draft_setting(asked.path, asked.run, name=asked.name)
-    paths = [out / group / f"{draft.name}.yaml" for group in ("setting", "ladder")]
+    if is_shipped(draft.name):
+        yield f"named    {draft.name}_own, for a {draft.name} ships and would be found first"
+        draft = replace(draft, name=f"{draft.name}_own")
+    paths = [out / group / f"{draft.name}.yaml" for group in GROUPS]
     for path in paths:
         if path.exists():
             raise InputError(f"{path}: is there already; give another --name, or remove it")
@@ -76,6 +83,11 @@ def write_starter(argv: Sequence[str]) -> Iterator[str]:
         yield from table_lines(first_checks(setting, rungs))
     where = f"--config-dir {shlex.quote(os.path.relpath(out))} +ladder={draft.name}"
     yield f"next     look at both files, then: python -m autoresearch {where} dry_run=true"
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a setting or a ladder of this name ships: it would hide the user's."""
+    return any((conf_folder() / group / f"{name}.yaml").exists() for group in GROUPS)
 
 
 def found_lines(draft: Draft) -> list[str]:
