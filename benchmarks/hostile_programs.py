@@ -184,6 +184,8 @@ REAL = {
     ("worse_law", "better_law"),
     ("worse_law", "power_law"),
     ("accuracy", "better_accuracy"),
+    ("coarse_accuracy", "better_accuracy"),
+    ("deterministic_law", "better_law"),
 }
 """(baseline, change) that may be certified: a gain that seeds and scales can show."""
 POLICIES = ("atoms", "atoms", "atoms", "atoms", "trend", "ttest", "greedy", "halving", "confirm")
