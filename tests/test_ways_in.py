@@ -14,6 +14,7 @@ from miniscale.setting.rung import Folders, check_placeholders, decode_rungs, tr
 from miniscale.setting.setting import Setting, decode_setting
 from miniscale.setting.trial import TrialResult, TrialSpec
 from miniscale.source.constants import NoConstant, carried, read_constants, set_constants
+from miniscale.source.source_text import read_source
 from miniscale.tree.workspace import PatchRefused, workspace_of
 
 TRAIN = """\
@@ -184,6 +185,31 @@ def test_a_constant_that_is_not_there_is_said_at_the_start(tmp_path: Path, sourc
     setting = setting_of(source, constants={"train.py": {"DEPTH": "{layers}"}})
     with pytest.raises(InputError, match=r"setting.constants.train.py needs '\{layers\}'"):
         spec_of(setting, tmp_path / "s")
+
+
+@pytest.mark.parametrize("codec", ["rot13", "hex", "zip", "idna", "undefined", "utf-7"])
+@pytest.mark.parametrize("constants", [CONSTANTS, {}])
+def test_a_coding_line_that_no_text_can_follow_is_refused(
+    tmp_path: Path, source: Path, codec: str, constants: dict[str, Any]
+) -> None:
+    setting = setting_of(source, constants=constants)
+    old = TRAIN.partition("\n")[0]
+    hunk = f"@@ -1 +1,2 @@\n+# coding: {codec}\n {old}\n"
+    with pytest.raises(PatchRefused, match=f"name the encoding '{codec}'; use utf-8"):
+        spec_of(setting, tmp_path / "s", patch=f"--- a/train.py\n+++ b/train.py\n{hunk}")
+    content = f"# coding: {codec}\nN = 8\n".encode()
+    assert read_source("t.py", content) == content.decode()
+    assert set_constants("t.py", content, {"N": 4}) == content.replace(b"8", b"4")
+
+
+def test_bytes_that_a_coding_line_lacks_are_read_all_the_same() -> None:
+    content = "# coding: ascii\nN = 8  # é\n".encode()
+    assert set_constants("t.py", content, {"N": 4}) == content.replace(b"8", b"4")
+
+
+def test_constants_of_no_file_are_said(source: Path) -> None:
+    with pytest.raises(InputError, match=r"setting.constants: no file 'trian.py' in .*; correct"):
+        setting_of(source, constants={"trian.py": {"DEPTH": "{depth}"}})
 
 
 def test_constants_of_any_file_keep_its_bytes() -> None:

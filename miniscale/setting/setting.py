@@ -341,6 +341,9 @@ def with_source(setting: Setting, path: str, *, roots: Sequence[Path]) -> Settin
     for pattern in (*setting.editable, *setting.locked):
         if not any(source.glob(pattern)):
             raise InputError(f"{path}: no file '{pattern}' in {source}; correct the name")
+    for name in setting.constants:
+        if not (source / name).is_file():
+            raise InputError(f"{path}.constants: no file '{name}' in {source}; correct the name")
     is_package = str(setting.source).startswith(PACKAGE)
     return replace(
         setting,

@@ -7,6 +7,7 @@ fitted to the file again before git sees it, so that the file keeps what it had.
 import codecs
 import io
 import re
+import string
 import tokenize
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,15 +41,47 @@ def form_of(name: str, content: bytes) -> FileForm:
 
 def _encoding(name: str, content: bytes) -> str:
     if name.endswith(".py"):
-        try:
-            return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
-        except SyntaxError:
-            return "utf-8"
+        named = _named_encoding(content)
+        return named if _is_ascii_like(named) and _decodes(content, named) else "utf-8"
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
+
+
+def _named_encoding(content: bytes) -> str:
+    try:
+        return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
+    except SyntaxError:
+        return "utf-8"
+
+
+def _is_ascii_like(encoding: str) -> bool:
+    """Whether ASCII stays as it is: a codec that is none of text, or slow by design, fails this."""
+    text, plain = string.printable, string.printable.encode()
+    try:
+        return text.encode(encoding) == plain and plain.decode(encoding) == text
+    except (LookupError, UnicodeError):
+        return False
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except (LookupError, UnicodeError):
+        return False
+    return True
+
+
+def odd_encoding(name: str, content: bytes) -> str:
+    """Return the encoding that a Python source names if no text can be in it; else nothing.
+
+    >>> odd_encoding("t.py", b"# coding: rot13"), odd_encoding("t.py", b"# coding: latin-1")
+    ('rot13', '')
+    """
+    named = _named_encoding(content) if name.endswith(".py") else "utf-8"
+    return "" if content.startswith(codecs.BOM_UTF8) or _is_ascii_like(named) else named
 
 
 def read_source(name: str, content: bytes) -> str:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from miniscale.source.source_text import NotWritable, fit_patch, tidy
+from miniscale.source.source_text import NotWritable, fit_patch, odd_encoding, tidy
 from miniscale.tree.git import GitError, git
 from miniscale.tree.patch import (
     FILE_BYTES,
@@ -85,6 +85,9 @@ def _verify(tree: Path, before: set[str], paths: Paths) -> None:
             raise PatchRefused(f"the patch makes {name!r} larger than {FILE_BYTES} bytes")
         if name != KNOBS_FILE and not paths.is_editable(name):
             raise PatchRefused(f"the patch changes {name!r}, which is locked")
+        odd = odd_encoding(name, path.read_bytes())
+        if odd:
+            raise PatchRefused(f"the patch makes {name!r} name the encoding {odd!r}; use utf-8")
 
 
 def _content(tree: Path, name: str, level: int) -> bytes | None:
