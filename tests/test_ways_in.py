@@ -92,11 +92,16 @@ def said(spec: TrialSpec) -> Any:
     return json.loads((Path(spec.out) / "said.json").read_text())
 
 
+DEPTH = "DEPTH = 8            # layers"
+
+
 def edit(old: str, new: str) -> str:
     lines = TRAIN.splitlines()
     n = lines.index(old)
-    body = [f" {lines[n - 1]}", f"-{old}", f"+{new}", f" {lines[n + 1]}"]
-    return f"--- a/train.py\n+++ b/train.py\n@@ -{n},3 +{n},3 @@\n" + "\n".join(body) + "\n"
+    added = new.split("\n")
+    body = [f" {lines[n - 1]}", f"-{old}", *(f"+{line}" for line in added), f" {lines[n + 1]}"]
+    head = f"--- a/train.py\n+++ b/train.py\n@@ -{n},3 +{n},{2 + len(added)} @@\n"
+    return head + "\n".join(body) + "\n"
 
 
 @pytest.fixture
@@ -168,6 +173,17 @@ def test_a_change_of_a_constant_is_a_factor_on_what_the_rung_sets(
     [
         ("noise = seeded(1337 + 0)", "noise = seeded(7)", "edits seeded.*every trial sets to"),
         ("RATE: float = 4e-2", "RATES = 4e-2", "takes a constant away .*no 'RATE'"),
+        (DEPTH, "DEPTH = " + "+".join("1" * 900), "takes a constant away .*RecursionError"),
+        (DEPTH, "DEPTH = 0x" + "F" * 5000, "takes a constant away .*ValueError"),
+        (DEPTH, "DEPTH = " + "9" * 400, "edits DEPTH .*every trial sets to"),
+        (DEPTH, "DEPTH = 1e999", "edits DEPTH .*every trial sets to"),
+        ("RATE: float = 4e-2", "RATE = 4e-300", "edits RATE .*every trial sets to"),
+        (DEPTH, "DEPTH = 8\nDEPTH = 64", "binds DEPTH .*another place"),
+        (DEPTH, "DEPTH = 8\nif DEPTH:\n    DEPTH = 64", "binds DEPTH .*another place"),
+        (DEPTH, "DEPTH = 8\nDEPTH, x = 64, 1", "binds DEPTH .*another place"),
+        (DEPTH, "DEPTH = 8\ndef f(): global DEPTH", "binds DEPTH .*another place"),
+        ("noise = seeded(1337 + 0)", "noise = seeded(1337 + 0)\nConfig.width = 9", "binds Config"),
+        ('NAME = "small"', "DEPTH = RATE = 8", "binds DEPTH .*another place"),
     ],
 )
 def test_a_change_that_no_trial_would_see_is_refused(
@@ -176,6 +192,26 @@ def test_a_change_that_no_trial_would_see_is_refused(
     setting = setting_of(source, constants=CONSTANTS)
     with pytest.raises(PatchRefused, match=why):
         spec_of(setting, tmp_path / "s", patch=edit(old, new))
+
+
+def test_a_local_name_and_a_long_chain_are_no_constant(tmp_path: Path, source: Path) -> None:
+    setting = setting_of(source, constants=CONSTANTS)
+    new = DEPTH + "\ndef f(DEPTH):\n    DEPTH = DEPTH + 1\ndef g(): " + ".".join("a" * 900) + "()"
+    assert (
+        "DEPTH = 4 "
+        in spec_of(setting, tmp_path / "s", patch=edit(DEPTH, new)).rewritten["train.py"]
+    )
+
+
+def test_places_at_one_spot_agree_or_are_said(tmp_path: Path, source: Path) -> None:
+    assert set_constants("t.py", b"A = B = 8", {"A": 128, "B": 128}) == b"A = B = 128"
+    assert set_constants("t.py", b"f(f(1)) + f(2)", {"f()": 30}) == b"f(30) + f(30)"
+    with pytest.raises(NoConstant, match="at one spot"):
+        set_constants("t.py", b"A = B = 8", {"A": 128, "B": 4})
+    setting = setting_of(source, constants={"train.py": {"A": "{depth}", "B": "{width}"}})
+    (source / "train.py").write_text("A = B = 8\n")
+    with pytest.raises(InputError, match=r"setting.constants: train.py: .* at one spot"):
+        spec_of(setting, tmp_path / "s")
 
 
 def test_a_constant_that_is_not_there_is_said_at_the_start(tmp_path: Path, source: Path) -> None:
@@ -227,6 +263,10 @@ def test_an_edit_of_nothing_and_of_zero_is_carried() -> None:
     assert carried(0.1, first=0.0, now=0.2) == pytest.approx(0.3)
     assert carried("gelu", first="relu", now="silu") == "gelu"
     assert carried(4, first=8, now=7) == 3
+    assert carried(1, first=8, now=4) == 1
+    assert carried(2, first=8, now=-8) == -2
+    with pytest.raises(NoConstant, match="OverflowError"):
+        carried(4, first=8, now=float("inf"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -38,6 +39,8 @@ class Constant:
 
     value: Value | None
     words: str
+    others: tuple[str, ...] = ()
+    """How often its name is bound in all, and what the later ones say: no trial sets those."""
 
 
 def read_constants(name: str, content: bytes, places: Iterable[str]) -> dict[str, Constant]:
@@ -48,8 +51,9 @@ def read_constants(name: str, content: bytes, places: Iterable[str]) -> dict[str
     NoConstant
         If it is no Python, or a place is not there.
     """
-    module = _parsed(name, _decoded(name, content))
-    return {place: _constant(_nodes(module, place, name)[0]) for place in places}
+    with _in_one_line(name):
+        module = _parsed(name, _decoded(name, content))
+        return {place: _constant(module, place, name) for place in places}
 
 
 def set_constants(name: str, content: bytes, values: Mapping[str, Value]) -> bytes:
@@ -58,13 +62,30 @@ def set_constants(name: str, content: bytes, values: Mapping[str, Value]) -> byt
     Raises
     ------
     NoConstant
-        If it is no Python, or a place is not there.
+        If it is no Python, a place is not there, or two places want one spot to differ.
 
     Examples
     --------
     >>> set_constants("t.py", b"DEPTH = 8  # layers", {"DEPTH": 4})
     b'DEPTH = 4  # layers'
     """
+    with _in_one_line(name):
+        return _with_values(name, content, values)
+
+
+@contextmanager
+def _in_one_line(name: str) -> Iterator[None]:
+    """Make whatever a hostile source can raise a :class:`NoConstant`."""
+    try:
+        yield
+    except NoConstant:
+        raise
+    except (RecursionError, ValueError, OverflowError, MemoryError, LookupError) as error:
+        why = f"{type(error).__name__}: {str(error)[:80]}"
+        raise NoConstant(f"{name}: no constant can be had ({why})") from None
+
+
+def _with_values(name: str, content: bytes, values: Mapping[str, Value]) -> bytes:
     text = _decoded(name, content)
     lines = _LINES.findall(text)
     starts = [0]
@@ -78,17 +99,30 @@ def set_constants(name: str, content: bytes, values: Mapping[str, Value]) -> byt
             end_line, end_column = node.end_lineno or 0, node.end_col_offset or 0
             end = starts[end_line - 1] + _column(lines, end_line, end_column)
             spans.append((begin, end, repr(value)))
-    for begin, end, words in sorted(spans, reverse=True):
+    for begin, end, words in reversed(_outermost(spans, name)):
         text = text[:begin] + words + text[end:]
     return content[:3] * content.startswith(b"\xef\xbb\xbf") + text.encode(
         form_of(name, content).encoding
     )
 
 
+def _outermost(spans: Iterable[tuple[int, int, str]], name: str) -> list[tuple[int, int, str]]:
+    """Return spans in order, without those inside of others that say the same."""
+    kept: list[tuple[int, int, str]] = []
+    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+        elif span[2] != kept[-1][2]:
+            raise NoConstant(
+                f"{name}: {kept[-1][2]} and {span[2]} are wanted at one spot; set one of them"
+            )
+    return kept
+
+
 def carried(wanted: Value, *, first: Value | None, now: Value | None) -> Value:
     """Return a wanted value with what a change made of the constant: its factor, else its offset.
 
-    A whole number stays one, and an edit never rounds away.
+    A whole number stays one. An edit does not round away, nor a size of 1 or more to nothing.
 
     Examples
     --------
@@ -97,11 +131,30 @@ def carried(wanted: Value, *, first: Value | None, now: Value | None) -> Value:
     """
     if not (_is_number(wanted) and _is_number(first) and _is_number(now)) or now == first:
         return wanted
+    with _in_one_line(f"a change's factor on {wanted!r}"):
+        return _scaled(wanted, first, now)
+
+
+def _scaled(wanted: int | float, first: int | float, now: int | float) -> int | float:
     value = wanted * now / first if first else wanted + now
+    if not abs(value) < float("inf"):
+        raise OverflowError("beyond all numbers")
     if isinstance(wanted, float) or isinstance(now, float):
         return float(value)
     whole = round(value)
-    return whole if whole != wanted else wanted + (1 if now > first else -1)
+    whole += 0 if whole != wanted else 1 if now > first else -1
+    return max(whole, 1) if min(wanted, now) >= 1 else whole
+
+
+def is_sane_edit(first: Value | None, now: Value | None) -> bool:
+    """Whether a number's factor is one that a size or rate can take.
+
+    >>> is_sane_edit(8, 16), is_sane_edit(1e-300, 1e17), is_sane_edit(8, None)
+    (True, False, False)
+    """
+    if not (_is_number(first) and _is_number(now)):
+        return False
+    return not (first and now) or 1 / _LARGEST <= abs(now / first) <= _LARGEST
 
 
 def as_literal(text: str) -> Value:
@@ -171,20 +224,70 @@ def _assigned(body: Iterable[ast.stmt], name: str) -> Iterator[ast.expr]:
 
 def _called(module: ast.Module, name: str) -> Iterator[ast.expr]:
     for node in ast.walk(module):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == name:
+        if isinstance(node, ast.Call) and _is_named(node.func, name):
             argument = node.args[0] if node.args else next((k.value for k in node.keywords), None)
             if argument is not None:
                 yield argument
 
 
-def _constant(node: ast.expr) -> Constant:
-    return Constant(_value(node), ast.unparse(node))
+def _is_named(node: ast.expr, name: str) -> bool:
+    """Whether an expression is a dotted name, compared from its end."""
+    *owners, first = reversed(name.split("."))
+    for attribute in owners:
+        if not (isinstance(node, ast.Attribute) and node.attr == attribute):
+            return False
+        node = node.value
+    return isinstance(node, ast.Name) and node.id == first
+
+
+def _constant(module: ast.Module, place: str, name: str) -> Constant:
+    node = _nodes(module, place, name)[0]
+    others = () if place.endswith(")") else _others(module, place)
+    return Constant(_value(node), ast.unparse(node), others)
+
+
+def _others(module: ast.Module, place: str) -> tuple[str, ...]:
+    owner, _, name = place.rpartition(".")
+    bodies = list(_bodies(module, owner)) if owner else [module.body]
+    n_bound = sum(_binds(node, name) for body in bodies for node in _in_scope(body))
+    n_bound += sum(_binds_from_afar(node, owner, name) for node in ast.walk(module))
+    later = [ast.unparse(node) for body in bodies for node in _assigned(body, name)][1:]
+    return (str(n_bound), *later)
+
+
+def _in_scope(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield all nodes that run where a body does: no inner part of a function or a class."""
+    left = list(body)
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            left += ast.iter_child_nodes(node)
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name.partition(".")[0]) == name
+    return getattr(node, "name", None) == name  # functions, classes, errors, patterns
+
+
+def _binds_from_afar(node: ast.AST, owner: str, name: str) -> bool:
+    if isinstance(node, ast.Global):
+        return not owner and name in node.names
+    if owner and isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+        return node.attr == name and _is_named(node.value, owner)
+    return bool(owner) and isinstance(node, ast.ClassDef) and node.name == owner
 
 
 def _value(node: ast.expr) -> Value | None:
     """Return what an expression of literals is worth; None for any other."""
     if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, bool | int | float | str) else None
+        value = node.value
+        if isinstance(value, bool | str):
+            return value
+        return value if _is_number(value) and _is_meant(value) else None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         value = _value(node.operand)
         return -value if _is_number(value) else None
@@ -197,5 +300,9 @@ def _value(node: ast.expr) -> Value | None:
             value = _ARITHMETIC[type(node.op)](left, right)
         except (ArithmeticError, ValueError):
             return None
-        return value if _is_number(value) and abs(value) <= _LARGEST else None
+        return value if _is_number(value) and _is_meant(value) else None
     return None
+
+
+def _is_meant(value: float) -> bool:
+    return abs(value) <= _LARGEST

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from miniscale.setting.decode import InputError
-from miniscale.source.constants import Constant, NoConstant, Value, read_constants
+from miniscale.source.constants import (
+    Constant,
+    NoConstant,
+    Value,
+    is_sane_edit,
+    read_constants,
+    set_constants,
+)
 from miniscale.tree.patch import PatchRefused
 
+_SHOWN = 40
+"""Characters of a constant that a message shows."""
 Constants = dict[str, dict[str, Constant]]
 
 
@@ -37,6 +46,10 @@ class SetPlaces:
             name: {p: c.value for p, c in places.items() if c.value is not None}
             for name, places in now.items()
         }
+        try:
+            _try_setting(source, templates, first, now)
+        except NoConstant as error:
+            raise InputError(f"setting.constants: {error}") from None
         return cls(templates, first)
 
     def read(self, tree: Path) -> Constants:
@@ -55,6 +68,7 @@ class SetPlaces:
         """
         try:
             after = _read(tree, self.templates)
+            _try_setting(tree, self.templates, self.first, after)
         except NoConstant as error:
             raise PatchRefused(
                 f"the patch takes a constant away that every trial sets ({error}); leave it there"
@@ -62,11 +76,18 @@ class SetPlaces:
         for name, places in self.templates.items():
             for place, template in places.items():
                 old, new = before[name][place], after[name][place]
-                is_number = _is_number(old.value) and _is_number(new.value)
-                if old.words != new.words and not (is_number and template != "{seed}"):
+                first = self.first.get(name, {}).get(place)
+                is_kept = template != "{seed}" and is_sane_edit(first, new.value)
+                if old.words != new.words and not is_kept:
                     raise PatchRefused(
-                        f"the patch edits {place} in {name!r} ({old.words} to {new.words}), which "
-                        f"every trial sets to {template!r}; change the program elsewhere"
+                        f"the patch edits {place} in {name!r} ({old.words[:_SHOWN]} to "
+                        f"{new.words[:_SHOWN]}), which every trial sets to {template!r}; "
+                        "change the program elsewhere"
+                    )
+                if old.others != new.others:
+                    raise PatchRefused(
+                        f"the patch binds {place} in {name!r} in another place, which no trial "
+                        f"sets to {template!r}; bind it once, or use another name"
                     )
 
 
@@ -77,5 +98,26 @@ def _read(folder: Path, templates: Mapping[str, Mapping[str, str]]) -> Constants
     }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _try_setting(
+    folder: Path,
+    templates: Mapping[str, Mapping[str, str]],
+    first: Mapping[str, Mapping[str, Value]],
+    now: Constants,
+) -> None:
+    """Set each place to a text of all that its value depends on: trials would fail where this does.
+
+    Parameters
+    ----------
+    folder
+        Where the sources are.
+    templates, first
+        As of :class:`SetPlaces`.
+    now
+        What stands there.
+    """
+    for name, places in templates.items():
+        values: dict[str, Value] = {
+            place: f"{template} {first.get(name, {}).get(place)} {now[name][place].value}"
+            for place, template in places.items()
+        }
+        set_constants(name, (folder / name).read_bytes(), values)
