@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from test_ways_in import ran, setting_of, source, spec_of
 from miniscale.run.prepare_data import prepare
 from miniscale.setting.compose import compose
 from miniscale.setting.decode import InputError
+from miniscale.setting.setting import TreeKind
 from miniscale.tree.workspace import workspace_now
 
 __all__ = ["source"]
@@ -82,6 +84,13 @@ def test_setup_runs_in_the_source_and_shows_what_it_prints(
         prepare(setting_of(source, setup=["bash", "-c", "echo no room; exit 1"]), tmp_path / "c")
     with pytest.raises(InputError, match=r"no JSON line with 'digests' last; .* call it 'setup'"):
         prepare(setting_of(source, prepare=["echo", "hello"]), tmp_path / "c")
+
+
+def test_a_report_stands_whatever_is_said_beside_it(tmp_path: Path, source: Path) -> None:
+    code = 'import sys; sys.stderr.write(\'w\' * 200_000); print(\'{{"digests": {{"a": "b"}}}}\');'
+    argv = ["{python}", "-c", code + "sys.stdout.flush(); sys.stderr.write('\\nwarning: late\\n')"]
+    for setting in (setting_of(source), replace(setting_of(source), tree=TreeKind.NAMED)):
+        assert prepare(replace(setting, prepare=tuple(argv)), tmp_path / "c") == {"a": "b"}
 
 
 def test_by_hand_what_lies_there_now_is_run(tmp_path: Path, source: Path) -> None:

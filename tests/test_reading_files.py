@@ -170,3 +170,11 @@ def test_deep_and_wide_data_is_refused_in_a_line(tmp_path: Path) -> None:
         assert len(str(refused.value)) < 200
     with pytest.raises(ReadingError, match="is no table"):
         in_file(tmp_path, "m.csv", "v\n" + "9" * 200_000, key="v")
+
+
+def test_more_event_files_than_a_run_leaves_are_refused(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number:0220}.tfevents") for number in range(9_900)]
+    with pytest.raises(ReadingError, match="9900 files match, at most 64"):
+        read_events(paths, "loss", "last")
+    with pytest.raises(ReadingError, match="cannot be read"):
+        read_events(paths[:64], "l" * 200_000, "last")

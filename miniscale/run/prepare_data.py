@@ -4,7 +4,9 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from miniscale.setting.command import render
@@ -12,6 +14,7 @@ from miniscale.setting.decode import InputError
 from miniscale.setting.setting import Setting, TreeKind
 from miniscale.source.interpreter import find_interpreter
 
+MOST_LINES = 1000  # the last ones say how a command ended
 _MOST_BYTES = 256_000_000
 """assumption: hashed in a second; a larger file is known by its size."""
 
@@ -49,29 +52,40 @@ def _run(setting: Setting, name: str, template: Sequence[str], cache: Path) -> l
         python = find_interpreter(setting.python, setting.source).path
     values = {"python": python, "cache": str(cache.resolve()), "source": str(setting.source)}
     is_folder = setting.tree is TreeKind.CHECKOUT
-    lines: list[str] = []
+    shown = f"{name:<8} " if is_folder else ""
     try:
-        with subprocess.Popen(
-            render(template, values),
-            cwd=setting.source if is_folder else None,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if is_folder else subprocess.PIPE,
-            text=True,
-            errors="replace",
-        ) as process:
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                if is_folder and not line.startswith('{"digests"'):
-                    sys.stderr.write(f"{name:<8} {line}")
-            errors = process.stderr.read() if process.stderr else ""
+        with (
+            subprocess.Popen(
+                render(template, values),
+                cwd=setting.source if is_folder else None,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            ) as process,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            errors = beside.submit(_take_lines, process.stderr or (), shown)
+            lines = _take_lines(process.stdout or (), shown)
     except OSError as error:
         raise InputError(f"preparing {setting.name}: {name}: {error}") from None
     if process.returncode != 0:
-        words = [w for w in (errors.splitlines() or lines) if w.strip()]
+        words = errors.result() or lines
         last = words[-1] if words else f"exit code {process.returncode}"
         raise InputError(f"preparing {setting.name}: {last.removeprefix('error: ')}")
-    return [line for line in lines if line.strip()]
+    return list(lines)
+
+
+def _take_lines(stream: Iterable[str], shown: str) -> deque[str]:
+    """Return the last lines of what a command prints; show all but its report after a word."""
+    lines: deque[str] = deque(maxlen=MOST_LINES)
+    for line in stream:
+        if line.strip():
+            lines.append(line.rstrip())
+        if shown and not line.startswith('{"digests"'):
+            sys.stderr.write(f"{shown}{line}")
+    return lines
 
 
 def _reported(lines: Sequence[str]) -> dict[str, str] | None:

@@ -16,6 +16,7 @@ from miniscale.run.reading.series import Series
 from miniscale.setting.read_metrics import ReadingError, read_plain
 
 EVENT_BYTES = 256_000_000
+MOST_FILES = 64  # assumption: a run that is resumed starts a new one, and not this often
 TIMEOUT_S = 120.0  # assumption: wandb is imported in seconds, the cap is parsed in a minute
 _MEMORY_BYTES = 8_000_000_000
 _BLOCK, _HEAD = 32_768, 7  # LevelDB's log format, which wandb's files have after seven bytes
@@ -36,6 +37,8 @@ def read_events(paths: Sequence[str], key: str, take: str) -> float:
     """
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     name = os.path.basename(paths[0])
+    if len(paths) > MOST_FILES:
+        raise ReadingError(f"{name}: {len(paths)} files match, at most {MOST_FILES} are read")
     argv = [sys.executable, "-I", "-c", _LAUNCH, os.path.dirname(package), key, take, *paths]
     try:
         done = subprocess.run(
@@ -43,6 +46,8 @@ def read_events(paths: Sequence[str], key: str, take: str) -> float:
         )
     except subprocess.TimeoutExpired:
         raise ReadingError(f"{name}: not read within {TIMEOUT_S:g} s") from None
+    except OSError as error:
+        raise ReadingError(f"{name}: cannot be read ({error.strerror})") from None
     if done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ReadingError(f"{name}: cannot be read ({words[:200]})")
