@@ -21,6 +21,7 @@ from transfer.failure import describe_failure
 from transfer.journal.state import replay
 from transfer.measure.extra_time import overuse
 from transfer.measure.study_effects import Analysis
+from transfer.study.study import price_trial
 
 
 def result(name: str, seconds: float | None, value: float = 1.0) -> TrialResult:
@@ -79,6 +80,33 @@ def analysis(seconds: float | None) -> Analysis:
         took, value = (10.0, 3.0) if one.arm == "b0" else (seconds, 2.9)
         state.apply(TrialFinished(result(one.identity, took, value + 0.01 * one.seed), 1.0))
     return Analysis(ladder, state)
+
+
+@pytest.mark.parametrize("told", [1.7e308, 1e60, -1e30, 0.0])
+def test_compute_that_cannot_be_is_not_believed(told: float) -> None:
+    found = analysis(12.0)
+    for one in list(found.state.trials.results.values()):
+        if one.identity.startswith("c1"):
+            one.metrics["flops"] = told  # type: ignore[index]
+            assert one.flops is None
+    proposed = found.state.changes["c1"].proposed
+    assert found.effects(proposed)[0].extra_cost == 0.0
+
+
+@pytest.mark.parametrize(
+    ("told", "times"), [(1.7e308, 1), (-1e30, 1), (1e59, 10), (1e-9, 0.1), (1.3, 1.3)]
+)
+def test_a_trial_cannot_refund_or_end_the_budget(told: float, times: float) -> None:
+    rung = oracle_job().ladder.rungs[0]
+    flops = told * rung.cost if 0 < told < 1e50 else told
+    one = replace(result("r", 1.0), metrics={"flops": flops})
+    assert price_trial(one, rung, "FLOPs") == pytest.approx(times * rung.cost)
+    assert price_trial(one, rung, "steps") == rung.cost
+
+
+def test_too_much_told_is_charged_as_if_nothing_were() -> None:
+    arm = replace(result("r", 18.0), metrics={"flops": 1.7e308, "trainer_cpu_seconds": 18.0})
+    assert overuse([arm], [result("b", 10.0)], on_device=False) == pytest.approx(1.8)
 
 
 def effect_of(seconds: float | None) -> Effect:

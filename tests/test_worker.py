@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,11 +20,14 @@ from miniscale.setting.records import encode_record
 from miniscale.setting.trial import (
     Cause,
     MetricSource,
+    Objective,
+    Transform,
     TrialResult,
     TrialSpec,
     TrialState,
     read_result,
 )
+from transfer.constraint import number_of
 
 STDOUT = MetricSource(line=r"loss: (\S+)$")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -198,6 +202,53 @@ def test_an_evaluator_collects_numbers_and_digests(tmp_path: Path) -> None:
     assert result.metrics["sealed_bpb"] == 1.3
     assert not {"seconds", "is"} & result.metrics.keys()
     assert result.digests == {"code": "ab"}
+
+
+def test_a_file_cannot_say_what_is_measured_from_outside(tmp_path: Path) -> None:
+    told = dict.fromkeys(("memory", "memory_gb", "seconds", "evaluator_seconds"), 0.001)
+    tell = f"; open(sys.argv[1] + '/trainer.json', 'w').write({json.dumps({**told, 'flops': 7})!r})"
+    result = run(tmp_path, WRITES % 1.5 + tell)
+    assert result.metrics["flops"] == 7
+    assert not told.keys() & result.metrics.keys()
+    measured = [number_of(result.metrics, name) for name in ("memory", "memory_gb", "seconds")]
+    assert all(value is not None and value > 0.001 for value in measured)
+    readings = {"memory_gb": MetricSource(line="held {number}")}
+    result = run(tmp_path, WRITES % 1.5 + tell + "; print('held 3')", extra_readings=readings)
+    assert result.metrics["memory_gb"] == 3
+
+
+def test_a_share_in_percent_is_no_value(tmp_path: Path) -> None:
+    reading = MetricSource(file="answer.json", key="v")
+    bounds = Objective("acc", False, reading, Transform.LOGIT).bounds
+    result = run(tmp_path, WRITES % 93.1, bounds=bounds)
+    assert (result.state, result.value) == (TrialState.FAILED, None)
+    assert "93.1" in result.reason
+    assert "is it in percent?" in result.reason
+    assert run(tmp_path, WRITES % 1, bounds=bounds).value == 1
+    assert run(tmp_path, WRITES % 93.1, bounds=Objective("acc", False, reading).bounds).is_complete
+
+
+TRAPS = {
+    "nested": "[(os.mkdir('a' * 250), os.chdir('a' * 250)) for _ in range(20)]",
+    "deep": "[(os.mkdir('a'), os.chdir('a')) for _ in range(1500)]",
+    "closed": "os.mkdir('a'); open('a/f', 'w'); os.symlink('/', 'a/l'); os.chmod('a', 0o555)",
+}
+
+
+@pytest.mark.parametrize("keep", [(), ("answer.json",)])
+@pytest.mark.parametrize("trap", TRAPS)
+def test_no_folder_that_a_trainer_leaves_stops_the_worker(
+    tmp_path: Path, trap: str, keep: tuple[str, ...]
+) -> None:
+    code = f"{WRITES % 1.5}; import os; os.chdir(sys.argv[1]); {TRAPS[trap]}"
+    code += "; os.symlink('/', 'link')"
+    for _ in range(2):  # what is left does not stop a second attempt either
+        assert run(tmp_path, code, keep=keep).value == 1.5
+    out = tmp_path / "trials/t"
+    assert trap == "closed" or not (out / "a").exists()
+    assert not (out / "a/l").is_symlink()
+    assert {"answer.json", "result.json"} <= set(os.listdir(out))
+    shutil.rmtree(out)
 
 
 def test_exit_code_four_of_the_evaluator_is_tampering(tmp_path: Path) -> None:

@@ -3,22 +3,59 @@
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from typing import Any
 
 SMALL_BYTES = 1_000_000
 """assumption: a curve or a table is smaller, a checkpoint larger."""
+DEEPEST = 64
+"""assumption: no program nests its folders further."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_LONGEST_PATH = 4096 - 257
+"""Bytes of a folder's path below which the system's limit leaves room for any name in it."""
 
 
 def plain_files_only(folder: str) -> None:
-    """Remove links, pipes and sockets that a trainer left: whoever reads next must not follow."""
-    for root, folders, files in os.walk(folder):
-        for name in [*folders, *files]:
-            path = os.path.join(root, name)
-            kind = os.lstat(path).st_mode
-            if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-                os.unlink(path)
+    """Remove links, pipes and sockets that a trainer left: whoever reads next must not follow.
+
+    Folders that it closed are opened again; those too deep to be read are removed.
+    """
+    for path, status in _walk(folder):
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            remove(path)
+
+
+def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield all in a folder, outer before inner; what cannot be looked into is removed instead."""
+    queue = [(folder, 0)]
+    while queue:
+        root, depth = queue.pop()
+        is_far = depth > DEEPEST or len(os.fsencode(root)) > _LONGEST_PATH
+        found = None if is_far else _statuses(root)
+        if found is None and depth:
+            remove(root)
+        for path, status in found or ():
+            if stat.S_ISDIR(status.st_mode):
+                queue.append((path, depth + 1))
+            yield path, status
+
+
+def _statuses(folder: str) -> list[tuple[str, os.stat_result]] | None:
+    """Return paths in a folder and what they are; None if it cannot be read."""
+    found = []
+    try:
+        mode = os.lstat(folder).st_mode
+        if mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    for path in (os.path.join(folder, name) for name in names):
+        with suppress(OSError):
+            found.append((path, os.lstat(path)))
+    return found
 
 
 def clear(out: str) -> None:
@@ -30,16 +67,51 @@ def clear(out: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file or folder; one that is not there is no error."""
-    if not os.path.isdir(path) or os.path.islink(path):
-        if os.path.lexists(path):
+    """Remove a file or folder, however deep; one that is not there, or stays, is no error."""
+    with suppress(OSError):
+        if not os.path.isdir(path) or os.path.islink(path):
             os.unlink(path)
-    elif os.listdir(path):
-        import shutil  # 2 ms, and the folder is mostly empty
+            return
+        if os.listdir(path):
+            import shutil  # 2 ms, and the folder is mostly empty
 
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        os.rmdir(path)
+            with suppress(RecursionError):
+                shutil.rmtree(path, ignore_errors=True)
+    if os.path.isdir(path) and not os.path.islink(path):
+        with suppress(OSError):
+            _empty(path)
+            os.rmdir(path)
+
+
+def _empty(top: str) -> None:
+    """Empty a folder that resists: inner ones are opened, and move up, so no path grows long."""
+    os.chmod(top, stat.S_IRWXU)
+    here = os.open(top, _FOLDER)
+    queue = _folders_in(here)
+    while queue:
+        name = queue.pop()
+        with suppress(OSError):
+            inner = os.open(name, _FOLDER, dir_fd=here)
+            for child in _folders_in(inner):
+                with suppress(OSError):
+                    queue.append(os.urandom(8).hex())
+                    os.rename(child, queue[-1], src_dir_fd=inner, dst_dir_fd=here)
+            os.close(inner)
+            os.rmdir(name, dir_fd=here)
+    os.close(here)
+
+
+def _folders_in(handle: int) -> list[str]:
+    """Remove the files in an open folder; return the names of its folders, opened to us."""
+    folders = []
+    for name in os.listdir(handle):
+        with suppress(OSError):
+            if stat.S_ISDIR(os.lstat(name, dir_fd=handle).st_mode):
+                os.chmod(name, stat.S_IRWXU, dir_fd=handle)
+                folders.append(name)
+            else:
+                os.unlink(name, dir_fd=handle)
+    return folders
 
 
 def keep_only(out: str, patterns: Sequence[str], ours: Sequence[str]) -> None:
@@ -52,15 +124,18 @@ def keep_only(out: str, patterns: Sequence[str], ours: Sequence[str]) -> None:
     ours
         What stays whatever they say.
     """
-    for root, _, files in os.walk(out, topdown=False):
-        for file in files:
-            path = os.path.join(root, file)
-            name = os.path.relpath(path, out)
-            is_small = not patterns and os.lstat(path).st_size <= SMALL_BYTES
-            if name not in ours and not is_small and not any(fnmatch(name, p) for p in patterns):
-                os.unlink(path)
-        if root != out and not os.listdir(root):
-            os.rmdir(root)
+    folders = []
+    for path, status in _walk(out):
+        if stat.S_ISDIR(status.st_mode):
+            folders.append(path)
+            continue
+        name = os.path.relpath(path, out)
+        is_small = not patterns and status.st_size <= SMALL_BYTES
+        if name not in ours and not is_small and not any(fnmatch(name, p) for p in patterns):
+            remove(path)
+    for folder in reversed(folders):
+        with suppress(OSError):
+            os.rmdir(folder)  # one that holds something stays
 
 
 def copy_tree(base: str, tree: str, rewritten: Mapping[str, str]) -> None:

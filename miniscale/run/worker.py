@@ -44,6 +44,8 @@ REFUSALS = {4: "tampered", 5: "over_budget"}
 _UNBOXED = {"box": {"name": "off", "kind": "process", "prefix": []}}
 _KEPT = ("spec.json", "result.json", "log.txt", "metrics.jsonl", "trainer.json", "evaluation.json")
 _BULKY = ("model.safetensors", "tmp")
+_OURS_TO_TELL = ("seconds", "memory", "memory_gb", "evaluator_seconds")
+"""Names of what is measured from here: no file's word for them counts, only a reader's."""
 _LAUNCH = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from miniscale.run.worker import main; sys.exit(main(sys.argv[1:]))"
@@ -319,8 +321,7 @@ class _Trial:
             numbers = finite_numbers(data)
             if name == "evaluation.json":
                 self._digests = texts(data.get("digests"))
-                numbers.pop("seconds", None)  # the trainer's say, and both are timed from here
-            self._reported |= numbers
+            self._reported |= {n: v for n, v in numbers.items() if n not in _OURS_TO_TELL}
         for name in self._spec["extra_readings"] if evaluated else ():
             self._reported.pop(name, None)  # another file's word for it does not count
             try:
@@ -337,6 +338,10 @@ class _Trial:
             return Finding("failed", cause="crash", reason=reason)
         if not math.isfinite(value):
             return Finding("diverged", reason=f"the objective is {value}, needs a finite number")
+        low, high = self._spec.get("bounds") or (-math.inf, math.inf)
+        if not low <= value <= high:
+            reason = f"the objective is {value:g}, its transform needs [{low:g}, {high:g}]"
+            return Finding("failed", cause="crash", reason=f"{reason}; is it in percent?")
         return Finding("complete", value=value)
 
 

@@ -234,6 +234,7 @@ def trial_spec(
         tree=str(values["tree"]),
         out=out,
         reading=setting.objective.reading,
+        bounds=setting.objective.bounds,
         extra_readings=setting.metrics,
         locked=setting.locked_digests,
         timeout_s=rung.timeout_s,

@@ -123,6 +123,8 @@ class MetricSource:
         return is_bare and not is_new and NUMBER not in self.line
 
 
+MOST_FLOPS = 1e60
+"""assumption: no run takes more, and sums, squares and ratios of less are finite."""
 LEAST = 1e-75
 """A metric that is not above 0 has no logarithm: it counts as this."""
 
@@ -185,10 +187,15 @@ class Objective:
         return f"{self.transform} {self.name}" if is_bent else self.name
 
     @property
+    def bounds(self) -> tuple[float, ...]:
+        """Where its values lie, if its transform takes no others; empty else."""
+        return (0.0, 1.0) if self.transform in (Transform.ERROR, Transform.LOGIT) else ()
+
+    @property
     def best(self) -> float | None:
         """The best value that there is, where that is known; None else."""
-        if self.transform in (Transform.ERROR, Transform.LOGIT):
-            return 0.0 if self.is_minimized else 1.0
+        if self.bounds:
+            return self.bounds[0 if self.is_minimized else 1]
         return 0.0 if self.is_minimized else None
 
 
@@ -272,6 +279,8 @@ class TrialSpec:
     """A second folder to write to, which trials of one arm and rung share; empty for none."""
     keep: tuple[str, ...] = ()
     """Patterns of files that stay in ``out``; empty: all but large ones."""
+    bounds: tuple[float, ...] = ()
+    """The least and the largest value that the objective can have; empty for any."""
     walls_down: tuple[str, ...] = ()
     """Defences left out, so that a test can show what each is for; empty in earnest."""
 
@@ -303,6 +312,12 @@ class TrialResult:
             raise ValueError(f"result {self.identity}: state {self.state} with value {self.value}")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"result {self.identity}: value {self.value} is not finite")
+
+    @property
+    def flops(self) -> float | None:
+        """The compute that it reports, if that can be: a trial writes what it likes."""
+        told = self.metrics.get("flops", 0.0)
+        return told if 0 < told < MOST_FLOPS else None
 
     @property
     def is_complete(self) -> bool:

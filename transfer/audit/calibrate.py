@@ -216,8 +216,8 @@ def _rung(
 
 
 def _cost(ladder: Ladder, results: Sequence[TrialResult], stated: float) -> float:
-    measured = _median(results, "flops")
-    return measured if measured and ladder.unit == "FLOPs" else stated
+    told = [result.flops for result in results if result.flops is not None]
+    return statistics.median(told) if told and ladder.unit == "FLOPs" else stated
 
 
 def _median(results: Sequence[TrialResult], name: str) -> float | None:

@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from miniscale.setting.trial import TrialResult
+from miniscale.setting.trial import MOST_FLOPS, TrialResult
 
 BAND = 1.4
 MOST = 2.0
@@ -34,6 +34,7 @@ def overuse(
     if took is None or not usual:
         return 1.0
     told, base = _median(results, "flops"), _median(baseline, "flops")
+    told = None if told is not None and told >= MOST_FLOPS else told
     due = usual * told / base if told is not None and base else usual
     if took - due < LEAST_S or took < BAND * due:
         return 1.0

@@ -88,8 +88,12 @@ def _at_bound(
     best = 1.0 if objective.best is None else objective.best
     is_share = all(0 <= value < 1 for value in baseline.values())
     is_inside = is_share if best else all(value > 0 for value in baseline.values())
-    if is_inside and effect.gain > 0 and best in values.values():
+    if not is_inside or effect.gain <= 0:
+        return
+    if best in values.values():
         yield f"exactly {best:g} at {effect.rung}, the best that there is"
+    elif objective.bounds and not all(0 <= value <= 1 for value in values.values()):
+        yield f"beyond {best:g} at {effect.rung}, the best that there is"
 
 
 def _equal_seeds(

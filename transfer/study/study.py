@@ -34,6 +34,16 @@ from transfer.study.round import Rounds
 from transfer.study.schedule import Schedule, asks, wanted
 from transfer.study_plan import StudyPlan
 
+MOST_OFF = 10.0
+"""assumption: what a trial says it took is not further from its rung's cost, up or down."""
+
+
+def price_trial(result: TrialResult, rung: Rung, unit: str) -> float:
+    """Return what a trial takes off the budget: the FLOPs it tells, near its rung's cost."""
+    if unit != "FLOPs" or not result.is_complete or result.flops is None:
+        return rung.cost
+    return min(max(result.flops, rung.cost / MOST_OFF), rung.cost * MOST_OFF)
+
 
 class Specs(Protocol):
     """How a trial of an arm is described, where :func:`trial_spec` is too much."""
@@ -326,9 +336,7 @@ class Study:
         if request is None:
             raise ValueError(f"result {result.identity}: no trial of this study; submit its specs")
         rung = self.ladder.rung(request.rung)
-        measured = result.metrics.get("flops", rung.cost)
-        cost = measured if result.is_complete and self.ladder.unit == "FLOPs" else rung.cost
-        self.record(TrialFinished(result, cost))
+        self.record(TrialFinished(result, price_trial(result, rung, self.ladder.unit)))
 
     def said_of_copies(self, result: TrialResult) -> str:
         """Say, once, that a trial's seed changed nothing; empty if it did, or was declared so."""
