@@ -142,6 +142,30 @@ def test_a_knob_set_as_a_constant_is_exported_there(tmp_path: Path) -> None:
     assert stack.flags.keys() == {"learning_rate", "compile", "bias", "unheard"}
 
 
+@pytest.mark.parametrize("is_constant", [True, False])
+def test_a_knob_beside_a_later_patch_is_exported_too(is_constant: bool, tmp_path: Path) -> None:
+    source = repository(tmp_path / "theirs", "lr = 0.1\nact = 'relu'\nprint(lr, act)\n")
+    workspace = Workspace.create(tmp_path / "study", source=source, editable=["*.py"],
+                                 locked=[], knobs={"lr": 0.1}, is_whole=True)  # fmt: skip
+    patch = (
+        "--- a/train.py\n+++ b/train.py\n@@ -1,3 +1,3 @@\n lr = 0.1\n"
+        "-act = 'relu'\n+act = 'gelu'\n print(lr, act)\n"
+    )
+    head = workspace.first()
+    for arm, text, knobs in (("c1", "", {"lr": 0.2}), ("c2", patch, {})):
+        head = workspace.accept(arm, parent=head, patch=text, knobs=knobs,
+                                message=f"Change {arm}\n\nWhy.\n")  # fmt: skip
+    constants = {"train.py": {"lr": "{lr}"}} if is_constant else {}
+    stack = rewrite(workspace.repository, workspace.first(), head, command=["{python}", "train.py"],
+                    prefix=workspace.prefix, constants=constants)  # fmt: skip
+    (tmp_path / "stack.mbox").write_text(stack.mails)
+    run(source, "git", "am", "-q", str(tmp_path / "stack.mbox"))
+    assert run(source, sys.executable, "train.py") == "0.2 gelu"
+    assert [change.subject for change in stack.changes] == ["Change c1", "Change c2"]
+    assert "train.py: lr 0.1 → 0.2" in stack.changes[0].edits[0]
+    assert "Set the knobs" in run(source, "git", "log", "-1", "--format=%s")
+
+
 def test_a_branch_leaves_the_checkout_as_it_was(tmp_path: Path) -> None:
     source = repository(tmp_path / "theirs", CONFIG_STYLE)
     workspace, stack = exported(source, tmp_path / "study")

@@ -66,6 +66,11 @@ def rewrite(
         Source file -> place -> template, as the setting has them: a knob alone in one lies there.
     prefix
         Folder of the source within its repository, with a slash at the end; empty for all of it.
+
+    Raises
+    ------
+    InputError
+        If the accepted patches do not apply in order.
     """
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
@@ -74,14 +79,41 @@ def rewrite(
         attributes = repo / ".git" / "info" / "attributes"
         if attributes.is_file():
             (clone / ".git" / "info" / "attributes").write_text(attributes.read_text())
-        git(clone, "checkout", "-q", "--detach", first)
         listed = git(clone, "rev-list", "--reverse", f"{first}..{head}").split()
-        changes = tuple(_replay(clone, commit, command, constants) for commit in listed)
+        changes = _replay_all(clone, first, listed, command, constants)
         at = (f"--src-prefix=a/{prefix}", f"--dst-prefix=b/{prefix}")
         whole = (f"{first}..HEAD", "--", ".", _OURS)
         diff = git(clone, "diff", *_PATCH, *at, *whole)
         mails = git(clone, "format-patch", "--stdout", *_PATCH, *at, *whole)
     return ExportedStack(changes, diff, mails)
+
+
+def _replay_all(
+    clone: Path,
+    first: str,
+    listed: Sequence[str],
+    command: Sequence[str],
+    constants: Mapping[str, Mapping[str, str]],
+) -> tuple[Exported, ...]:
+    """Commit each change with its knobs; knobs come last where a patch meets the lines of one.
+
+    Raises
+    ------
+    InputError
+        If the patches do not apply to each other's files.
+    """
+    git(clone, "checkout", "-q", "--detach", first)
+    try:
+        return tuple(_replay(clone, commit, command, constants) for commit in listed)
+    except GitError:
+        git(clone, "reset", "-q", "--hard", first)
+    try:
+        return _replay_apart(clone, listed, command, constants)
+    except GitError as error:
+        raise InputError(
+            f"export: the accepted patches do not apply in order ({error}); take them off the "
+            "study's own branch"
+        ) from None
 
 
 def _replay(
@@ -91,10 +123,47 @@ def _replay(
     constants: Mapping[str, Mapping[str, str]],
 ) -> Exported:
     """Commit what one commit of the study does to files, its knobs where the source has them."""
-    message = git(clone, "log", "-1", "--format=%B", commit)
+    _apply_patch(clone, commit)
+    edits, flags = _set_knobs(clone, commit, command, constants)
+    message = _message(clone, commit, flags)
+    _commit(clone, message)
+    return Exported(commit, message.partition("\n")[0], (*_patched(clone, commit), *edits), flags)
+
+
+def _replay_apart(
+    clone: Path,
+    listed: Sequence[str],
+    command: Sequence[str],
+    constants: Mapping[str, Mapping[str, str]],
+) -> tuple[Exported, ...]:
+    """Commit all patches as the study has them, then the knobs of all changes at once."""
+    for commit in listed:
+        _apply_patch(clone, commit)
+        _commit(clone, _message(clone, commit, {}))
+    changes, said = [], []
+    for commit in listed:
+        edits, flags = _set_knobs(clone, commit, command, constants)
+        subject = _message(clone, commit, {}).partition("\n")[0]
+        said += [f"{subject}\n  {edit}" for edit in edits]
+        said += [f"{subject}\n  flags {say_flags(flags)}"] if flags else []
+        changes.append(Exported(commit, subject, (*_patched(clone, commit), *edits), flags))
+    _commit(clone, "\n".join(["Set the knobs of the accepted changes", "", *said, ""]))
+    return tuple(changes)
+
+
+def _apply_patch(clone: Path, commit: str) -> None:
     patch = git(clone, "diff", *_PATCH, f"{commit}^", commit, "--", ".", _OURS)
     if patch:
         git(clone, "apply", "--3way", "--whitespace=nowarn", "-", given=_bytes(patch))
+
+
+def _set_knobs(
+    clone: Path,
+    commit: str,
+    command: Sequence[str],
+    constants: Mapping[str, Mapping[str, str]],
+) -> tuple[list[str], dict[str, Scalar]]:
+    """Write the knobs that a commit moves; return what was edited, and what no file holds."""
     before, after = (_knobs(clone, at) for at in (f"{commit}^", commit))
     edits: list[str] = []
     flags: dict[str, Scalar] = {}
@@ -104,13 +173,22 @@ def _replay(
         said = _edit(clone, name, value, command, constants)
         edits += said
         flags |= {} if said else {name: value}
-    if flags:
-        message += f"Flags: {say_flags(flags)}\n"
+    return edits, flags
+
+
+def _message(clone: Path, commit: str, flags: Mapping[str, Scalar]) -> str:
+    message = git(clone, "log", "-1", "--format=%B", commit)
+    return message + (f"Flags: {say_flags(flags)}\n" if flags else "")
+
+
+def _commit(clone: Path, message: str) -> None:
     git(clone, "add", "--all", "--force")
     git(clone, "commit", "-q", "--allow-empty", "-F", "-", "--cleanup=verbatim", given=message)
+
+
+def _patched(clone: Path, commit: str) -> list[str]:
     files = git(clone, "diff", "--name-only", f"{commit}^", commit, "--", ".", _OURS).split("\n")
-    told = [f"{name}: as its patch" for name in files if name]
-    return Exported(commit, message.partition("\n")[0], (*told, *edits), flags)
+    return [f"{name}: as its patch" for name in files if name]
 
 
 def _edit(
