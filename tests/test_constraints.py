@@ -207,6 +207,16 @@ def test_one_that_keeps_it_is_certified_and_its_standing_told() -> None:
     assert any(reason.endswith("limit <= 1.1x: kept") for reason in verdict.reasons)
 
 
+def test_a_withheld_certificate_leaves_the_standing_in_the_reasons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("transfer.study.schedule.uncertain", lambda analysis, verdict: "doubt")
+    verdict = verdicts(played("0.3 0.02"))["c1"]
+    assert verdict.outcome is Outcome.PROVISIONAL
+    assert "not certified: doubt" in verdict.reasons
+    assert verdict.reasons[-1].endswith("limit <= 1.1x: kept")
+
+
 def test_one_whose_standing_is_open_is_not_certified() -> None:
     verdict = verdicts(played("0.3 0.05", noise=0.3))["c1"]
     assert verdict.outcome in (Outcome.PROVISIONAL, Outcome.UNDECIDED)

@@ -21,6 +21,7 @@ from transfer.report.text import show, status
 from transfer.study.judge_again import rejudge
 from transfer.study.simulated_study import KnobTrees, MemoryLedger
 from transfer.study.study import Study
+from transfer.units import GainUnit
 
 
 def study_of(
@@ -155,6 +156,12 @@ def test_gains_are_in_the_metric_s_unit_where_no_law_leads_to_compute() -> None:
     told = [line for line in lines if "odds" in line and "because" not in line]
     assert told
     assert not [line for line in told if re.search(r"\dx ", line.partition("(")[0])]
+
+
+def test_a_gain_in_the_metric_s_unit_is_told_uncut() -> None:
+    unit = GainUnit("reward", 0.01)
+    assert unit.times(500.0) == "+5.0000"
+    assert unit.span(400.0, 500.0, 600.0) == "+5.0000 [+4.0000, +6.0000] reward"
 
 
 def test_a_lawful_baseline_keeps_its_gains_in_compute() -> None:

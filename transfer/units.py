@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaling import bound_gain, compute_multiple, is_off_scale
+from scaling import compute_multiple, is_off_scale
 
 OFF_SCALE = "off this ladder's scale (over 1000x)"
 """What is said of a gain that no law may be read so far for."""
@@ -66,7 +66,7 @@ class GainUnit:
         return " – ".join(self.times(end).removesuffix("x") for end in (low, high))
 
     def _own(self, gains: Sequence[float]) -> list[str]:
-        amounts = [bound_gain(gain) * self.per_nat for gain in gains]
+        amounts = [gain * self.per_nat for gain in gains]
         form = loss_form(max(map(abs, amounts)))
         return [f"{amount:{form}}" for amount in amounts]
 

@@ -207,7 +207,7 @@ def summary(findings: Findings) -> Record:
             "fit/target_high": ends[1],
         }
     if stack is not None and findings.unit.per_nat:
-        figures_by_name["stack/gain"] = bound_gain(stack.mean) * findings.unit.per_nat
+        figures_by_name["stack/gain"] = stack.mean * findings.unit.per_nat
         figures_by_name |= {"stack/gain_unit": findings.unit.name, "stack/odds": stack.odds}
     elif stack is not None:
         figures_by_name |= {

@@ -83,8 +83,6 @@ class Schedule:
         decision = stranded or again or doubted or self.policy.decide(evidence)
         if not decision.is_verdict:
             decision = self._fitted(proposed, again or self._without_copies(evidence, decision))
-        elif self.ladder.constraints:
-            decision = self._constrained(proposed, decision)
         return self._written(proposed, evidence, decision, is_retry=again is not None)
 
     def review(self, reviewer: Reviewer) -> Review:
@@ -106,8 +104,15 @@ class Schedule:
         outcome, reasons = limit_outcome(verdict.outcome, verdict.reasons, standings)
         return replace(verdict, outcome=outcome, reasons=reasons)
 
+    def _limited(self, proposed: Proposed, verdict: VerdictReached) -> VerdictReached:
+        """Limit a verdict by the constraints, once doubt has had its say."""
+        standings = self.analysis.standings(proposed)
+        outcome, reasons = limit_outcome(verdict.outcome, verdict.reasons, standings)
+        return replace(verdict, outcome=outcome, reasons=reasons)
+
     def _constrained(self, proposed: Proposed, decision: Decision) -> Decision:
-        assert decision.outcome is not None  # it is a verdict
+        if decision.outcome is None or not self.ladder.constraints:
+            return decision
         standings = self.analysis.standings(proposed)
         outcome, reasons = limit_outcome(decision.outcome, decision.reasons, standings)
         action = decision.action if outcome.is_accepted else Action.STOP
@@ -210,15 +215,16 @@ class Schedule:
     def _written(
         self, proposed: Proposed, evidence: Evidence, decision: Decision, *, is_retry: bool
     ) -> ScheduledStep:
+        allowed = self._constrained(proposed, decision)
         decided = StepChosen(
             arm=proposed.arm,
             batch=len(self.state.trials.batches),
             rung=decision.rung,
-            action=decision.action,
+            action=allowed.action,
             effects=evidence.effects,
             gain_forecast=decision.gain_forecast,
             seeds=decision.seeds,
-            reason="; ".join(decision.reasons),
+            reason="; ".join(allowed.reasons),
             is_retry=is_retry and not decision.is_verdict,
         )
         if decision.outcome is not None:
@@ -231,7 +237,7 @@ class Schedule:
                 price=decision.price,
                 prior=decision.prior,
             )
-            return ScheduledStep(decided, verdict=self._withheld(verdict))
+            return ScheduledStep(decided, verdict=self._limited(proposed, self._withheld(verdict)))
         if decision.action is not Action.PROMOTE:
             return ScheduledStep(decided)
         foreseen = self.policy.foresee(evidence, decision.rung)
