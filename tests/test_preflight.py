@@ -181,6 +181,14 @@ def test_seeds_that_agree_to_the_last_digit_are_said_with_what_to_write(setting:
     assert 'add "--seed={seed}"' in checks["seeds"].remedy
 
 
+def test_two_equal_values_of_a_coarse_metric_are_no_deaf_seed(setting: Setting) -> None:
+    checks = measured(setting, values([0.65, 0.65], [0.43, 0.44], [0.31, 0.312]))
+    assert checks["seeds"].standing is Standing.GOOD
+    assert checks["seeds"].found.startswith("medium")
+    checks = measured(setting, values([0.65, 0.65, 0.65], [0.43, 0.44], [0.31, 0.312]))
+    assert checks["seeds"].standing is Standing.BAD
+
+
 def test_a_setting_that_says_it_is_deterministic_is_taken_at_its_word(setting: Setting) -> None:
     stated = replace(setting, deterministic=True, command=("python3", "fit.py", "{points}"))
     assert written(stated)["seed"].standing is Standing.GOOD

@@ -87,11 +87,14 @@ def _check_seeds(
             )
         found = "differ, though the setting says 'deterministic: true'"
         return PreflightCheck("seeds", Standing.BAD, found, "setting: drop 'deterministic: true'")
+    # two equal values happen to a coarse metric: where seeds are heard elsewhere, it takes three
+    are_deaf = copies.keys() == several.keys()
+    copies = {name: values for name, values in copies.items() if are_deaf or len(values) > 2}
     if copies:
         name, values = next(iter(copies.items()))
         found = f"{name}: {len(values)} seeds give {values[0]:.10g}, equal to the last digit"
         return PreflightCheck("seeds", Standing.BAD, found, _seed_remedy(is_passed=is_seed_passed))
-    name, values = next(iter(several.items()))
+    name, values = next((n, v) for n, v in several.items() if len(set(v)) > 1)
     spread = statistics.stdev(values)
     found = (
         f"{name}: {len(values)} seeds give {min(values):.5g} to {max(values):.5g}, sd {spread:.2g}"

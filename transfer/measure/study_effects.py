@@ -6,6 +6,7 @@ digit.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,8 @@ from transfer.measure.constraint_standing import (
 from transfer.measure.effect import BaselineLaw, effect, fit_baseline_law, odd_spread
 from transfer.measure.noise import Losses, Noise, Pool, share_of, stepped, within_reach
 
+LEAST_REPEATS = 2
+"""Equal numbers beside a first one that make copies: one alone happens to a coarse metric."""
 LAWS = 16
 """Fits kept, since noise may step to and fro."""
 
@@ -52,8 +55,8 @@ class Analysis:
         self._baseline_laws: dict[str, BaselineLaw] = {}
         self._effects: dict[str, tuple[Effect, ...]] = {}
         self._standings: dict[str, tuple[ConstraintStanding, ...]] = {}
-        self._repeated: set[str] = set()
-        """Rungs on which seeds of an arm gave one number."""
+        self._repeats: dict[Key, int] = {}
+        """(arm, rung) where all seeds gave one number -> how many did so beside the first."""
         self._varied: set[str] = set()
         """Rungs on which they did not."""
         self.copied: frozenset[str] = frozenset()
@@ -93,13 +96,20 @@ class Analysis:
         """Note which rungs hear their seeds; return whether other rungs do than was known."""
         for key in touched:
             losses = self.losses(*key)
-            if len(losses) > 1:
-                is_varied = len(set(losses.values())) > 1
-                (self._varied if is_varied else self._repeated).add(key[1])
-        names = {rung.name for rung in self.ladder.rungs}
-        is_deaf = bool(self._repeated) and not self._varied
-        all_deaf = is_deaf or self.ladder.setting.deterministic
-        copied = frozenset((names if all_deaf else self._repeated) - self._varied)
+            self._repeats.pop(key, None)
+            if len(set(losses.values())) > 1:
+                self._varied.add(key[1])
+            elif len(losses) > 1:
+                self._repeats[key] = len(losses) - 1
+        repeats = Counter[str]()
+        for (_, rung), n in self._repeats.items():
+            repeats[rung] += n
+        is_deaf = repeats.total() >= LEAST_REPEATS and not self._varied
+        if is_deaf or self.ladder.setting.deterministic:
+            repeated = {rung.name for rung in self.ladder.rungs}
+        else:
+            repeated = {rung for rung, n in repeats.items() if n >= LEAST_REPEATS}
+        copied = frozenset(repeated - self._varied)
         is_other, self.copied = copied != self.copied, copied
         return is_other
 
@@ -316,8 +326,8 @@ class Analysis:
         """Return the mean compute of an arm's complete trials, None unless all report it."""
         ended = self.state.trials.ended.get((arm, rung), {})
         done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
-        flops = [result.flops for result in done if result.flops is not None]
-        if not flops or len(flops) < len(done):
+        flops = [result.metrics.get("flops", 0.0) for result in done]
+        if not flops or min(flops) <= 0:
             return None
         return math.fsum(flops) / len(flops) * self._overuse(arm, rung)
 
