@@ -16,6 +16,7 @@ from transfer.events import Confirmed, Outcome
 from transfer.journal.change_record import ChangeStatus
 from transfer.journal.folder import StudyFolder
 from transfer.journal.load import Loaded
+from transfer.measure.plausibility import _at_bound
 from transfer.report.findings import survey
 from transfer.report.text import show, status
 from transfer.study.judge_again import rejudge
@@ -136,6 +137,17 @@ def test_an_accuracy_near_one_is_judged_as_what_it_lacks(transform: Transform) -
     assert verdict.outcome.is_accepted
     assert verdict.effects[-1].gain < math.log(10)
     assert not absurd(rendered(study, is_page=True))
+
+
+@pytest.mark.parametrize("transform", [Transform.ERROR, Transform.LOGIT])
+def test_a_share_beyond_one_is_as_suspicious_as_one(transform: Transform) -> None:
+    values = [{0: 1.2, 1: 1.3}, {0: 0.7, 1: 0.8}]
+    study = study_of("accuracy", "better_accuracy", transform=transform, is_minimized=False)
+    effect = study.state.verdict("c1").effects[-1]
+    assert effect.gain > 0
+    assert [*_at_bound(study.analysis, effect, *values)] == [
+        f"beyond 1 at {effect.rung}, the best that there is"
+    ]
 
 
 def test_a_transform_is_part_of_what_makes_results_comparable() -> None:

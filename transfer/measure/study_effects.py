@@ -326,8 +326,8 @@ class Analysis:
         """Return the mean compute of an arm's complete trials, None unless all report it."""
         ended = self.state.trials.ended.get((arm, rung), {})
         done = [r for s, r in ended.items() if r.is_complete and (seeds is None or s in seeds)]
-        flops = [result.metrics.get("flops", 0.0) for result in done]
-        if not flops or min(flops) <= 0:
+        flops = [result.flops for result in done if result.flops is not None]
+        if not flops or len(flops) < len(done):
             return None
         return math.fsum(flops) / len(flops) * self._overuse(arm, rung)
 
