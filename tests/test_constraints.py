@@ -211,7 +211,7 @@ def test_a_withheld_certificate_leaves_the_standing_in_the_reasons(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("transfer.study.schedule.uncertain", lambda analysis, verdict: "doubt")
-    verdict = verdicts(played("0.3 0.02"))["c1"]
+    verdict = verdicts(played("0.3 0.02", policy=decode_policy("trend")))["c1"]
     assert verdict.outcome is Outcome.PROVISIONAL
     assert "not certified: doubt" in verdict.reasons
     assert verdict.reasons[-1].endswith("limit <= 1.1x: kept")
