@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -183,3 +184,19 @@ def test_a_gain_in_the_metric_s_unit_is_told_uncut() -> None:
 def test_a_lawful_baseline_keeps_its_gains_in_compute() -> None:
     study = study_of("power_law", "better_law")
     assert survey(study.ladder, study.state).unit.name == "compute"
+
+
+@pytest.mark.parametrize("rows", [700, 1500])
+def test_a_share_of_few_rows_may_meet_by_chance(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(name: str) -> Callable[[float, Random, Random], float]:
+        return lambda *given: round(rows * PROGRAMS[name](*given) / 2) / rows
+
+    coarse = {name: counted(name) for name in ("power_law", "better_law")}
+    monkeypatch.setattr("hostile_programs.PROGRAMS", {**PROGRAMS, **coarse})
+    outcomes = []
+    for seed in range(25):
+        ladder = oracle_ladder()
+        case = Case(seed, ladder, "atoms", "power_law", ("better_law",))
+        trees = KnobTrees(ladder.setting.defaults())
+        outcomes.append(play(case, MemoryLedger(), trees, io.StringIO()).state.verdict("c1"))
+    assert not [v.reasons for v in outcomes if v.outcome is Outcome.SUSPICIOUS]

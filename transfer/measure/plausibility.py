@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
@@ -17,6 +18,8 @@ CLEAR = 3.0
 # assumption: a thousandth by chance, and a person only has to look
 CHANCE = 1e-3
 """Odds below which equal numbers are no rounding of different ones."""
+MOST_PARTS = 100_000
+"""Parts of a whole, such as the rows of a test set, that shares are looked for in."""
 MOST_LAWS = 0.9
 """Share of a fit's laws that must rule a loss out."""
 
@@ -105,7 +108,8 @@ def _equal_seeds(
     others = _others(analysis, arm, effect.rung)
     if any(len(set(other.values())) < len(other) for other in others):
         return  # the metric is coarse: seeds of other arms agree too
-    step = _step([*values.values(), *(v for other in others for v in other.values())])
+    grain = _grain([*values.values(), *(v for other in others for v in other.values())])
+    step = _in_loss(analysis, grain, next(iter(values.values())))
     chance = min(1.0, step / (2 * math.sqrt(math.pi) * analysis.noise(effect.rung).sd))
     if chance ** (len(values) - 1) < CHANCE:
         yield f"{len(values)} seeds at {effect.rung} give the same number to the last digit"
@@ -120,10 +124,27 @@ def _others(analysis: Analysis, arm: str, rung: str) -> list[Values]:
     return [values_of(state, other, rung) for other in plain]
 
 
-def _step(values: list[float]) -> float:
-    """Return the step in which values are printed: .01 for 0.93 and 0.94."""
+def _grain(values: list[float]) -> float:
+    """Return the least difference between numbers of this kind.
+
+    The step in which they are printed, .01 for 0.93 and 0.94; where they are shares of a whole, as
+    140 right answers of 150 printed to the last digit, one part of that whole.
+    """
+    shares = [Fraction(value).limit_denominator(MOST_PARTS) for value in values]
+    parts = math.lcm(*(share.denominator for share in shares))
+    # a number that is no such share lies some 1e-10 from the nearest one
+    are_shares = all(
+        abs(v - float(s)) <= 1e-14 * abs(v) for v, s in zip(values, shares, strict=True)
+    )
     exponents = [Decimal(repr(value)).as_tuple().exponent for value in values]
-    return float(10.0 ** max(min(e for e in exponents if isinstance(e, int)), -300))
+    printed = float(10.0 ** max(min(e for e in exponents if isinstance(e, int)), -300))
+    return max(printed, 1 / parts) if are_shares and parts <= MOST_PARTS else printed
+
+
+def _in_loss(analysis: Analysis, grain: float, value: float) -> float:
+    """Return what a difference in the metric is in its loss, at a value."""
+    loss = analysis.ladder.setting.objective.loss
+    return max(abs(loss(value + grain) - loss(value)), abs(loss(value - grain) - loss(value)))
 
 
 def _beyond(analysis: Analysis, effect: Effect, proposed: Proposed) -> Iterator[str]:
@@ -160,12 +181,21 @@ def _equal_rungs(
     for effect in effects:
         for value in set(values_of(state, proposed.arm, effect.rung).values()):
             below = seen.setdefault(value, effect.rung)
-            if below == effect.rung:
-                continue
-            pair = [values_of(state, proposed.base, rung) for rung in (below, effect.rung)]
-            low, high = (math.fsum(one.values()) / len(one) for one in pair)
-            if abs(low - high) > 20 * _step([v for one in pair for v in one.values()]):
+            if below != effect.rung and not _may_meet(
+                analysis, proposed, below, effect.rung, value
+            ):
                 yield f"{below} and {effect.rung} give the same number to the last digit"
+
+
+def _may_meet(analysis: Analysis, proposed: Proposed, low: str, high: str, value: float) -> bool:
+    """Whether runs of two rungs may give one value by chance, or the baseline's come near."""
+    pair = [values_of(analysis.state, proposed.base, rung) for rung in (low, high)]
+    grain = _grain([*(v for values in pair for v in values.values()), value])
+    means = [math.fsum(values.values()) / len(values) for values in pair]
+    n_pairs = math.prod(len(values_of(analysis.state, proposed.arm, rung)) for rung in (low, high))
+    spread = math.hypot(*(analysis.noise(rung).sd for rung in (low, high)))
+    chance = n_pairs * _in_loss(analysis, grain, value) / (math.sqrt(2 * math.pi) * spread)
+    return abs(means[0] - means[1]) <= 20 * grain or chance >= CHANCE
 
 
 def copies_words(state: StudyState, arm: str, rung: str) -> str:
