@@ -147,6 +147,7 @@ def test_a_model_process_that_is_gone_is_told_as_such_by_all_that_is_asked_of_it
 ) -> None:
     tree = tmp_path / "tree"
     with Host(HostTerms(tree, framework="numpy"), folder=tmp_path, outside=os.environ) as host:
+        until(lambda: bool(processes_with(f"--tree={tree}")))  # it may not have taken its name yet
         (pid,) = processes_with(f"--tree={tree}")
         os.kill(pid, signal.SIGKILL)
         until(lambda: not processes_with(f"--tree={tree}"))

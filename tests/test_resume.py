@@ -20,7 +20,7 @@ from transfer.journal.store import read_journal
 from transfer.study.simulated_study import simulate
 
 OVERRIDES = [
-    "+ladder=oracle", "tracker=none", "budget.changes=6", "policy=trend", "budget.compute=1e9",
+    "+ladder=oracle", "tracker=none", "budget.changes=4", "policy=trend", "budget.compute=1e9",
     "runner.box=off",
 ]  # fmt: skip
 
@@ -61,7 +61,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.level2
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.nightly)]
+)
 def test_interrupted_ten_times_a_study_ends_the_same(
     whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -97,6 +99,7 @@ def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path:
 
 
 @pytest.mark.level2
+@pytest.mark.nightly
 def test_two_slots_give_the_study_of_one(whole: Path, tmp_path: Path) -> None:
     finish(tmp_path, "runner.slots=2")
     assert verdicts(tmp_path) == verdicts(whole)
@@ -112,7 +115,9 @@ def test_processes_give_the_verdicts_of_the_simulation_in_memory(whole: Path) ->
 
 
 @pytest.mark.level2
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 5))]
+)
 def test_five_studies_of_real_processes_are_those_in_memory(seed: int, tmp_path: Path) -> None:
     chosen = [f"study.seed={seed}", "budget.changes=5"]
     finish(tmp_path, *chosen)
