@@ -81,7 +81,7 @@ def test_interrupted_ten_times_a_study_ends_the_same(
 
 @pytest.mark.level2
 def test_killed_in_reviews_and_exams_a_study_with_stacks_ends_the_same(tmp_path: Path) -> None:
-    chosen = ["policy=atoms", "round.changes=4", "budget.compute=800"]
+    chosen = ["policy=atoms", "round.changes=4", "budget.changes=6", "budget.compute=800"]
     finish(tmp_path / "whole", *chosen)
     rng = random.Random(7)
     for _ in range(6):
