@@ -39,7 +39,7 @@ def test_forecasts_above_the_four_chinchilla_cuts_are_right_as_often_as_stated()
 
 @pytest.mark.level1
 def test_intervals_hold_planted_laws_as_often_as_stated() -> None:
-    hits, n = 0, 60
+    hits, n = 0, 30
     for seed in range(n):
         rng = generator(seed)
         compute, ahead = np.geomspace(1e15, 1e18, 30), 6e18

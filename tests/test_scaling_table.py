@@ -344,9 +344,9 @@ def malformed(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 @pytest.mark.level1
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=malformed())
-def test_two_thousand_malformed_tables_end_in_a_clear_error(
+def test_eight_hundred_malformed_tables_end_in_a_clear_error(
     table: tuple[str, bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     kind, content = table
