@@ -24,13 +24,13 @@ from miniscale.setting.hides import hidden_paths
 from miniscale.setting.setting import Setting
 from miniscale.setting.trial import Scalar, TrialSpec, digest
 from miniscale.source.constants import (
-    Value,
     as_literal,
     carried,
     read_constants,
     set_constants,
 )
 from miniscale.source.interpreter import Interpreter, find_interpreter
+from miniscale.source.literals import Value
 from miniscale.source.named_files import named_files
 
 OURS = frozenset({"python", "tree", "out", "cache", "seed", "threads", "knobs", "shared",
@@ -209,7 +209,8 @@ def trial_spec(
     """Describe one trial completely.
 
     Its identity is the digest of content: setting, files and knobs, rung params and rules,
-    threads, data digests and seed. Folder names, limits and the arm's label are not part of it.
+    threads, data digests and seed. Folder names, but of those that a constant is set to, limits
+    and the arm's label are not part of it.
     """
     knobs = scaled(tree.knobs, rung.rules)
     ours: dict[str, Scalar] = {"seed": seed, "threads": rung.threads, "cache": str(folders.cache)}

@@ -6,27 +6,15 @@ characters changes: comments, layout, line ends and encoding stay.
 """
 
 import ast
-import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeGuard
 
+from miniscale.source.literals import LARGEST, Value, is_number, read_literal
 from miniscale.source.source_text import form_of
 
-Value = bool | int | float | str
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
-_ARITHMETIC: Mapping[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Pow: operator.pow,
-}
-_LARGEST = 1e18
-"""Beyond it no size or rate is meant; and a power of powers must not be worked out."""
 
 
 class NoConstant(ValueError):
@@ -129,7 +117,7 @@ def carried(wanted: Value, *, first: Value | None, now: Value | None) -> Value:
     >>> carried(4, first=8, now=16), carried(4, first=8, now=9), carried(0.5, first=0.2, now=0.1)
     (8, 5, 0.25)
     """
-    if not (_is_number(wanted) and _is_number(first) and _is_number(now)) or now == first:
+    if not (is_number(wanted) and is_number(first) and is_number(now)) or now == first:
         return wanted
     with _in_one_line(f"a change's factor on {wanted!r}"):
         return _scaled(wanted, first, now)
@@ -152,9 +140,9 @@ def is_sane_edit(first: Value | None, now: Value | None) -> bool:
     >>> is_sane_edit(8, 16), is_sane_edit(1e-300, 1e17), is_sane_edit(8, None)
     (True, False, False)
     """
-    if not (_is_number(first) and _is_number(now)):
+    if not (is_number(first) and is_number(now)):
         return False
-    return not (first and now) or 1 / _LARGEST <= abs(now / first) <= _LARGEST
+    return not (first and now) or 1 / LARGEST <= abs(now / first) <= LARGEST
 
 
 def as_literal(text: str) -> Value:
@@ -168,10 +156,6 @@ def as_literal(text: str) -> Value:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float | str) else text
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -243,7 +227,7 @@ def _is_named(node: ast.expr, name: str) -> bool:
 def _constant(module: ast.Module, place: str, name: str) -> Constant:
     node = _nodes(module, place, name)[0]
     others = () if place.endswith(")") else _others(module, place)
-    return Constant(_value(node), ast.unparse(node), others)
+    return Constant(read_literal(node), ast.unparse(node), others)
 
 
 def _others(module: ast.Module, place: str) -> tuple[str, ...]:
@@ -279,30 +263,3 @@ def _binds_from_afar(node: ast.AST, owner: str, name: str) -> bool:
     if owner and isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
         return node.attr == name and _is_named(node.value, owner)
     return bool(owner) and isinstance(node, ast.ClassDef) and node.name == owner
-
-
-def _value(node: ast.expr) -> Value | None:
-    """Return what an expression of literals is worth; None for any other."""
-    if isinstance(node, ast.Constant):
-        value = node.value
-        if isinstance(value, bool | str):
-            return value
-        return value if _is_number(value) and _is_meant(value) else None
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _value(node.operand)
-        return -value if _is_number(value) else None
-    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        left, right = _value(node.left), _value(node.right)
-        is_power = isinstance(node.op, ast.Pow)
-        if not (_is_number(left) and _is_number(right)) or (is_power and abs(right) > 64):
-            return None
-        try:
-            value = _ARITHMETIC[type(node.op)](left, right)
-        except (ArithmeticError, ValueError):
-            return None
-        return value if _is_number(value) and _is_meant(value) else None
-    return None
-
-
-def _is_meant(value: float) -> bool:
-    return abs(value) <= _LARGEST

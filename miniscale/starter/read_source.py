@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from miniscale.setting.trial import Scalar
-from miniscale.starter.options import OptionStyle, ProgramOption, read_constant
+from miniscale.source.literals import read_literal
+from miniscale.starter.options import OptionStyle, ProgramOption
 
 MOST_BYTES = 2_000_000
 MOST_CHARACTERS = 60
@@ -61,20 +62,20 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 
 
 def _text(node: ast.expr | None) -> str:
-    value = read_constant(node) if node is not None else None
+    value = read_literal(node) if node is not None else None
     return " ".join(value.split())[:MOST_CHARACTERS] if isinstance(value, str) else ""
 
 
 def _choices(node: ast.expr | None) -> tuple[Scalar, ...]:
     if not isinstance(node, ast.List | ast.Tuple):
         return ()
-    values = [read_constant(each) for each in node.elts]
+    values = [read_literal(each) for each in node.elts]
     return tuple(value for value in values if value is not None)
 
 
 def _long_name(call: ast.Call) -> str:
     """Return the longest option name among a call's arguments, without its dashes."""
-    names = [value for each in call.args if isinstance(value := read_constant(each), str)]
+    names = [value for each in call.args if isinstance(value := read_literal(each), str)]
     dashed = [name.split("/")[0].lstrip("-") for name in names if name.startswith("--")]
     return max(dashed, key=len, default="")
 
@@ -96,7 +97,7 @@ def _argparse_options(module: ast.Module, program: str) -> Iterator[ProgramOptio
 
 def _default(call: ast.Call) -> Scalar | None:
     """Return an option's default, a float where its type says so."""
-    default, kind = read_constant(_keyword(call, "default")), _keyword(call, "type")
+    default, kind = read_literal(_keyword(call, "default")), _keyword(call, "type")
     is_float = kind is not None and _dotted(kind) == "float"
     return float(default) if is_float and isinstance(default, int) else default
 
@@ -105,11 +106,11 @@ def _click_options(module: ast.Module, program: str) -> Iterator[ProgramOption]:
     """Yield the options of click's decorators, and of typer's defaults."""
     for call in _calls(module):
         if _dotted(call.func).rpartition(".")[2] == "option" and (name := _long_name(call)):
-            is_flag = read_constant(_keyword(call, "is_flag")) is True
+            is_flag = read_literal(_keyword(call, "is_flag")) is True
             style = OptionStyle.FLAG if is_flag else OptionStyle.EQUALS
             kind = _keyword(call, "type")
             choices = _choices(kind.args[0]) if isinstance(kind, ast.Call) and kind.args else ()
-            default = read_constant(_keyword(call, "default"))
+            default = read_literal(_keyword(call, "default"))
             yield ProgramOption(
                 name, default, style, program, _text(_keyword(call, "help")), choices
             )
@@ -118,7 +119,7 @@ def _click_options(module: ast.Module, program: str) -> Iterator[ProgramOption]:
             for argument, given in _with_defaults(node):
                 if isinstance(given, ast.Call) and _dotted(given.func) == "typer.Option":
                     name = _long_name(given) or argument.arg.replace("_", "-")
-                    value = read_constant(given.args[0]) if given.args else None
+                    value = read_literal(given.args[0]) if given.args else None
                     about = _text(_keyword(given, "help"))
                     yield ProgramOption(name, value, OptionStyle.EQUALS, program, about)
 
@@ -149,7 +150,7 @@ def _parameters(
     function: ast.FunctionDef, classes: dict[str, ast.ClassDef], program: str
 ) -> Iterator[ProgramOption]:
     for argument, default in _with_defaults(function):
-        value = read_constant(default)
+        value = read_literal(default)
         if value is not None:
             yield ProgramOption(argument.arg, value, OptionStyle.EQUALS, program)
     for argument in function.args.args:
@@ -172,7 +173,7 @@ def _fields(
         if isinstance(default, ast.Call) and _dotted(default.func) in _FIELDS_NAMED:
             about = _text(_keyword(default, "help") or _keyword(default, "description"))
             default = _keyword(default, "default")
-        value = read_constant(default)
+        value = read_literal(default)
         if isinstance(value, int) and not isinstance(value, bool) and inner == "float":
             value = float(value)
         yield ProgramOption(name, value, OptionStyle.EQUALS, program, about)
@@ -228,9 +229,9 @@ def _assigned(body: Sequence[ast.stmt]) -> Iterator[tuple[str, Scalar]]:
     for node in body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                constant = read_constant(value)
+                constant = read_literal(value)
             case ast.AnnAssign(target=ast.Name(id=name), value=value):
-                constant = read_constant(value)
+                constant = read_literal(value)
             case _:
                 continue
         if constant is not None:
@@ -317,7 +318,7 @@ def printed_lines(source: Path, program: str) -> list[str]:
         )
         for argument in call.args if is_said else ():
             if isinstance(argument, ast.JoinedStr):
-                parts = [read_constant(part) or "1" for part in argument.values]
+                parts = [read_literal(part) or "1" for part in argument.values]
                 lines += "".join(str(part) for part in parts).splitlines()
     return lines
 

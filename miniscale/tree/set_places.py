@@ -8,11 +8,11 @@ from miniscale.setting.decode import InputError
 from miniscale.source.constants import (
     Constant,
     NoConstant,
-    Value,
     is_sane_edit,
     read_constants,
     set_constants,
 )
+from miniscale.source.literals import Value
 from miniscale.tree.patch import PatchRefused
 
 _SHOWN = 40

@@ -44,8 +44,9 @@ _ATTRIBUTES = "* -text -filter -ident -working-tree-encoding\n"
 class Workspace:
     """Owns ``repo/`` and ``trees/`` of a study's folder; the user's own checkout is only read.
 
-    A tree holds the setting's editable and locked files and ``knobs.json``. Whatever a killed
-    process left half done is made again when it is next needed. One process at a time.
+    A tree holds the whole checkout, or the setting's editable and locked files where these alone
+    are named, and ``knobs.json``. Whatever a killed process left half done is made again when it
+    is next needed. One process at a time.
     """
 
     def __init__(self, folder: Path) -> None:
